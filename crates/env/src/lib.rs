@@ -1,0 +1,51 @@
+//! Everything that Esker asks of the world, as traits: clock, randomness, tasks, disk, network, bucket, memory.
+//!
+//! No other crate touches the operating system (clippy forbids the direct calls), so a simulation that
+//! implements these traits owns all time, all order and all faults. [`real`] holds the implementations for
+//! production.
+//!
+//! Futures are boxed at this seam on purpose: one allocation per I/O is small beside the I/O, and the crates
+//! above stay free of type parameters.
+
+mod bucket;
+mod budget;
+mod clock;
+mod disk;
+mod entropy;
+mod net;
+pub mod real;
+mod spawn;
+
+pub use bucket::{Bucket, BucketError, BucketErrorKind, ListPage, ObjectKey};
+pub use budget::{Budget, Permit};
+pub use clock::{Clock, Elapsed, timeout};
+pub use disk::{Disk, DiskFile, DiskLock, Open};
+pub use entropy::Entropy;
+pub use net::{ByteStream, Incoming, Listener, Net};
+pub use spawn::{Blocking, DiskLoop, Doorbell, LoopState, Place, Ring, Spawner};
+
+use std::sync::Arc;
+
+/// A future on the heap: what a trait object can return.
+pub type BoxFuture<'a, T> = futures_util::future::BoxFuture<'a, T>;
+
+/// The world, passed by argument to every component. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Env {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Tasks and threads.
+    pub spawner: Arc<dyn Spawner>,
+    /// Local files.
+    pub disk: Arc<dyn Disk>,
+    /// Sockets.
+    pub net: Arc<dyn Net>,
+}
+
+impl std::fmt::Debug for Env {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Env").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,128 @@
+//! Files by system calls.
+
+use crate::disk::{Disk, DiskFile, DiskLock, Open};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The machine's file systems.
+#[derive(Debug, Clone, Copy)]
+pub struct FileSystem;
+
+impl Disk for FileSystem {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
+        let flags = OFlags::CLOEXEC
+            | match how {
+                Open::Read => OFlags::RDONLY,
+                Open::Write => OFlags::RDWR,
+                Open::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+                Open::WriteDirect => OFlags::RDWR | OFlags::DIRECT,
+            };
+        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP;
+        let opened = match rustix::fs::open(path, flags, mode) {
+            // tmpfs and some network file systems have no direct writing.
+            Err(rustix::io::Errno::INVAL) if how == Open::WriteDirect => {
+                rustix::fs::open(path, flags - OFlags::DIRECT, mode)
+            }
+            other => other,
+        };
+        Ok(Arc::new(OpenFile(File::from(opened?))))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(path)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the seam")]
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the seam")]
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let entries = match std::fs::read_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut names = entries
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the seam")]
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(dir)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?);
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Box::new(HeldLock(file)))
+    }
+}
+
+/// The lock lives as long as the open file.
+struct HeldLock(#[expect(dead_code, reason = "held for its lock, not its content")] File);
+
+impl DiskLock for HeldLock {}
+
+struct OpenFile(File);
+
+impl DiskFile for OpenFile {
+    fn write_all_at(&self, data: &[u8], position: u64) -> io::Result<()> {
+        self.0.write_all_at(data, position)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, position)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_reads_back_and_a_second_lock_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        for content in [&b"one"[..], b"two, longer"] {
+            FileSystem.replace(&path, content).unwrap();
+            assert_eq!(FileSystem.read(&path, 100).unwrap(), content);
+        }
+        assert_eq!(FileSystem.read(&path, 3).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(FileSystem.list(dir.path()).unwrap(), ["x"]);
+        let lock = dir.path().join("LOCK");
+        let held = FileSystem.lock(&lock).unwrap();
+        assert_eq!(FileSystem.lock(&lock).err().map(|e| e.kind()), Some(io::ErrorKind::WouldBlock));
+        drop(held);
+        assert!(FileSystem.lock(&lock).is_ok());
+    }
+}
