@@ -1,0 +1,144 @@
+//! The pure function: state and command to state, reply and events.
+//!
+//! Every handler first checks everything, then changes: a rejected command leaves nothing behind but the clock and
+//! the index.
+
+mod broker;
+mod journal;
+mod object;
+mod topic;
+
+use crate::command::{Command, Proposal};
+use crate::event::Event;
+use crate::reply::{Rejected, Reply};
+use crate::state::State;
+use esker_types::{BrokerId, Incarnation};
+
+/// What a handler returns; a rejection becomes a reply.
+type Outcome = Result<Reply, Rejected>;
+
+impl State {
+    /// Applies the command at log index `index`.
+    ///
+    /// # Panics
+    /// When `index` is not above the last applied one: the log was not replayed in order.
+    pub fn apply(&mut self, index: u64, proposal: &Proposal) -> (Reply, Vec<Event>) {
+        assert!(index > self.applied, "metadata index {index} after {}", self.applied);
+        self.applied = index;
+        self.clock = self.clock.max(proposal.now);
+        let mut events = Vec::new();
+        let reply =
+            self.dispatch(index, &proposal.command, &mut events).unwrap_or_else(Reply::Rejected);
+        (reply, events)
+    }
+
+    fn dispatch(&mut self, index: u64, command: &Command, events: &mut Vec<Event>) -> Outcome {
+        match command {
+            Command::Noop => Ok(Reply::Done),
+            Command::FoundCluster { cluster } => self.found_cluster(*cluster),
+            Command::RegisterBroker { broker, process, host, port, rack, stores } => {
+                let entry = broker::registration(
+                    Incarnation(index),
+                    *process,
+                    host,
+                    *port,
+                    rack.as_deref(),
+                    stores,
+                );
+                Ok(self.register_broker(*broker, entry, events))
+            }
+            Command::CreateTopic { topic, name, partitions, replication_factor, configs } => {
+                self.create_topic(*topic, name, partitions, *replication_factor, configs, events)
+            }
+            Command::DeleteTopic { topic } => self.delete_topic(*topic, events),
+            Command::CreatePartitions { topic, expect, partitions } => {
+                self.create_partitions(*topic, *expect, partitions, events)
+            }
+            Command::AlterConfigs { changes } => self.alter_configs(changes, events),
+            Command::AllocateObjectIds { broker, incarnation, count } => {
+                self.fence(*broker, *incarnation)?;
+                Ok(self.allocate_object_ids(*broker, *incarnation, *count))
+            }
+            Command::ExpireBlock { first } => {
+                self.expire_block(*first, events);
+                Ok(Reply::Done)
+            }
+            Command::AllocateProducerIds { broker, incarnation, count } => {
+                self.fence(*broker, *incarnation)?;
+                let first = self.next_producer;
+                self.next_producer += i64::from(*count);
+                Ok(Reply::ProducerIds(first))
+            }
+            Command::OpenJournal { broker, incarnation, shard, ensemble, ack_quorum, request } => {
+                self.fence(*broker, *incarnation)?;
+                let opening = journal::Opening {
+                    owner: *broker,
+                    incarnation: *incarnation,
+                    shard: *shard,
+                    ensemble,
+                    ack_quorum: *ack_quorum,
+                    request: *request,
+                };
+                self.open_journal(index, &opening, events)
+            }
+            Command::RollJournal {
+                broker,
+                incarnation,
+                journal,
+                end,
+                ensemble,
+                ack_quorum,
+                request,
+            } => {
+                self.fence(*broker, *incarnation)?;
+                self.roll_journal(index, *journal, *end, ensemble, *ack_quorum, *request, events)
+            }
+            Command::FixTail { journal, tail } => self.fix_tail(*journal, *tail, events),
+            Command::ElectLeaders { broker, incarnation, partitions } => {
+                self.fence(*broker, *incarnation)?;
+                Ok(self.elect_leaders(*broker, *incarnation, partitions, events))
+            }
+            Command::CommitFlush { broker, incarnation, journal, after, upto, objects, parts } => {
+                self.fence(*broker, *incarnation)?;
+                let flush = journal::Flush { journal: *journal, after: *after, upto: *upto };
+                self.commit_flush(*broker, *incarnation, &flush, objects, parts, events)
+            }
+            Command::SetLogStart { broker, incarnation, partitions } => {
+                self.fence(*broker, *incarnation)?;
+                self.set_log_start(partitions, events);
+                Ok(Reply::Done)
+            }
+            Command::ReplaceExtents { broker, incarnation, objects, swaps } => {
+                self.fence(*broker, *incarnation)?;
+                self.replace_extents(*broker, *incarnation, objects, swaps, events)
+            }
+            Command::SpillManifest { broker, incarnation, partition, expect, manifest, len } => {
+                self.fence(*broker, *incarnation)?;
+                self.spill_manifest(
+                    *broker,
+                    *incarnation,
+                    *partition,
+                    expect,
+                    manifest,
+                    *len,
+                    events,
+                )
+            }
+            Command::ConfirmDeleted { objects } => {
+                for object in objects {
+                    self.garbage.remove(object);
+                }
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    /// Refuses a proposer that is not the broker's current registration.
+    fn fence(&self, broker: BrokerId, incarnation: Incarnation) -> Result<(), Rejected> {
+        match self.brokers.get(&broker) {
+            None => Err(Rejected::UnknownBroker(broker)),
+            Some(current) if current.incarnation != incarnation => Err(Rejected::Fenced(broker)),
+            Some(_) => Ok(()),
+        }
+    }
+}

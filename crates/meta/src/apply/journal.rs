@@ -1,0 +1,229 @@
+//! Journals: opening, rolling, sealing, and the flushes that empty them.
+
+use super::Outcome;
+use crate::command::{FlushPart, FlushedObject};
+use crate::event::Event;
+use crate::reply::{Rejected, Reply};
+use crate::state::{Extent, Journal, JournalState, Partition, State};
+use esker_types::{BrokerId, Incarnation, JournalId, Seq, StoreId};
+use std::sync::Arc;
+
+/// A request for a new journal.
+pub(super) struct Opening<'a> {
+    pub(super) owner: BrokerId,
+    pub(super) incarnation: Incarnation,
+    pub(super) shard: u8,
+    pub(super) ensemble: &'a [StoreId],
+    pub(super) ack_quorum: u8,
+    pub(super) request: u64,
+}
+
+/// Which entries a flush covers.
+pub(super) struct Flush {
+    pub(super) journal: JournalId,
+    pub(super) after: Seq,
+    pub(super) upto: Seq,
+}
+
+impl State {
+    pub(super) fn open_journal(
+        &mut self,
+        index: u64,
+        opening: &Opening<'_>,
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        let existing = self.journals.iter().find(|(_, journal)| {
+            journal.owner == opening.owner
+                && journal.incarnation == opening.incarnation
+                && journal.shard == opening.shard
+                && journal.state == JournalState::Open
+        });
+        if let Some((id, journal)) = existing {
+            let repeat = journal.request == opening.request;
+            return if repeat { Ok(Reply::Journal(*id)) } else { Err(Rejected::JournalState(*id)) };
+        }
+        Ok(Reply::Journal(self.insert_journal(index, opening, events)))
+    }
+
+    fn insert_journal(
+        &mut self,
+        index: u64,
+        opening: &Opening<'_>,
+        events: &mut Vec<Event>,
+    ) -> JournalId {
+        let id = JournalId::new(index, 0);
+        let journal = Journal {
+            owner: opening.owner,
+            incarnation: opening.incarnation,
+            shard: opening.shard,
+            request: opening.request,
+            ensemble: opening.ensemble.to_vec(),
+            ack_quorum: opening.ack_quorum,
+            state: JournalState::Open,
+            drained: Seq::NONE,
+        };
+        self.journals.insert(id, journal);
+        events.push(Event::Journal(id));
+        id
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one command")]
+    pub(super) fn roll_journal(
+        &mut self,
+        index: u64,
+        id: JournalId,
+        end: Seq,
+        ensemble: &[StoreId],
+        ack_quorum: u8,
+        request: u64,
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        let journal = self.journals.get(&id).ok_or(Rejected::JournalState(id))?.clone();
+        if journal.state != JournalState::Open {
+            // A repeat finds the successor of the same request.
+            let successor = self.journals.iter().find(|(_, other)| {
+                other.owner == journal.owner
+                    && other.incarnation == journal.incarnation
+                    && other.shard == journal.shard
+                    && other.request == request
+            });
+            return successor
+                .filter(|_| journal.state == JournalState::Rolled { end })
+                .map(|(successor, _)| Reply::Journal(*successor))
+                .ok_or(Rejected::JournalState(id));
+        }
+        if end < journal.drained {
+            return Err(Rejected::Drained(journal.drained));
+        }
+        self.end_journal(id, JournalState::Rolled { end }, end, events);
+        let opening = Opening {
+            owner: journal.owner,
+            incarnation: journal.incarnation,
+            shard: journal.shard,
+            ensemble,
+            ack_quorum,
+            request,
+        };
+        Ok(Reply::Journal(self.insert_journal(index, &opening, events)))
+    }
+
+    pub(super) fn fix_tail(
+        &mut self,
+        id: JournalId,
+        tail: Seq,
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        let journal = self.journals.get(&id).ok_or(Rejected::JournalState(id))?;
+        match journal.state {
+            // Whoever comes first decides; the other learns it from the state.
+            JournalState::Sealing => {}
+            JournalState::Sealed { .. } => return Ok(Reply::Done),
+            JournalState::Open | JournalState::Rolled { .. } => {
+                return Err(Rejected::JournalState(id));
+            }
+        }
+        let tail = tail.max(journal.drained);
+        self.end_journal(id, JournalState::Sealed { tail }, tail, events);
+        Ok(Reply::Done)
+    }
+
+    /// Moves a journal to a state with a last entry; the row goes when nothing is left to drain.
+    fn end_journal(
+        &mut self,
+        id: JournalId,
+        state: JournalState,
+        last: Seq,
+        events: &mut Vec<Event>,
+    ) {
+        if let Some(journal) = self.journals.get_mut(&id) {
+            journal.state = state;
+            if journal.drained >= last {
+                self.journals.remove(&id);
+            }
+        }
+        events.push(Event::Journal(id));
+    }
+
+    pub(super) fn commit_flush(
+        &mut self,
+        broker: BrokerId,
+        incarnation: Incarnation,
+        flush: &Flush,
+        objects: &[FlushedObject],
+        parts: &[FlushPart],
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        let id = flush.journal;
+        let Some(journal) = self.journals.get(&id) else {
+            // The last flush of a journal removes its row; a repeat of that flush finds its objects.
+            let repeat =
+                !objects.is_empty() && objects.iter().all(|new| self.object_known(new.object));
+            return if repeat { Ok(Reply::Done) } else { Err(Rejected::JournalState(id)) };
+        };
+        let last = match journal.state {
+            JournalState::Open => None,
+            JournalState::Rolled { end } => Some(end),
+            JournalState::Sealed { tail } => Some(tail),
+            JournalState::Sealing => return Err(Rejected::JournalState(id)),
+        };
+        let owner_needed = last.is_none();
+        if owner_needed && (journal.owner, journal.incarnation) != (broker, incarnation) {
+            return Err(Rejected::JournalState(id));
+        }
+        if journal.drained != flush.after {
+            let repeat = journal.drained >= flush.upto
+                && objects.iter().all(|new| self.object_known(new.object));
+            return if repeat { Ok(Reply::Done) } else { Err(Rejected::Drained(journal.drained)) };
+        }
+        if flush.upto <= flush.after || last.is_some_and(|last| flush.upto > last) {
+            return Err(Rejected::JournalState(id));
+        }
+        self.check_new_objects(broker, incarnation, objects)?;
+        let mut updated = Vec::with_capacity(parts.len());
+        for part in parts {
+            // A partition that was deleted meanwhile: its bytes are born dead.
+            let Some(row) = self.partitions.get(&part.partition) else { continue };
+            if part.base != row.tiered_end || part.end <= part.base {
+                return Err(Rejected::NotContiguous(part.partition, row.tiered_end));
+            }
+            if row.extents.len() >= 2 * Partition::EXTENTS_MAX {
+                return Err(Rejected::TooManyExtents(part.partition));
+            }
+            if !objects.iter().any(|new| new.object == part.object) {
+                return Err(Rejected::ForeignObject(part.object));
+            }
+            updated.push((part.partition, Partition::clone(row), part));
+        }
+
+        for new in objects {
+            self.insert_object(incarnation, new);
+        }
+        for (pid, mut partition, part) in updated {
+            let extent = Extent {
+                base: part.base,
+                end: part.end,
+                object: part.object,
+                bytes: part.bytes,
+                max_timestamp: part.max_timestamp,
+                flags: part.flags,
+            };
+            self.reference_extent(partition.topic, &extent);
+            partition.extents.push(extent);
+            partition.tiered_end = part.end;
+            self.drop_below_log_start(&mut partition, events);
+            self.partitions.insert(pid, Arc::new(partition));
+            events.push(Event::Partition(pid));
+        }
+        for new in objects {
+            self.bury_if_unreferenced(new.object, events);
+        }
+        if let Some(journal) = self.journals.get_mut(&id) {
+            journal.drained = flush.upto;
+            if Some(flush.upto) == last {
+                self.journals.remove(&id);
+            }
+        }
+        events.push(Event::Journal(id));
+        Ok(Reply::Done)
+    }
+}

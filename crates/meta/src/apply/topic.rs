@@ -1,0 +1,218 @@
+//! Topics, partitions, leadership, log start.
+
+use super::Outcome;
+use crate::command::{NewPartition, PartitionElection};
+use crate::event::Event;
+use crate::reply::{Rejected, Reply};
+use crate::state::{EpochStart, JournalState, Partition, State, Topic};
+use esker_types::{
+    BrokerId, Incarnation, LeaderEpoch, Offset, PartitionId, PartitionIndex, TopicId, TopicName,
+};
+use std::sync::Arc;
+
+impl State {
+    pub(super) fn create_topic(
+        &mut self,
+        id: TopicId,
+        name: &TopicName,
+        partitions: &[NewPartition],
+        replication_factor: i16,
+        configs: &[(String, String)],
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        if let Some(known) = self.topic_names.get(name) {
+            let same = *known == id;
+            return if same {
+                Ok(Reply::Done)
+            } else {
+                Err(Rejected::TopicExists(name.to_string()))
+            };
+        }
+        if let Some(other) = self.colliding_topic(name) {
+            return Err(Rejected::TopicCollides(other.to_string()));
+        }
+        self.check_leaders(partitions)?;
+        let ids = self.add_partitions(id, 0, partitions, events);
+        let topic = Topic {
+            name: name.clone(),
+            partitions: ids,
+            replication_factor,
+            configs: configs.iter().cloned().collect(),
+            created: self.clock,
+        };
+        self.topics.insert(id, Arc::new(topic));
+        self.topic_names.insert(name.clone(), id);
+        events.push(Event::Topic(id));
+        Ok(Reply::Done)
+    }
+
+    /// Colliding names differ only in `.` against `_`, so only names with either can collide.
+    fn colliding_topic(&self, name: &TopicName) -> Option<TopicName> {
+        if !name.as_str().contains(['.', '_']) {
+            return None;
+        }
+        self.topic_names.keys().find(|other| other.collides_with(name)).cloned()
+    }
+
+    pub(super) fn delete_topic(&mut self, id: TopicId, events: &mut Vec<Event>) -> Outcome {
+        let Some(topic) = self.topics.remove(&id) else {
+            return Err(Rejected::UnknownTopic(id));
+        };
+        self.topic_names.remove(&topic.name);
+        for pid in &topic.partitions {
+            if let Some(partition) = self.partitions.remove(pid) {
+                self.release_extents(id, &partition.extents, events);
+                for manifest in &partition.manifests {
+                    self.release_object(id, manifest.object, manifest.bytes, events);
+                }
+                events.push(Event::PartitionDeleted(*pid));
+            }
+        }
+        events.push(Event::TopicDeleted(id));
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn create_partitions(
+        &mut self,
+        id: TopicId,
+        expect: u32,
+        partitions: &[NewPartition],
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        let topic = self.topics.get(&id).ok_or(Rejected::UnknownTopic(id))?;
+        let count = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX);
+        if count != expect {
+            return Err(Rejected::PartitionCount(count));
+        }
+        self.check_leaders(partitions)?;
+        let ids = self.add_partitions(id, count, partitions, events);
+        if let Some(topic) = self.topics.get_mut(&id) {
+            Arc::make_mut(topic).partitions.extend(ids);
+        }
+        events.push(Event::Topic(id));
+        Ok(Reply::Done)
+    }
+
+    fn check_leaders(&self, partitions: &[NewPartition]) -> Result<(), Rejected> {
+        partitions.iter().try_for_each(|new| {
+            let known = self.brokers.contains_key(&new.leader);
+            if known { Ok(()) } else { Err(Rejected::UnknownBroker(new.leader)) }
+        })
+    }
+
+    fn add_partitions(
+        &mut self,
+        topic: TopicId,
+        first_index: u32,
+        partitions: &[NewPartition],
+        events: &mut Vec<Event>,
+    ) -> Vec<PartitionId> {
+        let mut ids = Vec::with_capacity(partitions.len());
+        for (index, new) in (first_index..).zip(partitions) {
+            let id = self.next_partition;
+            self.next_partition = PartitionId(id.0 + 1);
+            let partition = Partition {
+                topic,
+                index: PartitionIndex(i32::try_from(index).unwrap_or(i32::MAX)),
+                leader: new.leader,
+                leader_incarnation: self.current_incarnation(new.leader).unwrap_or_default(),
+                leader_epoch: LeaderEpoch(0),
+                log_start: Offset::ZERO,
+                tiered_end: Offset::ZERO,
+                epochs: vec![EpochStart { epoch: LeaderEpoch(0), start: Offset::ZERO }],
+                manifests: Vec::new(),
+                extents: Vec::new(),
+            };
+            self.partitions.insert(id, Arc::new(partition));
+            events.push(Event::Partition(id));
+            ids.push(id);
+        }
+        ids
+    }
+
+    pub(super) fn elect_leaders(
+        &mut self,
+        broker: BrokerId,
+        incarnation: Incarnation,
+        elections: &[PartitionElection],
+        events: &mut Vec<Event>,
+    ) -> Reply {
+        let mut elected = Vec::new();
+        for election in elections {
+            let Some(row) = self.partitions.get(&election.partition) else { continue };
+            if row.leader == broker && row.leader_incarnation == incarnation {
+                // A repeat after a lost reply.
+                elected.push(election.partition);
+                continue;
+            }
+            // The old leader may still be appending while one of its journals has no fixed tail.
+            let old_leader_stopped = self.current_incarnation(row.leader)
+                != Some(row.leader_incarnation)
+                && !self.journals.values().any(|journal| {
+                    journal.owner == row.leader
+                        && journal.incarnation == row.leader_incarnation
+                        && matches!(journal.state, JournalState::Open | JournalState::Sealing)
+                });
+            if row.leader_epoch != election.expect
+                || election.start < row.tiered_end
+                || !old_leader_stopped
+            {
+                continue;
+            }
+            let mut partition = Partition::clone(row);
+            partition.leader = broker;
+            partition.leader_incarnation = incarnation;
+            partition.leader_epoch = partition.leader_epoch.next();
+            let start = election.start;
+            // An epoch in which nothing was written leaves no trace.
+            partition.epochs.retain(|earlier| earlier.start < start);
+            partition.epochs.push(EpochStart { epoch: partition.leader_epoch, start });
+            if partition.epochs.len() > Partition::EPOCHS_MAX {
+                partition.epochs.remove(0);
+            }
+            self.partitions.insert(election.partition, Arc::new(partition));
+            events.push(Event::Partition(election.partition));
+            elected.push(election.partition);
+        }
+        Reply::Elected(elected)
+    }
+
+    pub(super) fn set_log_start(
+        &mut self,
+        changes: &[(PartitionId, Offset)],
+        events: &mut Vec<Event>,
+    ) {
+        for (pid, start) in changes {
+            let Some(row) = self.partitions.get(pid) else { continue };
+            if *start <= row.log_start {
+                continue;
+            }
+            let mut partition = Partition::clone(row);
+            partition.log_start = *start;
+            self.drop_below_log_start(&mut partition, events);
+            self.partitions.insert(*pid, Arc::new(partition));
+            events.push(Event::Partition(*pid));
+        }
+    }
+
+    /// Lets go of extents and manifests that end at or before the log start. One that is cut through stays.
+    pub(super) fn drop_below_log_start(
+        &mut self,
+        partition: &mut Partition,
+        events: &mut Vec<Event>,
+    ) {
+        let start = partition.log_start;
+        let gone = partition.manifests.iter().take_while(|m| m.end <= start).count();
+        for manifest in partition.manifests.drain(..gone) {
+            self.release_object(partition.topic, manifest.object, manifest.bytes, events);
+        }
+        if partition.manifests.is_empty() {
+            let gone = partition.extents.iter().take_while(|e| e.end <= start).count();
+            let dropped: Vec<_> = partition.extents.drain(..gone).collect();
+            self.release_extents(partition.topic, &dropped, events);
+        }
+        // Epochs that end before the log start answer no question any more, the one that covers it does.
+        let kept_from = partition.epochs.partition_point(|epoch| epoch.start <= start);
+        partition.epochs.drain(..kept_from.saturating_sub(1));
+    }
+}

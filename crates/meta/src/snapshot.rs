@@ -1,0 +1,197 @@
+//! The state as bytes: `docs/formats/metadata-snapshot.md`.
+//!
+//! A header, then sections of (type, length, checksum, zstd-compressed postcard). A reader skips nothing: metadata of
+//! a newer program could mean anything, so an unknown section is refused.
+
+use crate::state::State;
+use esker_types::{ClusterId, ObjectId, PartitionId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Longest snapshot that is read: far above ten million partitions, far below an allocation that hurts.
+pub const SNAPSHOT_LEN_MAX: u64 = 8 << 30;
+
+const MAGIC: &[u8; 8] = b"ESKMETA\x01";
+const HEADER_LEN: usize = 24;
+const SECTION_HEADER_LEN: usize = 20;
+/// Largest section after decompression.
+const SECTION_LEN_MAX: u64 = 4 << 30;
+
+/// Why bytes are no snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// Not a metadata snapshot at all.
+    #[error("this is no metadata snapshot")]
+    Foreign,
+    /// Written by a newer program.
+    #[error(
+        "section {0} is unknown: this snapshot was written by a newer Esker; run that or a later one"
+    )]
+    Newer(u16),
+    /// Damaged.
+    #[error("damaged at byte {at}: {what}")]
+    Corrupt {
+        /// Where.
+        at: usize,
+        /// What does not fit.
+        what: &'static str,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Counters {
+    applied: u64,
+    clock: Timestamp,
+    cluster: ClusterId,
+    next_partition: PartitionId,
+    next_object: ObjectId,
+    next_producer: i64,
+}
+
+macro_rules! sections {
+    ($($number:literal => $field:ident),* $(,)?) => {
+        impl State {
+            fn encode_sections(&self, out: &mut Vec<u8>) {
+                $(put_section(out, $number, &self.$field);)*
+            }
+
+            fn decode_section(&mut self, number: u16, body: &[u8], at: usize) -> Result<(), SnapshotError> {
+                match number {
+                    $($number => self.$field = decode_body(body, at)?,)*
+                    _ => return Err(SnapshotError::Newer(number)),
+                }
+                Ok(())
+            }
+        }
+
+        /// The counters' section and those listed here.
+        const SECTION_COUNT: u32 = {
+            let mut count = 1;
+            $(let _: u16 = $number; count += 1;)*
+            count
+        };
+    };
+}
+
+sections! {
+    2 => brokers,
+    3 => topics,
+    4 => topic_names,
+    5 => partitions,
+    6 => journals,
+    7 => blocks,
+    8 => objects,
+    9 => garbage,
+    10 => configs,
+}
+
+impl State {
+    /// The state as bytes.
+    #[must_use]
+    pub fn encode_snapshot(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&self.applied.to_le_bytes());
+        out.extend_from_slice(&SECTION_COUNT.to_le_bytes());
+        let crc = checksum(&out);
+        out.extend_from_slice(&crc.to_le_bytes());
+        let counters = Counters {
+            applied: self.applied,
+            clock: self.clock,
+            cluster: self.cluster,
+            next_partition: self.next_partition,
+            next_object: self.next_object,
+            next_producer: self.next_producer,
+        };
+        put_section(&mut out, 1, &counters);
+        self.encode_sections(&mut out);
+        out
+    }
+
+    /// Reads what [`State::encode_snapshot`] wrote.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`].
+    pub fn decode_snapshot(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let corrupt = |at, what| SnapshotError::Corrupt { at, what };
+        let header = bytes.get(..HEADER_LEN).ok_or(SnapshotError::Foreign)?;
+        if &header[..8] != MAGIC {
+            return Err(SnapshotError::Foreign);
+        }
+        if checksum(&header[..20]) != read_u32(header, 20) {
+            return Err(corrupt(0, "header checksum"));
+        }
+        let mut state = Self::default();
+        let mut at = HEADER_LEN;
+        for expected in 0..read_u32(header, 16) {
+            let head =
+                bytes.get(at..at + SECTION_HEADER_LEN).ok_or_else(|| corrupt(at, "cut short"))?;
+            if checksum(&head[..16]) != read_u32(head, 16) {
+                return Err(corrupt(at, "section header checksum"));
+            }
+            let number = u16::from_le_bytes([head[0], head[1]]);
+            let len = usize::try_from(read_u64(head, 4)).map_err(|_| corrupt(at, "length"))?;
+            let start = at + SECTION_HEADER_LEN;
+            let body = start
+                .checked_add(len)
+                .and_then(|end| bytes.get(start..end))
+                .ok_or_else(|| corrupt(at, "cut short"))?;
+            if checksum(body) != read_u32(head, 12) {
+                return Err(corrupt(start, "section checksum"));
+            }
+            if (expected == 0) != (number == 1) {
+                return Err(corrupt(at, "the counters come first, and once"));
+            }
+            if number == 1 {
+                let counters: Counters = decode_body(body, start)?;
+                state.applied = counters.applied;
+                state.clock = counters.clock;
+                state.cluster = counters.cluster;
+                state.next_partition = counters.next_partition;
+                state.next_object = counters.next_object;
+                state.next_producer = counters.next_producer;
+            } else {
+                state.decode_section(number, body, start)?;
+            }
+            at = start + len;
+        }
+        if at == bytes.len() { Ok(state) } else { Err(corrupt(at, "bytes after the last section")) }
+    }
+}
+
+fn put_section<T: Serialize>(out: &mut Vec<u8>, number: u16, content: &T) {
+    let plain = postcard::to_stdvec(content).expect("metadata is plain data");
+    let body = zstd::bulk::compress(&plain, 1).expect("compression into memory succeeds");
+    let start = out.len();
+    out.extend_from_slice(&number.to_le_bytes());
+    out.extend_from_slice(&[0, 0]);
+    out.extend_from_slice(&(body.len() as u64).to_le_bytes());
+    out.extend_from_slice(&checksum(&body).to_le_bytes());
+    let crc = checksum(&out[start..]);
+    out.extend_from_slice(&crc.to_le_bytes());
+    out.extend_from_slice(&body);
+}
+
+fn decode_body<T: for<'a> Deserialize<'a>>(body: &[u8], at: usize) -> Result<T, SnapshotError> {
+    use std::io::Read;
+    let corrupt = |what| SnapshotError::Corrupt { at, what };
+    let mut plain = Vec::new();
+    zstd::stream::read::Decoder::new(body)
+        .and_then(|decoder| decoder.take(SECTION_LEN_MAX).read_to_end(&mut plain))
+        .map_err(|_| corrupt("compression"))?;
+    postcard::from_bytes(&plain).map_err(|_| corrupt("content"))
+}
+
+fn checksum(bytes: &[u8]) -> u32 {
+    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes);
+    u32::try_from(crc).expect("a 32-bit checksum has 32 bits")
+}
+
+fn read_u32(bytes: &[u8], at: usize) -> u32 {
+    let word = bytes[at..].first_chunk::<4>().expect("the caller checked the length");
+    u32::from_le_bytes(*word)
+}
+
+fn read_u64(bytes: &[u8], at: usize) -> u64 {
+    let word = bytes[at..].first_chunk::<8>().expect("the caller checked the length");
+    u64::from_le_bytes(*word)
+}

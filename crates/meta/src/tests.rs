@@ -1,0 +1,390 @@
+//! Stories and random histories.
+
+use crate::*;
+use esker_types::*;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+const BROKER: BrokerId = BrokerId(1);
+
+/// A state with a log index that goes on.
+struct Log {
+    state: State,
+    index: u64,
+}
+
+impl Log {
+    fn new() -> Self {
+        Self { state: State::default(), index: 0 }
+    }
+
+    fn run(&mut self, command: Command) -> Reply {
+        self.index += 1;
+        let now = Timestamp(i64::try_from(self.index).unwrap() * 1000);
+        let proposal = Proposal { now, command };
+        let bytes = Envelope::encode(&proposal);
+        assert_eq!(Envelope::decode(&bytes).unwrap(), proposal);
+        let (reply, _) = self.state.apply(self.index, &proposal);
+        self.state.check().unwrap_or_else(|problem| panic!("{problem} after {proposal:?}"));
+        reply
+    }
+
+    fn register(&mut self, process: u128) -> Incarnation {
+        let reply = self.run(Command::RegisterBroker {
+            broker: BROKER,
+            process,
+            host: "localhost".into(),
+            port: 9092,
+            rack: None,
+            stores: vec![StoreId(Uuid::from_u128(process))],
+        });
+        let Reply::Registered(incarnation) = reply else { panic!("{reply:?}") };
+        incarnation
+    }
+
+    fn topic(&mut self, name: &str, partitions: usize) -> (TopicId, Vec<PartitionId>) {
+        let topic = TopicId(Uuid::from_u128(u128::from(self.index) + 1000));
+        let reply = self.run(Command::CreateTopic {
+            topic,
+            name: TopicName::new(name).unwrap(),
+            partitions: vec![NewPartition { leader: BROKER }; partitions],
+            replication_factor: 1,
+            configs: vec![],
+        });
+        assert_eq!(reply, Reply::Done);
+        (topic, self.state.topics[&topic].partitions.clone())
+    }
+
+    fn journal(&mut self, incarnation: Incarnation) -> JournalId {
+        let reply = self.run(Command::OpenJournal {
+            broker: BROKER,
+            incarnation,
+            shard: 0,
+            ensemble: vec![StoreId(Uuid::from_u128(1))],
+            ack_quorum: 1,
+            request: self.index,
+        });
+        let Reply::Journal(journal) = reply else { panic!("{reply:?}") };
+        journal
+    }
+
+    fn ids(&mut self, incarnation: Incarnation, count: u32) -> ObjectId {
+        let reply = self.run(Command::AllocateObjectIds { broker: BROKER, incarnation, count });
+        let Reply::ObjectIds(first) = reply else { panic!("{reply:?}") };
+        first
+    }
+}
+
+fn object(id: ObjectId, kind: ObjectKind) -> FlushedObject {
+    FlushedObject { object: id, kind, len: 1000, meta_position: 900 }
+}
+
+fn part(partition: PartitionId, base: i64, end: i64, object: ObjectId) -> FlushPart {
+    FlushPart {
+        partition,
+        base: Offset(base),
+        end: Offset(end),
+        bytes: 10 * u64::try_from(end - base).unwrap(),
+        max_timestamp: Timestamp(end),
+        object,
+        flags: ExtentFlags::default(),
+    }
+}
+
+fn flush(
+    incarnation: Incarnation,
+    journal: JournalId,
+    span: (u64, u64),
+    objects: Vec<FlushedObject>,
+    parts: Vec<FlushPart>,
+) -> Command {
+    Command::CommitFlush {
+        broker: BROKER,
+        incarnation,
+        journal,
+        after: Seq(span.0),
+        upto: Seq(span.1),
+        objects,
+        parts,
+    }
+}
+
+#[test]
+fn a_flush_commits_once_in_order_and_only_by_the_owner() {
+    let mut log = Log::new();
+    let inc = log.register(1);
+    let (_, pids) = log.topic("t", 2);
+    let jid = log.journal(inc);
+    let oid = log.ids(inc, 8);
+    let first = flush(
+        inc,
+        jid,
+        (0, 5),
+        vec![object(oid, ObjectKind::Flush)],
+        vec![part(pids[0], 0, 10, oid), part(pids[1], 0, 3, oid)],
+    );
+    assert_eq!(log.run(first.clone()), Reply::Done);
+    assert_eq!(log.run(first), Reply::Done, "a repeat after a lost reply");
+    assert_eq!(log.state.partitions[&pids[0]].tiered_end, Offset(10));
+    assert_eq!(log.state.objects[&oid].references[0].1, 2);
+
+    let second = ObjectId(oid.0 + 1);
+    let gap = vec![part(pids[0], 11, 12, second)];
+    let objects = vec![object(second, ObjectKind::Flush)];
+    assert_eq!(
+        log.run(flush(inc, jid, (5, 6), objects.clone(), gap)),
+        Reply::Rejected(Rejected::NotContiguous(pids[0], Offset(10)))
+    );
+    assert_eq!(
+        log.run(flush(inc, jid, (4, 6), objects.clone(), vec![])),
+        Reply::Rejected(Rejected::Drained(Seq(5)))
+    );
+    let foreign = ObjectId(oid.0 + 100);
+    assert_eq!(
+        log.run(flush(inc, jid, (5, 6), vec![object(foreign, ObjectKind::Flush)], vec![])),
+        Reply::Rejected(Rejected::ForeignObject(foreign))
+    );
+    let newer = log.register(2);
+    assert!(newer > inc);
+    assert_eq!(
+        log.run(flush(inc, jid, (5, 6), objects, vec![])),
+        Reply::Rejected(Rejected::Fenced(BROKER))
+    );
+}
+
+#[test]
+fn a_restart_seals_fixes_the_tail_elects_and_drains_behind() {
+    let mut log = Log::new();
+    let old = log.register(1);
+    let (_, pids) = log.topic("t", 1);
+    let jid = log.journal(old);
+    let new = log.register(2);
+    assert_eq!(log.register(2), new, "the same process is the same registration");
+    assert_eq!(log.state.journals[&jid].state, JournalState::Sealing);
+    let elect = |log: &Log| Command::ElectLeaders {
+        broker: BROKER,
+        incarnation: new,
+        partitions: vec![PartitionElection {
+            partition: pids[0],
+            expect: log.state.partitions[&pids[0]].leader_epoch,
+            start: Offset(7),
+        }],
+    };
+    let early = elect(&log);
+    assert_eq!(log.run(early), Reply::Elected(vec![]), "no leader before the tail is known");
+    assert_eq!(log.run(Command::FixTail { journal: jid, tail: Seq(3) }), Reply::Done);
+    assert_eq!(log.run(Command::FixTail { journal: jid, tail: Seq(9) }), Reply::Done);
+    assert_eq!(log.state.journals[&jid].state, JournalState::Sealed { tail: Seq(3) });
+    let now = elect(&log);
+    assert_eq!(log.run(now), Reply::Elected(vec![pids[0]]));
+    let epochs = &log.state.partitions[&pids[0]].epochs;
+    assert_eq!(epochs[1], EpochStart { epoch: LeaderEpoch(1), start: Offset(7) });
+
+    let oid = log.ids(new, 4);
+    let drain = flush(
+        new,
+        jid,
+        (0, 3),
+        vec![object(oid, ObjectKind::Flush)],
+        vec![part(pids[0], 0, 7, oid)],
+    );
+    assert_eq!(log.run(drain.clone()), Reply::Done);
+    assert!(!log.state.journals.contains_key(&jid), "a drained journal is forgotten");
+    assert_eq!(log.run(drain), Reply::Done, "a repeat after a lost reply");
+}
+
+#[test]
+fn ids_that_were_never_committed_become_garbage_and_spilled_ones_do_not() {
+    let mut log = Log::new();
+    let inc = log.register(1);
+    let (topic, pids) = log.topic("t", 1);
+    let jid = log.journal(inc);
+    let oid = log.ids(inc, 4);
+    let segment = object(oid, ObjectKind::Segment);
+    log.run(flush(inc, jid, (0, 1), vec![segment], vec![part(pids[0], 0, 5, oid)]));
+    let extent = log.state.partitions[&pids[0]].extents[0];
+    let manifest = ManifestRef {
+        object: ObjectId(oid.0 + 1),
+        base: Offset(0),
+        end: Offset(5),
+        count: 1,
+        bytes: 50,
+        max_timestamp: Timestamp(5),
+    };
+    let spill = Command::SpillManifest {
+        broker: BROKER,
+        incarnation: inc,
+        partition: pids[0],
+        expect: vec![extent],
+        manifest,
+        len: 100,
+    };
+    assert_eq!(log.run(spill.clone()), Reply::Done);
+    assert_eq!(log.run(spill), Reply::Done);
+    assert!(!log.state.objects.contains_key(&oid), "the manifest stands for it");
+    log.run(Command::ExpireBlock { first: oid });
+    let garbage: Vec<_> = log.state.garbage.keys().copied().collect();
+    assert_eq!(garbage, [ObjectId(oid.0 + 2), ObjectId(oid.0 + 3)]);
+    log.run(Command::DeleteTopic { topic });
+    assert!(log.state.garbage.contains_key(&manifest.object));
+}
+
+#[test]
+fn topics_collide_by_name_and_metric_name() {
+    let mut log = Log::new();
+    log.register(1);
+    log.topic("a.b", 1);
+    for (name, expected) in [
+        ("a.b", Rejected::TopicExists("a.b".into())),
+        ("a_b", Rejected::TopicCollides("a.b".into())),
+    ] {
+        let reply = log.run(Command::CreateTopic {
+            topic: TopicId(Uuid::from_u128(1)),
+            name: TopicName::new(name).unwrap(),
+            partitions: vec![],
+            replication_factor: 1,
+            configs: vec![],
+        });
+        assert_eq!(reply, Reply::Rejected(expected));
+    }
+}
+
+#[test]
+fn damage_to_a_snapshot_is_noticed() {
+    let mut log = Log::new();
+    let inc = log.register(1);
+    log.topic("t", 3);
+    log.ids(inc, 10);
+    let bytes = log.state.encode_snapshot();
+    assert_eq!(State::decode_snapshot(&bytes).unwrap(), log.state);
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << bit;
+            // The two reserved bytes of a section header are covered by its checksum too.
+            assert!(State::decode_snapshot(&damaged).is_err(), "byte {at} bit {bit}");
+        }
+        assert!(State::decode_snapshot(&bytes[..at]).is_err());
+    }
+}
+
+/// A random step, made legal enough by the state it meets.
+#[derive(Debug, Clone)]
+enum Step {
+    Restart,
+    Topic(usize),
+    Delete(usize),
+    Flush { parts: Vec<(usize, u8)>, segment: bool },
+    Trim(usize, u8),
+    Merge(usize, usize),
+    Expire,
+    Confirm,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        1 => Just(Step::Restart),
+        2 => (1usize..4).prop_map(Step::Topic),
+        1 => any::<usize>().prop_map(Step::Delete),
+        8 => (prop::collection::vec((any::<usize>(), 1u8..20), 1..5), any::<bool>())
+            .prop_map(|(parts, segment)| Step::Flush { parts, segment }),
+        2 => (any::<usize>(), any::<u8>()).prop_map(|(p, o)| Step::Trim(p, o)),
+        3 => (any::<usize>(), 1usize..4).prop_map(|(p, n)| Step::Merge(p, n)),
+        1 => Just(Step::Expire),
+        1 => Just(Step::Confirm),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_history_keeps_the_invariants_and_survives_a_snapshot(
+        steps in prop::collection::vec(step(), 1..60)
+    ) {
+        let mut log = Log::new();
+        let mut inc = log.register(0);
+        let mut jid = log.journal(inc);
+        let mut seq = 0;
+        for (turn, step) in steps.into_iter().enumerate() {
+            let pids: Vec<_> = log.state.partitions.keys().copied().collect();
+            match step {
+                Step::Restart => {
+                    inc = log.register(turn as u128 + 1);
+                    log.run(Command::FixTail { journal: jid, tail: Seq(seq) });
+                    let partitions = pids.iter().map(|pid| PartitionElection {
+                        partition: *pid,
+                        expect: log.state.partitions[pid].leader_epoch,
+                        start: log.state.partitions[pid].tiered_end,
+                    }).collect::<Vec<_>>();
+                    let reply = log.run(Command::ElectLeaders { broker: BROKER, incarnation: inc, partitions });
+                    prop_assert_eq!(reply, Reply::Elected(pids));
+                    jid = log.journal(inc);
+                    seq = 0;
+                }
+                Step::Topic(count) => { log.topic(&format!("t{turn}"), count); }
+                Step::Delete(nth) => {
+                    let topics: Vec<_> = log.state.topics.keys().copied().collect();
+                    if !topics.is_empty() {
+                        log.run(Command::DeleteTopic { topic: topics[nth % topics.len()] });
+                    }
+                }
+                Step::Flush { parts, segment } if !pids.is_empty() => {
+                    let oid = log.ids(inc, 2);
+                    let kind = if segment { ObjectKind::Segment } else { ObjectKind::Flush };
+                    let mut flushed = Vec::new();
+                    for (nth, count) in parts {
+                        let pid = pids[nth % pids.len()];
+                        if flushed.iter().all(|p: &FlushPart| p.partition != pid) {
+                            let base = log.state.partitions[&pid].tiered_end.get();
+                            flushed.push(part(pid, base, base + i64::from(count), oid));
+                        }
+                    }
+                    let reply = log.run(flush(inc, jid, (seq, seq + 1), vec![object(oid, kind)], flushed));
+                    prop_assert_eq!(reply, Reply::Done);
+                    seq += 1;
+                }
+                Step::Trim(nth, by) if !pids.is_empty() => {
+                    let pid = pids[nth % pids.len()];
+                    let row = &log.state.partitions[&pid];
+                    let start = Offset((row.log_start.get() + i64::from(by)).min(row.tiered_end.get()));
+                    log.run(Command::SetLogStart { broker: BROKER, incarnation: inc, partitions: vec![(pid, start)] });
+                }
+                Step::Merge(nth, count) if !pids.is_empty() => {
+                    let pid = pids[nth % pids.len()];
+                    let expect: Vec<_> = log.state.partitions[&pid].extents.iter().take(count).copied().collect();
+                    if let (Some(first), Some(last)) = (expect.first(), expect.last()) {
+                        let oid = log.ids(inc, 1);
+                        let merged = Extent { end: last.end, object: oid, bytes: 1, ..*first };
+                        let swap = ExtentSwap { partition: pid, expect, new: vec![merged] };
+                        let reply = log.run(Command::ReplaceExtents {
+                            broker: BROKER,
+                            incarnation: inc,
+                            objects: vec![object(oid, ObjectKind::Segment)],
+                            swaps: vec![swap],
+                        });
+                        prop_assert_eq!(reply, Reply::Skipped(vec![]));
+                    }
+                }
+                Step::Expire => {
+                    let old: Vec<_> = log.state.blocks.iter()
+                        .filter(|(_, block)| block.incarnation != inc).map(|(first, _)| *first).collect();
+                    for first in old {
+                        log.run(Command::ExpireBlock { first });
+                    }
+                }
+                Step::Confirm => {
+                    let objects: Vec<_> = log.state.garbage.keys().copied().collect();
+                    log.run(Command::ConfirmDeleted { objects });
+                }
+                _ => {}
+            }
+            let copy = State::decode_snapshot(&log.state.encode_snapshot()).unwrap();
+            prop_assert_eq!(&copy, &log.state);
+        }
+    }
+
+    #[test]
+    fn foreign_bytes_are_no_command_and_no_snapshot(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Envelope::decode(&bytes);
+        prop_assert!(State::decode_snapshot(&bytes).is_err());
+    }
+}
