@@ -1,4 +1,4 @@
-//! The pure function: state and command to state, reply and events.
+//! The pure function: state and command to state and reply.
 //!
 //! Every handler first checks everything, then changes: a rejected command leaves nothing behind but the clock and
 //! the index.
@@ -9,7 +9,6 @@ mod object;
 mod topic;
 
 use crate::command::{Command, Proposal};
-use crate::event::Event;
 use crate::reply::{Rejected, Reply};
 use crate::state::State;
 use esker_types::{BrokerId, Incarnation};
@@ -22,17 +21,14 @@ impl State {
     ///
     /// # Panics
     /// When `index` is not above the last applied one: the log was not replayed in order.
-    pub fn apply(&mut self, index: u64, proposal: &Proposal) -> (Reply, Vec<Event>) {
+    pub fn apply(&mut self, index: u64, proposal: &Proposal) -> Reply {
         assert!(index > self.applied, "metadata index {index} after {}", self.applied);
         self.applied = index;
         self.clock = self.clock.max(proposal.now);
-        let mut events = Vec::new();
-        let reply =
-            self.dispatch(index, &proposal.command, &mut events).unwrap_or_else(Reply::Rejected);
-        (reply, events)
+        self.dispatch(index, &proposal.command).unwrap_or_else(Reply::Rejected)
     }
 
-    fn dispatch(&mut self, index: u64, command: &Command, events: &mut Vec<Event>) -> Outcome {
+    fn dispatch(&mut self, index: u64, command: &Command) -> Outcome {
         match command {
             Command::Noop => Ok(Reply::Done),
             Command::FoundCluster { cluster } => self.found_cluster(*cluster),
@@ -45,22 +41,22 @@ impl State {
                     rack.as_deref(),
                     stores,
                 );
-                Ok(self.register_broker(*broker, entry, events))
+                Ok(self.register_broker(*broker, entry))
             }
             Command::CreateTopic { topic, name, partitions, replication_factor, configs } => {
-                self.create_topic(*topic, name, partitions, *replication_factor, configs, events)
+                self.create_topic(*topic, name, partitions, *replication_factor, configs)
             }
-            Command::DeleteTopic { topic } => self.delete_topic(*topic, events),
+            Command::DeleteTopic { topic } => self.delete_topic(*topic),
             Command::CreatePartitions { topic, expect, partitions } => {
-                self.create_partitions(*topic, *expect, partitions, events)
+                self.create_partitions(*topic, *expect, partitions)
             }
-            Command::AlterConfigs { changes } => self.alter_configs(changes, events),
+            Command::AlterConfigs { changes } => self.alter_configs(changes),
             Command::AllocateObjectIds { broker, incarnation, count } => {
                 self.fence(*broker, *incarnation)?;
                 Ok(self.allocate_object_ids(*broker, *incarnation, *count))
             }
             Command::ExpireBlock { first } => {
-                self.expire_block(*first, events);
+                self.expire_block(*first);
                 Ok(Reply::Done)
             }
             Command::AllocateProducerIds { broker, incarnation, count } => {
@@ -79,7 +75,7 @@ impl State {
                     ack_quorum: *ack_quorum,
                     request: *request,
                 };
-                self.open_journal(index, &opening, events)
+                self.open_journal(index, &opening)
             }
             Command::RollJournal {
                 broker,
@@ -91,38 +87,30 @@ impl State {
                 request,
             } => {
                 self.fence(*broker, *incarnation)?;
-                self.roll_journal(index, *journal, *end, ensemble, *ack_quorum, *request, events)
+                self.roll_journal(index, *journal, *end, ensemble, *ack_quorum, *request)
             }
-            Command::FixTail { journal, tail } => self.fix_tail(*journal, *tail, events),
+            Command::FixTail { journal, tail } => self.fix_tail(*journal, *tail),
             Command::ElectLeaders { broker, incarnation, partitions } => {
                 self.fence(*broker, *incarnation)?;
-                Ok(self.elect_leaders(*broker, *incarnation, partitions, events))
+                Ok(self.elect_leaders(*broker, *incarnation, partitions))
             }
             Command::CommitFlush { broker, incarnation, journal, after, upto, objects, parts } => {
                 self.fence(*broker, *incarnation)?;
                 let flush = journal::Flush { journal: *journal, after: *after, upto: *upto };
-                self.commit_flush(*broker, *incarnation, &flush, objects, parts, events)
+                self.commit_flush(*broker, *incarnation, &flush, objects, parts)
             }
             Command::SetLogStart { broker, incarnation, partitions } => {
                 self.fence(*broker, *incarnation)?;
-                self.set_log_start(partitions, events);
+                self.set_log_start(partitions);
                 Ok(Reply::Done)
             }
             Command::ReplaceExtents { broker, incarnation, objects, swaps } => {
                 self.fence(*broker, *incarnation)?;
-                self.replace_extents(*broker, *incarnation, objects, swaps, events)
+                self.replace_extents(*broker, *incarnation, objects, swaps)
             }
             Command::SpillManifest { broker, incarnation, partition, expect, manifest, len } => {
                 self.fence(*broker, *incarnation)?;
-                self.spill_manifest(
-                    *broker,
-                    *incarnation,
-                    *partition,
-                    expect,
-                    manifest,
-                    *len,
-                    events,
-                )
+                self.spill_manifest(*broker, *incarnation, *partition, expect, manifest, *len)
             }
             Command::ConfirmDeleted { objects } => {
                 for object in objects {

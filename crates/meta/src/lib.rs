@@ -1,8 +1,8 @@
 //! The cluster's metadata as a pure state machine.
 //!
 //! A [`Command`] is proposed by a broker, ordered by the quorum and applied by [`State::apply`]: a pure function of
-//! state, log index and command. It yields a [`Reply`] for the proposer and [`Event`]s that say what changed. There is
-//! no clock but the one that commands carry, no randomness, and no map with an order of its own, so every node
+//! state, log index and command. It yields a [`Reply`] for the proposer. What changed is the
+//! difference of two states, which the persistent maps give in the time of the change. There is no clock but the one that commands carry, no randomness, and no map with an order of its own, so every node
 //! arrives at the same bytes.
 //!
 //! *What is absent*: heartbeats and leases (soft state of the leader), group offsets (an internal topic), producer
@@ -17,7 +17,6 @@
 
 mod apply;
 mod command;
-mod event;
 mod invariants;
 mod reply;
 mod snapshot;
@@ -27,7 +26,6 @@ pub use command::{
     Command, ConfigChange, Envelope, ExtentSwap, FlushPart, FlushedObject, NewPartition,
     PartitionElection, Proposal,
 };
-pub use event::Event;
 pub use reply::{Rejected, Reply};
 pub use snapshot::{SNAPSHOT_LEN_MAX, SnapshotError};
 pub use state::{

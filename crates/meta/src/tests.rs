@@ -24,7 +24,7 @@ impl Log {
         let proposal = Proposal { now, command };
         let bytes = Envelope::encode(&proposal);
         assert_eq!(Envelope::decode(&bytes).unwrap(), proposal);
-        let (reply, _) = self.state.apply(self.index, &proposal);
+        let reply = self.state.apply(self.index, &proposal);
         self.state.check().unwrap_or_else(|problem| panic!("{problem} after {proposal:?}"));
         reply
     }

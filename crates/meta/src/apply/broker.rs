@@ -2,7 +2,6 @@
 
 use super::Outcome;
 use crate::command::ConfigChange;
-use crate::event::Event;
 use crate::reply::{Rejected, Reply};
 use crate::state::{Broker, BrokerState, JournalState, State};
 use esker_types::{BrokerId, ClusterId, Incarnation, StoreId};
@@ -40,12 +39,7 @@ impl State {
         }
     }
 
-    pub(super) fn register_broker(
-        &mut self,
-        id: BrokerId,
-        entry: Broker,
-        events: &mut Vec<Event>,
-    ) -> Reply {
+    pub(super) fn register_broker(&mut self, id: BrokerId, entry: Broker) -> Reply {
         if let Some(known) = self.brokers.get(&id)
             && known.process == entry.process
         {
@@ -62,19 +56,13 @@ impl State {
             if let Some(row) = self.journals.get_mut(&journal) {
                 row.state = JournalState::Sealing;
             }
-            events.push(Event::Journal(journal));
         }
         let incarnation = entry.incarnation;
         self.brokers.insert(id, entry);
-        events.push(Event::Broker(id));
         Reply::Registered(incarnation)
     }
 
-    pub(super) fn alter_configs(
-        &mut self,
-        changes: &[ConfigChange],
-        events: &mut Vec<Event>,
-    ) -> Outcome {
+    pub(super) fn alter_configs(&mut self, changes: &[ConfigChange]) -> Outcome {
         for change in changes {
             if let ConfigChange::Topic(topic, ..) = change
                 && !self.topics.contains_key(topic)
@@ -91,7 +79,6 @@ impl State {
                             Some(value) => configs.insert(key.clone(), value.clone()),
                             None => configs.remove(key),
                         };
-                        events.push(Event::Topic(*id));
                     }
                 }
                 ConfigChange::Resource(resource, key, value) => {
@@ -103,7 +90,6 @@ impl State {
                     if configs.is_empty() {
                         self.configs.remove(resource);
                     }
-                    events.push(Event::Config);
                 }
             }
         }

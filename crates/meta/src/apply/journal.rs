@@ -2,7 +2,6 @@
 
 use super::Outcome;
 use crate::command::{FlushPart, FlushedObject};
-use crate::event::Event;
 use crate::reply::{Rejected, Reply};
 use crate::state::{Extent, Journal, JournalState, Partition, State};
 use esker_types::{BrokerId, Incarnation, JournalId, Seq, StoreId};
@@ -26,12 +25,7 @@ pub(super) struct Flush {
 }
 
 impl State {
-    pub(super) fn open_journal(
-        &mut self,
-        index: u64,
-        opening: &Opening<'_>,
-        events: &mut Vec<Event>,
-    ) -> Outcome {
+    pub(super) fn open_journal(&mut self, index: u64, opening: &Opening<'_>) -> Outcome {
         let existing = self.journals.iter().find(|(_, journal)| {
             journal.owner == opening.owner
                 && journal.incarnation == opening.incarnation
@@ -42,15 +36,10 @@ impl State {
             let repeat = journal.request == opening.request;
             return if repeat { Ok(Reply::Journal(*id)) } else { Err(Rejected::JournalState(*id)) };
         }
-        Ok(Reply::Journal(self.insert_journal(index, opening, events)))
+        Ok(Reply::Journal(self.insert_journal(index, opening)))
     }
 
-    fn insert_journal(
-        &mut self,
-        index: u64,
-        opening: &Opening<'_>,
-        events: &mut Vec<Event>,
-    ) -> JournalId {
+    fn insert_journal(&mut self, index: u64, opening: &Opening<'_>) -> JournalId {
         let id = JournalId::new(index, 0);
         let journal = Journal {
             owner: opening.owner,
@@ -63,11 +52,9 @@ impl State {
             drained: Seq::NONE,
         };
         self.journals.insert(id, journal);
-        events.push(Event::Journal(id));
         id
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one command")]
     pub(super) fn roll_journal(
         &mut self,
         index: u64,
@@ -76,7 +63,6 @@ impl State {
         ensemble: &[StoreId],
         ack_quorum: u8,
         request: u64,
-        events: &mut Vec<Event>,
     ) -> Outcome {
         let journal = self.journals.get(&id).ok_or(Rejected::JournalState(id))?.clone();
         if journal.state != JournalState::Open {
@@ -95,7 +81,7 @@ impl State {
         if end < journal.drained {
             return Err(Rejected::Drained(journal.drained));
         }
-        self.end_journal(id, JournalState::Rolled { end }, end, events);
+        self.end_journal(id, JournalState::Rolled { end }, end);
         let opening = Opening {
             owner: journal.owner,
             incarnation: journal.incarnation,
@@ -104,15 +90,10 @@ impl State {
             ack_quorum,
             request,
         };
-        Ok(Reply::Journal(self.insert_journal(index, &opening, events)))
+        Ok(Reply::Journal(self.insert_journal(index, &opening)))
     }
 
-    pub(super) fn fix_tail(
-        &mut self,
-        id: JournalId,
-        tail: Seq,
-        events: &mut Vec<Event>,
-    ) -> Outcome {
+    pub(super) fn fix_tail(&mut self, id: JournalId, tail: Seq) -> Outcome {
         let journal = self.journals.get(&id).ok_or(Rejected::JournalState(id))?;
         match journal.state {
             // Whoever comes first decides; the other learns it from the state.
@@ -123,25 +104,18 @@ impl State {
             }
         }
         let tail = tail.max(journal.drained);
-        self.end_journal(id, JournalState::Sealed { tail }, tail, events);
+        self.end_journal(id, JournalState::Sealed { tail }, tail);
         Ok(Reply::Done)
     }
 
     /// Moves a journal to a state with a last entry; the row goes when nothing is left to drain.
-    fn end_journal(
-        &mut self,
-        id: JournalId,
-        state: JournalState,
-        last: Seq,
-        events: &mut Vec<Event>,
-    ) {
+    fn end_journal(&mut self, id: JournalId, state: JournalState, last: Seq) {
         if let Some(journal) = self.journals.get_mut(&id) {
             journal.state = state;
             if journal.drained >= last {
                 self.journals.remove(&id);
             }
         }
-        events.push(Event::Journal(id));
     }
 
     pub(super) fn commit_flush(
@@ -151,7 +125,6 @@ impl State {
         flush: &Flush,
         objects: &[FlushedObject],
         parts: &[FlushPart],
-        events: &mut Vec<Event>,
     ) -> Outcome {
         let id = flush.journal;
         let Some(journal) = self.journals.get(&id) else {
@@ -210,12 +183,11 @@ impl State {
             self.reference_extent(partition.topic, &extent);
             partition.extents.push(extent);
             partition.tiered_end = part.end;
-            self.drop_below_log_start(&mut partition, events);
+            self.drop_below_log_start(&mut partition);
             self.partitions.insert(pid, Arc::new(partition));
-            events.push(Event::Partition(pid));
         }
         for new in objects {
-            self.bury_if_unreferenced(new.object, events);
+            self.bury_if_unreferenced(new.object);
         }
         if let Some(journal) = self.journals.get_mut(&id) {
             journal.drained = flush.upto;
@@ -223,7 +195,6 @@ impl State {
                 self.journals.remove(&id);
             }
         }
-        events.push(Event::Journal(id));
         Ok(Reply::Done)
     }
 }

@@ -6,7 +6,6 @@
 
 use super::Outcome;
 use crate::command::{ExtentSwap, FlushedObject};
-use crate::event::Event;
 use crate::reply::{Rejected, Reply};
 use crate::state::{Block, Extent, Garbage, ManifestRef, ObjectKind, ObjectRow, Partition, State};
 use esker_types::{BrokerId, Incarnation, ObjectId, Offset, PartitionId, TopicId};
@@ -25,14 +24,13 @@ impl State {
         Reply::ObjectIds(first)
     }
 
-    pub(super) fn expire_block(&mut self, first: ObjectId, events: &mut Vec<Event>) {
+    pub(super) fn expire_block(&mut self, first: ObjectId) {
         let Some(block) = self.blocks.remove(&first) else { return };
         let (incarnation, since) = (block.incarnation, self.clock);
         for nth in (0..block.count).filter(|nth| !block.is_committed(*nth)) {
             let id = ObjectId(first.0 + u64::from(nth));
             self.garbage
                 .insert(id, Garbage { incarnation, kind: ObjectKind::Flush, len: 0, since });
-            events.push(Event::Garbage(id));
         }
     }
 
@@ -96,25 +94,14 @@ impl State {
         row.live_bytes += bytes;
     }
 
-    pub(super) fn release_extents(
-        &mut self,
-        topic: TopicId,
-        extents: &[Extent],
-        events: &mut Vec<Event>,
-    ) {
+    pub(super) fn release_extents(&mut self, topic: TopicId, extents: &[Extent]) {
         for extent in extents {
-            self.release_object(topic, extent.object, extent.bytes, events);
+            self.release_object(topic, extent.object, extent.bytes);
         }
     }
 
     /// Takes one reference of `topic` away; the last one makes the object garbage.
-    pub(super) fn release_object(
-        &mut self,
-        topic: TopicId,
-        object: ObjectId,
-        bytes: u64,
-        events: &mut Vec<Event>,
-    ) {
+    pub(super) fn release_object(&mut self, topic: TopicId, object: ObjectId, bytes: u64) {
         let row = self.objects.get_mut(&object).expect("a reference is to a committed object");
         let place = row
             .references
@@ -125,16 +112,15 @@ impl State {
             row.references.remove(place);
         }
         row.live_bytes -= bytes;
-        self.bury_if_unreferenced(object, events);
+        self.bury_if_unreferenced(object);
     }
 
-    pub(super) fn bury_if_unreferenced(&mut self, object: ObjectId, events: &mut Vec<Event>) {
+    pub(super) fn bury_if_unreferenced(&mut self, object: ObjectId) {
         let dead = self.objects.get(&object).is_some_and(|row| row.references.is_empty());
         if dead && let Some(row) = self.objects.remove(&object) {
             let since = self.clock;
             let (incarnation, kind, len) = (row.incarnation, row.kind, row.len);
             self.garbage.insert(object, Garbage { incarnation, kind, len, since });
-            events.push(Event::Garbage(object));
         }
     }
 
@@ -144,7 +130,6 @@ impl State {
         incarnation: Incarnation,
         objects: &[FlushedObject],
         swaps: &[ExtentSwap],
-        events: &mut Vec<Event>,
     ) -> Outcome {
         if !objects.is_empty() && objects.iter().all(|new| self.object_known(new.object)) {
             return Ok(Reply::Skipped(Vec::new()));
@@ -165,17 +150,17 @@ impl State {
         }
         let mut skipped = Vec::new();
         for swap in swaps {
-            if !self.swap_extents(swap, events) {
+            if !self.swap_extents(swap) {
                 skipped.push(swap.partition);
             }
         }
         for new in objects {
-            self.bury_if_unreferenced(new.object, events);
+            self.bury_if_unreferenced(new.object);
         }
         Ok(Reply::Skipped(skipped))
     }
 
-    fn swap_extents(&mut self, swap: &ExtentSwap, events: &mut Vec<Event>) -> bool {
+    fn swap_extents(&mut self, swap: &ExtentSwap) -> bool {
         let Some(row) = self.partitions.get(&swap.partition) else { return false };
         let Some(place) = row.extents.iter().position(|e| Some(e) == swap.expect.first()) else {
             return false;
@@ -189,14 +174,12 @@ impl State {
             self.reference_extent(partition.topic, extent);
         }
         let old: Vec<_> = partition.extents.splice(range, swap.new.iter().copied()).collect();
-        self.release_extents(partition.topic, &old, events);
-        self.drop_below_log_start(&mut partition, events);
+        self.release_extents(partition.topic, &old);
+        self.drop_below_log_start(&mut partition);
         self.partitions.insert(swap.partition, Arc::new(partition));
-        events.push(Event::Partition(swap.partition));
         true
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one command")]
     pub(super) fn spill_manifest(
         &mut self,
         broker: BrokerId,
@@ -205,7 +188,6 @@ impl State {
         expect: &[Extent],
         manifest: &ManifestRef,
         len: u64,
-        events: &mut Vec<Event>,
     ) -> Outcome {
         if self.object_known(manifest.object) {
             return Ok(Reply::Done);
@@ -242,7 +224,6 @@ impl State {
         }
         partition.manifests.push(*manifest);
         self.partitions.insert(pid, Arc::new(partition));
-        events.push(Event::Partition(pid));
         Ok(Reply::Done)
     }
 }

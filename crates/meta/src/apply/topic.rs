@@ -2,7 +2,6 @@
 
 use super::Outcome;
 use crate::command::{NewPartition, PartitionElection};
-use crate::event::Event;
 use crate::reply::{Rejected, Reply};
 use crate::state::{EpochStart, JournalState, Partition, State, Topic};
 use esker_types::{
@@ -18,7 +17,6 @@ impl State {
         partitions: &[NewPartition],
         replication_factor: i16,
         configs: &[(String, String)],
-        events: &mut Vec<Event>,
     ) -> Outcome {
         if let Some(known) = self.topic_names.get(name) {
             let same = *known == id;
@@ -32,7 +30,7 @@ impl State {
             return Err(Rejected::TopicCollides(other.to_string()));
         }
         self.check_leaders(partitions)?;
-        let ids = self.add_partitions(id, 0, partitions, events);
+        let ids = self.add_partitions(id, 0, partitions);
         let topic = Topic {
             name: name.clone(),
             partitions: ids,
@@ -42,7 +40,6 @@ impl State {
         };
         self.topics.insert(id, Arc::new(topic));
         self.topic_names.insert(name.clone(), id);
-        events.push(Event::Topic(id));
         Ok(Reply::Done)
     }
 
@@ -54,21 +51,19 @@ impl State {
         self.topic_names.keys().find(|other| other.collides_with(name)).cloned()
     }
 
-    pub(super) fn delete_topic(&mut self, id: TopicId, events: &mut Vec<Event>) -> Outcome {
+    pub(super) fn delete_topic(&mut self, id: TopicId) -> Outcome {
         let Some(topic) = self.topics.remove(&id) else {
             return Err(Rejected::UnknownTopic(id));
         };
         self.topic_names.remove(&topic.name);
         for pid in &topic.partitions {
             if let Some(partition) = self.partitions.remove(pid) {
-                self.release_extents(id, &partition.extents, events);
+                self.release_extents(id, &partition.extents);
                 for manifest in &partition.manifests {
-                    self.release_object(id, manifest.object, manifest.bytes, events);
+                    self.release_object(id, manifest.object, manifest.bytes);
                 }
-                events.push(Event::PartitionDeleted(*pid));
             }
         }
-        events.push(Event::TopicDeleted(id));
         Ok(Reply::Done)
     }
 
@@ -77,7 +72,6 @@ impl State {
         id: TopicId,
         expect: u32,
         partitions: &[NewPartition],
-        events: &mut Vec<Event>,
     ) -> Outcome {
         let topic = self.topics.get(&id).ok_or(Rejected::UnknownTopic(id))?;
         let count = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX);
@@ -85,11 +79,10 @@ impl State {
             return Err(Rejected::PartitionCount(count));
         }
         self.check_leaders(partitions)?;
-        let ids = self.add_partitions(id, count, partitions, events);
+        let ids = self.add_partitions(id, count, partitions);
         if let Some(topic) = self.topics.get_mut(&id) {
             Arc::make_mut(topic).partitions.extend(ids);
         }
-        events.push(Event::Topic(id));
         Ok(Reply::Done)
     }
 
@@ -105,7 +98,6 @@ impl State {
         topic: TopicId,
         first_index: u32,
         partitions: &[NewPartition],
-        events: &mut Vec<Event>,
     ) -> Vec<PartitionId> {
         let mut ids = Vec::with_capacity(partitions.len());
         for (index, new) in (first_index..).zip(partitions) {
@@ -124,7 +116,6 @@ impl State {
                 extents: Vec::new(),
             };
             self.partitions.insert(id, Arc::new(partition));
-            events.push(Event::Partition(id));
             ids.push(id);
         }
         ids
@@ -135,7 +126,6 @@ impl State {
         broker: BrokerId,
         incarnation: Incarnation,
         elections: &[PartitionElection],
-        events: &mut Vec<Event>,
     ) -> Reply {
         let mut elected = Vec::new();
         for election in elections {
@@ -171,17 +161,12 @@ impl State {
                 partition.epochs.remove(0);
             }
             self.partitions.insert(election.partition, Arc::new(partition));
-            events.push(Event::Partition(election.partition));
             elected.push(election.partition);
         }
         Reply::Elected(elected)
     }
 
-    pub(super) fn set_log_start(
-        &mut self,
-        changes: &[(PartitionId, Offset)],
-        events: &mut Vec<Event>,
-    ) {
+    pub(super) fn set_log_start(&mut self, changes: &[(PartitionId, Offset)]) {
         for (pid, start) in changes {
             let Some(row) = self.partitions.get(pid) else { continue };
             if *start <= row.log_start {
@@ -189,27 +174,22 @@ impl State {
             }
             let mut partition = Partition::clone(row);
             partition.log_start = *start;
-            self.drop_below_log_start(&mut partition, events);
+            self.drop_below_log_start(&mut partition);
             self.partitions.insert(*pid, Arc::new(partition));
-            events.push(Event::Partition(*pid));
         }
     }
 
     /// Lets go of extents and manifests that end at or before the log start. One that is cut through stays.
-    pub(super) fn drop_below_log_start(
-        &mut self,
-        partition: &mut Partition,
-        events: &mut Vec<Event>,
-    ) {
+    pub(super) fn drop_below_log_start(&mut self, partition: &mut Partition) {
         let start = partition.log_start;
         let gone = partition.manifests.iter().take_while(|m| m.end <= start).count();
         for manifest in partition.manifests.drain(..gone) {
-            self.release_object(partition.topic, manifest.object, manifest.bytes, events);
+            self.release_object(partition.topic, manifest.object, manifest.bytes);
         }
         if partition.manifests.is_empty() {
             let gone = partition.extents.iter().take_while(|e| e.end <= start).count();
             let dropped: Vec<_> = partition.extents.drain(..gone).collect();
-            self.release_extents(partition.topic, &dropped, events);
+            self.release_extents(partition.topic, &dropped);
         }
         // Epochs that end before the log start answer no question any more, the one that covers it does.
         let kept_from = partition.epochs.partition_point(|epoch| epoch.start <= start);

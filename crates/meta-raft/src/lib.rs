@@ -1,0 +1,24 @@
+//! The metadata log: openraft over our own log file, snapshots and state machine.
+//!
+//! No type of openraft leaves this crate. A quorum of one voter is the same code as a quorum of five with nobody to
+//! talk to.
+//!
+//! *Crash consistency.* A vote or an entry is answered only after its record is synced. One file holds both in the
+//! order in which they were decided, so an entry cannot be durable before the term that allows it. Any failed write
+//! or sync ends the log for this process: the next start reads what the disk really holds.
+
+mod entry;
+mod log_file;
+mod log_store;
+mod network;
+mod quorum;
+mod snapshot_file;
+mod state_machine;
+mod types;
+
+pub use log_file::LogFileError;
+pub use quorum::{Quorum, QuorumError, QuorumOptions};
+pub use snapshot_file::SnapshotFileError;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,327 @@
+//! The log on disk: one append-only file of checksummed records, `docs/formats/metadata-log.md`.
+//!
+//! A purge writes a new generation that holds what is still needed and removes the old one. Checksums include the
+//! generation and the record's position, so neither a record of an older file nor one read from a wrong place is
+//! taken for valid.
+//!
+//! *Recovery.* Records are read up to the first that is not valid. If nothing valid follows, it is the torn end of a
+//! write that was never acknowledged, and is cut. If something valid follows, synced bytes are damaged: the log is
+//! refused, because a quorum that forgets what it promised is worse than one that is down.
+
+use crate::entry::{Reader, Writer};
+use crate::types::{Entry, LogId, Vote};
+use esker_env::{Disk, DiskFile, Open};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const MAGIC: &[u8; 8] = b"ESKRAFT\x01";
+const FILE_HEADER_LEN: u64 = 24;
+/// len u32, crc u32, kind u8, three zeros.
+const RECORD_HEADER_LEN: usize = 12;
+const ALIGN: usize = 4;
+/// Far above one entry, far below an allocation that hurts.
+const FILE_LEN_MAX: u64 = 4 << 30;
+
+const VOTE: u8 = 1;
+const ENTRY: u8 = 2;
+const TRUNCATED_AFTER: u8 = 3;
+const PURGED: u8 = 4;
+const COMMITTED: u8 = 5;
+
+/// Why the log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum LogFileError {
+    /// The disk failed.
+    #[error("{operation} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The operating system's words.
+        source: io::Error,
+    },
+    /// Synced bytes are not what was written.
+    #[error(
+        "{}: damaged at byte {at}: {what}. The metadata log is not repaired by guessing: restore this file from a \
+         copy, or start with an empty data directory against the same bucket", path.display()
+    )]
+    Corrupt {
+        /// Which file.
+        path: PathBuf,
+        /// Where.
+        at: u64,
+        /// What does not fit.
+        what: String,
+    },
+}
+
+/// What the log holds.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct LogContent {
+    pub(crate) vote: Option<Vote>,
+    pub(crate) committed: Option<LogId>,
+    pub(crate) purged: Option<LogId>,
+    pub(crate) entries: BTreeMap<u64, Entry>,
+}
+
+impl LogContent {
+    pub(crate) fn last(&self) -> Option<LogId> {
+        self.entries.last_key_value().map(|(_, entry)| entry.log_id).or(self.purged)
+    }
+
+    fn replay(&mut self, kind: u8, body: &[u8]) -> Result<(), String> {
+        let mut reader = Reader(body);
+        match kind {
+            VOTE => self.vote = Some(reader.vote()?),
+            ENTRY => {
+                let entry = reader.entry()?;
+                self.entries.insert(entry.log_id.index(), entry);
+            }
+            TRUNCATED_AFTER => {
+                let after = reader.maybe_log_id()?;
+                self.truncate_after(after.as_ref());
+            }
+            PURGED => {
+                let purged = reader.log_id()?;
+                self.purge(purged);
+            }
+            COMMITTED => self.committed = reader.maybe_log_id()?,
+            other => return Err(format!("a record of unknown kind {other}")),
+        }
+        reader.end()
+    }
+
+    fn truncate_after(&mut self, last: Option<&LogId>) {
+        match last {
+            Some(last) => drop(self.entries.split_off(&(last.index() + 1))),
+            None => self.entries.clear(),
+        }
+    }
+
+    fn purge(&mut self, upto: LogId) {
+        self.entries = self.entries.split_off(&(upto.index() + 1));
+        self.purged = Some(upto);
+    }
+}
+
+/// The open log. Its calls block.
+pub(crate) struct LogFile {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    generation: u64,
+    file: Arc<dyn DiskFile>,
+    end: u64,
+    /// Set by the first failed write or sync; nothing is written after it.
+    failed: bool,
+}
+
+impl LogFile {
+    /// Opens the log in `dir`, creating an empty one.
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+    ) -> Result<(Self, LogContent), LogFileError> {
+        let fail = |operation, path: &Path| {
+            let path = path.to_owned();
+            move |source| LogFileError::Io { operation, path, source }
+        };
+        disk.create_dir_all(dir).map_err(fail("create", dir))?;
+        let names = disk.list(dir).map_err(fail("list", dir))?;
+        let mut generations: Vec<u64> = names.iter().filter_map(|name| parse_name(name)).collect();
+        generations.sort_unstable();
+        // The newest generation is complete: it got its name after it was synced. An older one beside it is what a
+        // crash left of the purge.
+        let Some(generation) = generations.pop() else {
+            let log =
+                Self::create(disk, dir, 1, &LogContent::default()).map_err(fail("create", dir))?;
+            return Ok((log, LogContent::default()));
+        };
+        for old in generations {
+            let path = path_of(dir, old);
+            disk.remove(&path).map_err(fail("remove", &path))?;
+        }
+        let path = path_of(dir, generation);
+        let bytes = disk.read(&path, FILE_LEN_MAX).map_err(fail("read", &path))?;
+        let (content, end) = recover(&bytes, generation)
+            .map_err(|(at, what)| LogFileError::Corrupt { path: path.clone(), at, what })?;
+        let file = disk.open(&path, Open::Write).map_err(fail("open", &path))?;
+        if end < bytes.len() as u64 {
+            // Cut for good, so that a later write cannot make old bytes follow new ones.
+            file.set_len(end).and_then(|()| file.sync_data()).map_err(fail("cut", &path))?;
+        }
+        Ok((Self { disk, dir: dir.to_owned(), generation, file, end, failed: false }, content))
+    }
+
+    fn create(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        generation: u64,
+        content: &LogContent,
+    ) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&generation.to_le_bytes());
+        let crc = crc32c(&[&bytes]);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        bytes.extend_from_slice(&[0; 4]);
+        if let Some(vote) = &content.vote {
+            push(&mut bytes, generation, 0, VOTE, |w| w.vote(vote));
+        }
+        if let Some(purged) = &content.purged {
+            push(&mut bytes, generation, 0, PURGED, |w| w.log_id(purged));
+        }
+        for entry in content.entries.values() {
+            push(&mut bytes, generation, 0, ENTRY, |w| w.entry(entry));
+        }
+        if content.committed.is_some() {
+            push(&mut bytes, generation, 0, COMMITTED, |w| {
+                w.maybe_log_id(content.committed.as_ref());
+            });
+        }
+        let path = path_of(dir, generation);
+        disk.replace(&path, &bytes)?;
+        let file = disk.open(&path, Open::Write)?;
+        let end = bytes.len() as u64;
+        Ok(Self { disk, dir: dir.to_owned(), generation, file, end, failed: false })
+    }
+
+    pub(crate) fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        push(&mut bytes, self.generation, self.end, VOTE, |w| w.vote(vote));
+        self.write(&bytes, true)
+    }
+
+    pub(crate) fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for entry in entries {
+            push(&mut bytes, self.generation, self.end, ENTRY, |w| w.entry(entry));
+        }
+        self.write(&bytes, true)
+    }
+
+    pub(crate) fn truncate_after(&mut self, last: Option<&LogId>) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        push(&mut bytes, self.generation, self.end, TRUNCATED_AFTER, |w| w.maybe_log_id(last));
+        self.write(&bytes, true)
+    }
+
+    /// Not synced: it only saves time at the next start. (That it follows the entries it names also proves at
+    /// recovery that those were synced.)
+    pub(crate) fn save_committed(&mut self, committed: Option<&LogId>) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        push(&mut bytes, self.generation, self.end, COMMITTED, |w| w.maybe_log_id(committed));
+        self.write(&bytes, false)
+    }
+
+    /// Starts a new generation that holds only `content`.
+    pub(crate) fn rewrite(&mut self, content: &LogContent) -> io::Result<()> {
+        if self.failed {
+            return Err(failed());
+        }
+        let next = Self::create(Arc::clone(&self.disk), &self.dir, self.generation + 1, content)
+            .inspect_err(|_| self.failed = true)?;
+        let old = std::mem::replace(self, next);
+        // The next start removes it if this fails.
+        let _leftover = self.disk.remove(&path_of(&old.dir, old.generation));
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8], sync: bool) -> io::Result<()> {
+        if self.failed {
+            return Err(failed());
+        }
+        let written = self.file.write_all_at(bytes, self.end);
+        let result = written.and_then(|()| if sync { self.file.sync_data() } else { Ok(()) });
+        match result {
+            Ok(()) => self.end += bytes.len() as u64,
+            Err(_) => self.failed = true,
+        }
+        result
+    }
+}
+
+fn failed() -> io::Error {
+    io::Error::other("the metadata log failed earlier; restart this process")
+}
+
+fn path_of(dir: &Path, generation: u64) -> PathBuf {
+    dir.join(format!("log-{generation:016x}"))
+}
+
+fn parse_name(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("log-")?;
+    (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok())?
+}
+
+fn crc32c(parts: &[&[u8]]) -> u32 {
+    let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
+    for part in parts {
+        digest.update(part);
+    }
+    u32::try_from(digest.finalize()).expect("a 32-bit checksum has 32 bits")
+}
+
+fn record_crc(generation: u64, position: u64, kind: u8, body: &[u8]) -> u32 {
+    crc32c(&[&generation.to_le_bytes(), &position.to_le_bytes(), &[kind], body])
+}
+
+/// Appends a record to `bytes`, which will be written at `base` of the file.
+fn push(bytes: &mut Vec<u8>, generation: u64, base: u64, kind: u8, fill: impl FnOnce(&mut Writer)) {
+    let position = base + bytes.len() as u64;
+    let mut body = Writer::default();
+    fill(&mut body);
+    let len = u32::try_from(body.0.len()).expect("a metadata entry is far below 4 GiB");
+    bytes.extend_from_slice(&len.to_le_bytes());
+    bytes.extend_from_slice(&record_crc(generation, position, kind, &body.0).to_le_bytes());
+    bytes.extend_from_slice(&[kind, 0, 0, 0]);
+    bytes.extend_from_slice(&body.0);
+    bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
+}
+
+/// A valid record at `at`: its kind, its body and where the next one starts.
+fn record(bytes: &[u8], at: usize, generation: u64) -> Option<(u8, &[u8], usize)> {
+    let head = bytes.get(at..at + RECORD_HEADER_LEN)?;
+    let len = usize::try_from(u32::from_le_bytes(*head.first_chunk::<4>()?)).ok()?;
+    let crc = u32::from_le_bytes(*head[4..].first_chunk::<4>()?);
+    let start = at + RECORD_HEADER_LEN;
+    let end = start.checked_add(len)?;
+    let body = bytes.get(start..end)?;
+    let padding = bytes.get(end..end.next_multiple_of(ALIGN))?;
+    let plain = head[9..] == [0, 0, 0] && padding.iter().all(|byte| *byte == 0);
+    (plain && record_crc(generation, at as u64, head[8], body) == crc)
+        .then(|| (head[8], body, end.next_multiple_of(ALIGN)))
+}
+
+/// Replays a file. Answers its content and where the valid part ends.
+fn recover(bytes: &[u8], generation: u64) -> Result<(LogContent, u64), (u64, String)> {
+    let header = bytes
+        .get(..24)
+        .filter(|header| {
+            &header[..8] == MAGIC
+                && header[8..16] == generation.to_le_bytes()
+                && header[16..20] == crc32c(&[&header[..16]]).to_le_bytes()
+                && header[20..] == [0; 4]
+        })
+        .ok_or_else(|| (0, "this is no metadata log".to_owned()))?;
+    let mut content = LogContent::default();
+    let mut at = header.len();
+    while at < bytes.len() {
+        let Some((kind, body, next)) = record(bytes, at, generation) else {
+            let later = (at + ALIGN..bytes.len())
+                .step_by(ALIGN)
+                .find(|place| record(bytes, *place, generation).is_some());
+            if let Some(later) = later {
+                let what = format!("no valid record, although one follows at byte {later}");
+                return Err((at as u64, what));
+            }
+            break;
+        };
+        content.replay(kind, body).map_err(|what| (at as u64, what))?;
+        at = next;
+    }
+    debug_assert!(at as u64 >= FILE_HEADER_LEN);
+    Ok((content, at as u64))
+}

@@ -1,0 +1,113 @@
+//! openraft's view of the log file.
+
+use crate::log_file::{LogContent, LogFile};
+use crate::types::{Entry, LogId, TypeConfig, Vote};
+use esker_env::{Blocking, Spawner};
+use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use parking_lot::Mutex;
+use std::fmt::Debug;
+use std::io;
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+/// The log. Clones share it.
+#[derive(Clone)]
+pub(crate) struct LogStore {
+    spawner: Arc<dyn Spawner>,
+    file: Arc<Mutex<LogFile>>,
+    content: Arc<Mutex<LogContent>>,
+}
+
+impl LogStore {
+    pub(crate) fn new(spawner: Arc<dyn Spawner>, file: LogFile, content: LogContent) -> Self {
+        Self { spawner, file: Arc::new(Mutex::new(file)), content: Arc::new(Mutex::new(content)) }
+    }
+
+    /// Runs blocking work on the file, off the runtime. openraft awaits one call before it makes the next, so the
+    /// order on disk is the order of the calls.
+    async fn on_file<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut LogFile) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let file = Arc::clone(&self.file);
+        self.spawner.blocking(move || work(&mut file.lock())).await
+    }
+}
+
+impl RaftLogReader<TypeConfig> for LogStore {
+    async fn try_get_log_entries<RB>(&mut self, range: RB) -> io::Result<Vec<Entry>>
+    where
+        RB: RangeBounds<u64> + Clone + Debug + Send,
+    {
+        Ok(self.content.lock().entries.range(range).map(|(_, entry)| entry.clone()).collect())
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        Ok(self.content.lock().vote)
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
+        let content = self.content.lock();
+        Ok(LogState { last_purged_log_id: content.purged, last_log_id: content.last() })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        let vote = *vote;
+        self.on_file(move |file| file.save_vote(&vote)).await?;
+        self.content.lock().vote = Some(vote);
+        Ok(())
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        self.on_file(move |file| file.save_committed(committed.as_ref())).await?;
+        self.content.lock().committed = committed;
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        Ok(self.content.lock().committed)
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = Entry> + Send,
+        I::IntoIter: Send,
+    {
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        // openraft reads entries as soon as this returns, whether or not they are durable yet.
+        for entry in &entries {
+            self.content.lock().entries.insert(entry.log_id.index(), entry.clone());
+        }
+        let result = self.on_file(move |file| file.append(&entries)).await;
+        callback.io_completed(result);
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        self.on_file(move |file| file.truncate_after(last.as_ref())).await?;
+        let entries = &mut self.content.lock().entries;
+        match last {
+            Some(last) => drop(entries.split_off(&(last.index() + 1))),
+            None => entries.clear(),
+        }
+        Ok(())
+    }
+
+    async fn purge(&mut self, upto: LogId) -> io::Result<()> {
+        let kept = {
+            let mut content = self.content.lock();
+            content.entries = content.entries.split_off(&(upto.index() + 1));
+            content.purged = Some(upto);
+            content.clone()
+        };
+        self.on_file(move |file| file.rewrite(&kept)).await
+    }
+}

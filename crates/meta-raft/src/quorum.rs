@@ -1,0 +1,159 @@
+//! Opening, proposing, closing.
+
+use crate::log_file::{LogFile, LogFileError};
+use crate::log_store::LogStore;
+use crate::network::NoPeers;
+use crate::snapshot_file::{self, SnapshotFileError};
+use crate::state_machine::{Files, StateMachine};
+use crate::types::{Payload, Raft};
+use esker_env::{Blocking, BoxFuture, Clock, Env, Place};
+use esker_meta::{Command, Proposal, Reply, State};
+use esker_meta_client::{MetaClient, MetaError, settle};
+use openraft::{BasicNode, Config, SnapshotPolicy};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+
+/// How to run a voter.
+#[derive(Debug, Clone)]
+pub struct QuorumOptions {
+    /// Where the log and the snapshot live.
+    pub dir: PathBuf,
+    /// This voter's number.
+    pub voter: u64,
+    /// Log entries between two snapshots.
+    pub snapshot_every: u64,
+}
+
+/// Why the quorum does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum QuorumError {
+    /// The log.
+    #[error("open the metadata log: {0}")]
+    Log(#[from] LogFileError),
+    /// The snapshot.
+    #[error("open the metadata snapshot: {0}")]
+    Snapshot(#[from] SnapshotFileError),
+    /// openraft refused.
+    #[error("start the metadata quorum: {0}")]
+    Raft(String),
+}
+
+/// This process's voter.
+#[derive(Clone)]
+pub struct Quorum {
+    raft: Raft,
+    clock: Arc<dyn Clock>,
+    image: watch::Receiver<Arc<State>>,
+}
+
+impl std::fmt::Debug for Quorum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Quorum").finish_non_exhaustive()
+    }
+}
+
+impl Quorum {
+    /// Opens the log in `options.dir`, founding a quorum of one when it is empty, and returns when this voter leads
+    /// and everything that was committed is applied.
+    ///
+    /// # Errors
+    /// See [`QuorumError`].
+    pub async fn open(env: &Env, options: QuorumOptions) -> Result<Self, QuorumError> {
+        let (opened, result) = oneshot::channel();
+        let inner = env.clone();
+        // Its tasks live where they are spawned from.
+        env.spawner.spawn(
+            Place::Meta,
+            "metadata",
+            Box::pin(async move {
+                let _caller_gone = opened.send(Self::open_here(&inner, options).await);
+            }),
+        );
+        result.await.map_err(|_| QuorumError::Raft("the runtime is shutting down".to_owned()))?
+    }
+
+    async fn open_here(env: &Env, options: QuorumOptions) -> Result<Self, QuorumError> {
+        let (disk, dir) = (Arc::clone(&env.disk), options.dir.clone());
+        let (log, loaded) = env
+            .spawner
+            .blocking(move || {
+                let log = LogFile::open(Arc::clone(&disk), &dir)?;
+                Ok::<_, QuorumError>((log, snapshot_file::load(&*disk, &dir)?))
+            })
+            .await?;
+        let (file, content) = log;
+        let (image_writer, image) = watch::channel(Arc::default());
+        let files = Files {
+            spawner: Arc::clone(&env.spawner),
+            disk: Arc::clone(&env.disk),
+            dir: options.dir,
+        };
+        let machine = StateMachine::new(files, loaded, image_writer);
+        let store = LogStore::new(Arc::clone(&env.spawner), file, content);
+        let config = Config {
+            cluster_name: "esker".to_owned(),
+            heartbeat_interval: 500,
+            election_timeout_min: 1500,
+            election_timeout_max: 3000,
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_every),
+            max_in_snapshot_log_to_keep: options.snapshot_every / 2,
+            enable_pre_vote: Some(true),
+            ..Config::default()
+        };
+        let failed = |error: &dyn std::fmt::Display| QuorumError::Raft(error.to_string());
+        let config = Arc::new(config.validate().map_err(|e| failed(&e))?);
+        let raft = Raft::new(options.voter, config, NoPeers, store, machine)
+            .await
+            .map_err(|e| failed(&e))?;
+        if raft.is_initialized().await.map_err(|e| failed(&e))? {
+            raft.trigger().elect(false).await.map_err(|e| failed(&e))?;
+        } else {
+            let members = BTreeMap::from([(options.voter, BasicNode::default())]);
+            raft.initialize(members).await.map_err(|e| failed(&e))?;
+        }
+        raft.wait(Some(Duration::from_secs(60)))
+            .current_leader(options.voter, "this voter leads")
+            .await
+            .map_err(|e| failed(&e))?;
+        let quorum = Self { raft, clock: Arc::clone(&env.clock), image };
+        // Commits, and with it applies, everything that the log held.
+        quorum.propose(Command::Noop).await.map_err(|e| failed(&e))?;
+        Ok(quorum)
+    }
+
+    /// Stops taking part. What was answered is durable already.
+    pub async fn close(&self) {
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::warn!(%error, "the metadata quorum did not stop cleanly");
+        }
+    }
+}
+
+impl MetaClient for Quorum {
+    fn propose(&self, command: Command) -> BoxFuture<'_, Result<Reply, MetaError>> {
+        let proposal = Proposal { now: self.clock.wall(), command };
+        Box::pin(async move {
+            match self.raft.client_write(Payload(proposal)).await {
+                Ok(response) => settle(response.data.expect("a proposal has a reply")),
+                Err(error) => {
+                    let message = error.to_string();
+                    Err(match error.into_fatal() {
+                        Some(_) => MetaError::Failed(message),
+                        None => MetaError::Unavailable(message),
+                    })
+                }
+            }
+        })
+    }
+
+    fn image(&self) -> Arc<State> {
+        Arc::clone(&self.image.borrow())
+    }
+
+    fn follow(&self) -> watch::Receiver<Arc<State>> {
+        self.image.clone()
+    }
+}

@@ -1,0 +1,206 @@
+//! A real voter over real files.
+
+use crate::log_file::LogFile;
+use crate::{LogFileError, Quorum, QuorumError, QuorumOptions};
+use esker_env::real::{FileSystem, Runtimes};
+use esker_env::{Disk, Env, Open};
+use esker_meta::{Command, NewPartition, Rejected};
+use esker_meta_client::{MetaClient, MetaError};
+use esker_types::{BrokerId, ClusterId, StoreId, TopicId, TopicName};
+use std::path::Path;
+use std::sync::Arc;
+use uuid::Uuid;
+
+fn options(dir: &Path, snapshot_every: u64) -> QuorumOptions {
+    QuorumOptions { dir: dir.to_owned(), voter: 1, snapshot_every }
+}
+
+fn topic(number: u128) -> Command {
+    Command::CreateTopic {
+        topic: TopicId(Uuid::from_u128(number)),
+        name: TopicName::new(&format!("topic-{number}")).unwrap(),
+        partitions: vec![NewPartition { leader: BrokerId(1) }],
+        replication_factor: 1,
+        configs: vec![],
+    }
+}
+
+fn register(process: u128) -> Command {
+    Command::RegisterBroker {
+        broker: BrokerId(1),
+        process,
+        host: "localhost".into(),
+        port: 1,
+        rack: None,
+        stores: vec![StoreId(Uuid::from_u128(9))],
+    }
+}
+
+/// Runs `work` against a quorum in `dir`, then closes it.
+fn with_quorum<T>(
+    dir: &Path,
+    snapshot_every: u64,
+    work: impl AsyncFnOnce(&Quorum) -> T,
+) -> Result<T, QuorumError> {
+    let runtimes = Runtimes::start(1, 1).unwrap();
+    let env = Env::real(&runtimes);
+    runtimes.block_on(async {
+        let quorum = Quorum::open(&env, options(dir, snapshot_every)).await?;
+        let result = work(&quorum).await;
+        quorum.close().await;
+        Ok(result)
+    })
+}
+
+#[test]
+fn what_was_answered_is_there_after_a_restart_with_and_without_snapshots() {
+    for snapshot_every in [10_000, 7] {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..4u128 {
+            let count = with_quorum(dir.path(), snapshot_every, async |quorum| {
+                let cluster = ClusterId(Uuid::from_u128(5));
+                quorum.propose(Command::FoundCluster { cluster }).await.unwrap();
+                quorum.propose(register(round)).await.unwrap();
+                for number in 0..10 {
+                    quorum.propose(topic(round * 100 + number)).await.unwrap();
+                    let image = quorum.image();
+                    assert!(
+                        image.topics.contains_key(&TopicId(Uuid::from_u128(round * 100 + number))),
+                        "a proposer reads its own write"
+                    );
+                }
+                quorum.image().topics.len()
+            })
+            .unwrap();
+            assert_eq!(count as u128, (round + 1) * 10);
+        }
+    }
+}
+
+#[test]
+fn a_rejection_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let reply =
+        with_quorum(dir.path(), 1000, async |quorum| quorum.propose(topic(1)).await).unwrap();
+    assert_eq!(reply, Err(MetaError::Rejected(Rejected::UnknownBroker(BrokerId(1)))));
+}
+
+/// The only log file in `dir`.
+fn log_path(dir: &Path) -> std::path::PathBuf {
+    let names = FileSystem.list(dir).unwrap();
+    let mut logs = names.iter().filter(|name| name.starts_with("log-"));
+    let name = logs.next().unwrap();
+    assert_eq!(logs.next(), None);
+    dir.join(name)
+}
+
+#[test]
+fn a_torn_end_is_cut_and_damage_before_the_end_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    with_quorum(dir.path(), 1000, async |quorum| {
+        quorum.propose(register(1)).await.unwrap();
+        for number in 0..5 {
+            quorum.propose(topic(number)).await.unwrap();
+        }
+    })
+    .unwrap();
+    let path = log_path(dir.path());
+    let whole = FileSystem.read(&path, u64::MAX).unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(FileSystem);
+    let content = |bytes: &[u8]| {
+        FileSystem.replace(&path, bytes).unwrap();
+        LogFile::open(Arc::clone(&disk), dir.path()).map(|(_, content)| content)
+    };
+    let full = content(&whole).unwrap();
+
+    for garbage in [&[0u8; 64][..], &[0xff; 13], b"torn"] {
+        let mut longer = whole.clone();
+        longer.extend_from_slice(garbage);
+        assert_eq!(content(&longer).unwrap().entries, full.entries);
+        assert_eq!(
+            FileSystem.read(&path, u64::MAX).unwrap(),
+            whole,
+            "the torn end is cut for good"
+        );
+    }
+    // Every prefix is what a crash could leave: it opens, with a prefix of the entries.
+    for len in 24..whole.len() {
+        let cut = content(&whole[..len]).unwrap();
+        assert!(full.entries.values().take(cut.entries.len()).eq(cut.entries.values()));
+    }
+    // A flipped bit is either in the last record, and reads as a torn end, or is refused.
+    let mut refused = 0;
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        match content(&damaged) {
+            Err(LogFileError::Corrupt { .. }) => refused += 1,
+            Err(other) => panic!("{other}"),
+            Ok(cut) => {
+                assert_eq!(cut.entries, full.entries, "byte {at}: only the commit hint may go")
+            }
+        }
+    }
+    assert!(refused > whole.len() * 9 / 10);
+}
+
+#[test]
+fn nothing_is_written_after_a_failed_sync() {
+    let dir = tempfile::tempdir().unwrap();
+    let failing: Arc<dyn Disk> = Arc::new(FailingDisk);
+    let (mut log, _) = LogFile::open(failing, dir.path()).unwrap();
+    let before = FileSystem.read(&log_path(dir.path()), u64::MAX).unwrap();
+    assert!(log.append(&[]).is_err());
+    assert!(log.save_committed(None).is_err(), "it would succeed: but the log has failed");
+    assert_eq!(FileSystem.read(&log_path(dir.path()), u64::MAX).unwrap(), before);
+}
+
+/// A disk whose reopened files cannot be synced.
+struct FailingDisk;
+struct FailingFile(Arc<dyn esker_env::DiskFile>);
+
+impl Disk for FailingDisk {
+    fn open(&self, path: &Path, how: Open) -> std::io::Result<Arc<dyn esker_env::DiskFile>> {
+        let file = FileSystem.open(path, how)?;
+        Ok(if how == Open::Write { Arc::new(FailingFile(file)) } else { file })
+    }
+    fn create_dir_all(&self, path: &Path) -> std::io::Result<()> {
+        FileSystem.create_dir_all(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
+        FileSystem.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> std::io::Result<()> {
+        FileSystem.remove(path)
+    }
+    fn list(&self, dir: &Path) -> std::io::Result<Vec<String>> {
+        FileSystem.list(dir)
+    }
+    fn sync_dir(&self, dir: &Path) -> std::io::Result<()> {
+        FileSystem.sync_dir(dir)
+    }
+    fn free_bytes(&self, dir: &Path) -> std::io::Result<u64> {
+        FileSystem.free_bytes(dir)
+    }
+    fn lock(&self, path: &Path) -> std::io::Result<Box<dyn esker_env::DiskLock>> {
+        FileSystem.lock(path)
+    }
+}
+
+impl esker_env::DiskFile for FailingFile {
+    fn write_all_at(&self, data: &[u8], position: u64) -> std::io::Result<()> {
+        self.0.write_all_at(data, position)
+    }
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> std::io::Result<usize> {
+        self.0.read_at(buffer, position)
+    }
+    fn sync_data(&self) -> std::io::Result<()> {
+        Err(std::io::Error::other("injected"))
+    }
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn len(&self) -> std::io::Result<u64> {
+        self.0.len()
+    }
+}
