@@ -31,6 +31,7 @@
 //!   message defines a struct that several fields use.
 //! * Messages outside any request are `data Name 0..3 flexible none {`.
 
+pub mod interpret;
 mod model;
 mod parse;
 mod print;

@@ -7,6 +7,9 @@ use crate::error::{DecodeError, EncodeError};
 use crate::message::Message;
 use crate::reader::Reader;
 
+/// Text of every schema file that the messages were generated from.
+pub const SCHEMA: &[&str] = dispatch::SCHEMA;
+
 /// Decodes at one version and encodes at another.
 #[derive(Debug, Clone)]
 pub struct Recode<'a> {

@@ -89,7 +89,9 @@ pub(super) fn api_keys(modules: &[Module]) -> String {
 /// `dispatch.rs`.
 pub(super) fn dispatch(modules: &[Module]) -> Result<String> {
     let mut arms = String::new();
+    let mut texts = String::new();
     for module in modules {
+        texts += &format!("include_str!(\"../../schema/{}.schema\"),\n", module.name);
         for message in &module.schema.messages {
             let layout = Layout::new(message)?;
             let ty = types::struct_type(&layout, &message.name).replace("'a", "'_");
@@ -99,6 +101,9 @@ pub(super) fn dispatch(modules: &[Module]) -> Result<String> {
     Ok(format!(
         "//! Any message by its name, for tests.\n{NOTICE}
         use crate::testing::{{Recode, Recoded}};
+
+        /// Text of every schema file.
+        pub(crate) const SCHEMA: &[&str] = &[ {texts} ];
 
         /// Runs `job` on the message called `name`; `None` if there is none.
         pub(crate) fn recode(name: &str, job: &Recode<'_>) -> Option<Recoded> {{
