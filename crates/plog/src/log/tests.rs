@@ -1,0 +1,141 @@
+use super::*;
+use esker_record::BatchBuilder;
+use esker_types::{ProducerEpoch, ProducerId};
+
+fn open() -> PartitionLog {
+    let mut log = PartitionLog::open(LogState {
+        leader_epoch: LeaderEpoch(3),
+        log_start: Offset(10),
+        tiered_end: Offset(20),
+        epochs: vec![
+            (LeaderEpoch(0), Offset(0)),
+            (LeaderEpoch(2), Offset(15)),
+            (LeaderEpoch(3), Offset(20)),
+        ],
+    });
+    log.load_producers(ProducerTable::default(), std::iter::empty());
+    log
+}
+
+fn batch(records: usize) -> BytesMut {
+    let mut builder = BatchBuilder::new(Offset(0));
+    for _ in 0..records {
+        builder.append(Timestamp(5), None, Some(b"value"), &[]);
+    }
+    BytesMut::from(&builder.build()[..])
+}
+
+fn sequenced(epoch: i16, first: i32, records: usize) -> BytesMut {
+    let mut builder =
+        BatchBuilder::new(Offset(0)).producer(ProducerId(7), ProducerEpoch(epoch), first);
+    for _ in 0..records {
+        builder.append(Timestamp(5), None, Some(b"value"), &[]);
+    }
+    BytesMut::from(&builder.build()[..])
+}
+
+fn append(log: &mut PartitionLog, batch: BytesMut) -> Result<Appended, AppendError> {
+    log.append(batch, TimestampType::CreateTime, Timestamp(9))
+}
+
+#[test]
+fn appended_batches_get_dense_offsets_and_show_when_committed() {
+    let mut log = open();
+    let Appended::New { base, end, bytes, .. } = append(&mut log, batch(3)).unwrap() else {
+        panic!()
+    };
+    assert_eq!((base, end), (Offset(20), Offset(23)));
+    let view = BatchView::parse(&bytes).unwrap();
+    assert_eq!((view.base_offset(), view.partition_leader_epoch()), (base, LeaderEpoch(3)));
+    assert!(view.verify_crc().is_ok());
+
+    let nothing = log.read(Offset(20), 1000, true).unwrap();
+    assert!(matches!(nothing, TailRead::Batches(batches) if batches.is_empty()));
+    assert!(matches!(log.read(Offset(21), 1000, true), Err(ReadError::OffsetOutOfRange(_))));
+    assert!(log.advance_high_watermark(end));
+    assert!(!log.advance_high_watermark(Offset(21)), "it never moves back");
+    let middle = log.read(Offset(21), 0, true).unwrap();
+    assert!(matches!(middle, TailRead::Batches(batches) if batches[0].base == Offset(20)));
+    let too_large = log.read(Offset(21), 0, false).unwrap();
+    assert!(matches!(too_large, TailRead::Batches(batches) if batches.is_empty()));
+    assert!(matches!(log.read(Offset(15), 1000, true), Ok(TailRead::Tiered)));
+    assert!(matches!(log.read(Offset(9), 1000, true), Err(ReadError::OffsetOutOfRange(_))));
+}
+
+#[test]
+fn repeats_are_recognised_and_gaps_refused() {
+    let mut log = open();
+    for first in [0, 2, 4, 6, 8, 10] {
+        assert!(matches!(append(&mut log, sequenced(0, first, 2)), Ok(Appended::New { .. })));
+    }
+    let Ok(Appended::Duplicate(known)) = append(&mut log, sequenced(0, 4, 2)) else { panic!() };
+    assert_eq!(known.base_offset, Offset(24));
+    let out_of_order = |got, last| {
+        Err::<(), _>(AppendError::Producer(ProducerError::OutOfOrderSequence { got, last }))
+    };
+    // Older than the last five, a gap, an overlap, and a new epoch that does not begin at zero.
+    for (epoch, first, last) in [(0, 0, 11), (0, 13, 11), (0, 11, 11), (1, 1, -1)] {
+        let result = append(&mut log, sequenced(epoch, first, 2)).map(drop);
+        assert_eq!(result, out_of_order(first, last));
+    }
+    assert!(append(&mut log, sequenced(1, 0, 2)).is_ok());
+    let fenced = append(&mut log, sequenced(0, 12, 2)).map(drop);
+    assert!(matches!(
+        fenced,
+        Err(AppendError::Producer(ProducerError::InvalidProducerEpoch { .. }))
+    ));
+    assert_eq!(log.position().log_end, Offset(34));
+}
+
+#[test]
+fn sequence_numbers_wrap() {
+    let mut log = open();
+    assert!(append(&mut log, sequenced(0, i32::MAX - 1, 2)).is_ok());
+    assert!(append(&mut log, sequenced(0, 0, 2)).is_ok());
+}
+
+#[test]
+fn the_state_of_producers_is_the_same_live_and_rebuilt() {
+    let mut log = open();
+    let mut parts = [ProducerTable::default(), ProducerTable::default()];
+    for (place, first) in [0, 2, 4, 6, 8, 10, 12].into_iter().enumerate() {
+        let Ok(Appended::New { bytes, .. }) = append(&mut log, sequenced(0, first, 2)) else {
+            panic!()
+        };
+        parts[usize::from(place > 2)].note(&BatchView::parse(&bytes).unwrap());
+    }
+    let [mut earlier, later] = parts;
+    earlier.merge(later);
+    assert_eq!(Some(&earlier), log.producers());
+}
+
+#[test]
+fn epochs_end_where_the_next_begins() {
+    let mut log = open();
+    append(&mut log, batch(3)).unwrap();
+    for (asked, epoch, end) in [(0, 0, 15), (1, 0, 15), (2, 2, 20), (3, 3, 23), (4, -1, -1)] {
+        let expected = EpochEnd { epoch: LeaderEpoch(epoch), end: Offset(end) };
+        assert_eq!(log.end_of_epoch(LeaderEpoch(asked)), expected, "asked for {asked}");
+    }
+    assert_eq!(log.epoch_at(Offset(14)), LeaderEpoch(0));
+    assert_eq!(log.epoch_at(Offset(22)), LeaderEpoch(3));
+}
+
+#[test]
+fn tiered_batches_stay_until_their_memory_is_wanted() {
+    let mut log = open();
+    for _ in 0..4 {
+        append(&mut log, batch(5)).unwrap();
+    }
+    log.advance_high_watermark(Offset(40));
+    log.set_tiered_end(Offset(30));
+    log.drop_tail_below(Offset(25));
+    assert_eq!(log.tail_start(), Offset(25));
+    log.drop_tail_below(Offset(40));
+    assert_eq!(log.tail_start(), Offset(30), "what objects do not hold stays");
+    let journal =
+        Place::Journal { journal: esker_types::JournalId(1), seq: esker_types::Seq(1), frame: 0 };
+    assert!(log.move_to_journal(Offset(30), journal.clone()) > 0);
+    assert_eq!(log.move_to_journal(Offset(30), journal.clone()), 0);
+    assert_eq!(log.move_to_journal(Offset(31), journal), 0);
+}

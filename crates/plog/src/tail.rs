@@ -1,0 +1,91 @@
+//! The newest batches of a partition: all that are not in committed objects, and some that are.
+
+use bytes::Bytes;
+use esker_types::{JournalId, LeaderEpoch, Offset, Seq, Timestamp};
+use std::collections::VecDeque;
+
+/// A batch in the tail.
+#[derive(Debug, Clone)]
+pub struct TailBatch {
+    /// Offset of its first record.
+    pub base: Offset,
+    /// Offset after its last record.
+    pub end: Offset,
+    /// Its largest timestamp.
+    pub max_timestamp: Timestamp,
+    /// The leader that appended it.
+    pub leader_epoch: LeaderEpoch,
+    /// Length in bytes.
+    pub len: u32,
+    /// Where its bytes are.
+    pub place: Place,
+}
+
+/// Where a batch's bytes are.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// Here.
+    Memory(Bytes),
+    /// In the write-ahead log: the memory was needed, or the process has restarted since.
+    Journal {
+        /// The journal.
+        journal: JournalId,
+        /// The bundle.
+        seq: Seq,
+        /// Which frame of the bundle.
+        frame: u32,
+    },
+}
+
+/// A queue of contiguous batches.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    batches: VecDeque<TailBatch>,
+}
+
+impl Tail {
+    pub(crate) fn push(&mut self, batch: TailBatch) {
+        if let Some(last) = self.batches.back() {
+            assert!(
+                last.end == batch.base,
+                "batch at {} after one that ends at {}",
+                batch.base,
+                last.end
+            );
+        }
+        self.batches.push_back(batch);
+    }
+
+    /// First offset in the tail.
+    pub(crate) fn start(&self) -> Option<Offset> {
+        self.batches.front().map(|batch| batch.base)
+    }
+
+    /// Place of the batch that holds `offset`, or of the first one after it.
+    pub(crate) fn find(&self, offset: Offset) -> usize {
+        self.batches.partition_point(|batch| batch.end <= offset)
+    }
+
+    pub(crate) fn from(&self, place: usize) -> impl Iterator<Item = &TailBatch> {
+        self.batches.range(place.min(self.batches.len())..)
+    }
+
+    pub(crate) fn get_mut(&mut self, place: usize) -> Option<&mut TailBatch> {
+        self.batches.get_mut(place)
+    }
+
+    /// Drops batches from the front that end at or before `offset`.
+    pub(crate) fn drop_below(&mut self, offset: Offset) {
+        while self.batches.front().is_some_and(|batch| batch.end <= offset) {
+            self.batches.pop_front();
+        }
+        if self.batches.is_empty() && self.batches.capacity() > 64 {
+            // An idle partition should not remember how busy it was.
+            self.batches = VecDeque::new();
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.batches.len()
+    }
+}
