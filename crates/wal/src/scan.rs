@@ -1,0 +1,232 @@
+//! Reading a segment from its beginning, commit by commit, and telling a torn end from damage.
+//!
+//! A commit is written by one write and synced before the next one starts, so:
+//! - a record that was written by a later commit proves that everything before that commit had been synced. Bad
+//!   bytes before it are **damage**;
+//! - bad bytes with no later commit after them are a write that never finished: a **torn** commit, dropped whole.
+//!   None of it was acknowledged.
+//!
+//! In a segment that is not the last one the end is known (a later checkpoint names it) and everything before it
+//! had been synced.
+
+use crate::aligned::AlignedBuffer;
+use crate::format::{CommitSpan, PAGE, RECORD_ALIGN, RECORD_HEADER_BYTES};
+use crate::format::{RecordHeader, RecordKind, SegmentLife};
+use crate::num::{align_down, align_up, to_u64, to_usize};
+use bytes::Bytes;
+use esker_env::DiskFile;
+use std::io;
+use std::sync::Arc;
+
+/// Bytes read at once: large enough for the device's full speed, small enough to be resident at start-up.
+const BLOCK_BYTES: u64 = 1 << 20;
+
+/// A window that slides over a file in page-aligned blocks.
+pub(crate) struct Window {
+    file: Arc<dyn DiskFile>,
+    len: u64,
+    buffer: AlignedBuffer,
+    start: u64,
+    filled: u64,
+    /// Bytes fetched from the file so far.
+    pub(crate) fetched: u64,
+}
+
+impl Window {
+    pub(crate) fn new(file: Arc<dyn DiskFile>) -> io::Result<Self> {
+        // A tail that is no whole page was never written by a commit.
+        let len = align_down(file.len()?, PAGE);
+        Ok(Self { file, len, buffer: AlignedBuffer::default(), start: 0, filled: 0, fetched: 0 })
+    }
+
+    /// Length of the file in whole pages.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Bytes `position..position + len`, or `None` where the file is shorter.
+    pub(crate) fn bytes(&mut self, position: u64, len: u64) -> io::Result<Option<&[u8]>> {
+        let Some(end) = position.checked_add(len).filter(|&end| end <= self.len) else {
+            return Ok(None);
+        };
+        if position < self.start || end > self.start + self.filled {
+            self.fill(position, end)?;
+        }
+        let from = to_usize(position - self.start);
+        Ok(Some(&self.buffer.bytes(to_usize(self.filled))[from..from + to_usize(len)]))
+    }
+
+    fn fill(&mut self, position: u64, end: u64) -> io::Result<()> {
+        let start = align_down(position, PAGE);
+        let wanted = align_up(end, PAGE).max(start + BLOCK_BYTES).min(self.len) - start;
+        if to_u64(self.buffer.capacity()) < wanted {
+            self.buffer = AlignedBuffer::with_capacity(to_usize(wanted));
+        }
+        self.filled = 0;
+        self.file.read_exact_at(self.buffer.bytes_mut(to_usize(wanted)), start)?;
+        self.start = start;
+        self.filled = wanted;
+        self.fetched += wanted;
+        Ok(())
+    }
+}
+
+/// Something found in a segment, in the order of positions.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// An intact record; the payload is kept for control records only.
+    Record { header: RecordHeader, position: u64, payload: Bytes },
+    /// A record whose header is intact and whose payload is not.
+    BadPayload { header: RecordHeader, position: u64 },
+    /// Bytes that had been synced and hold no readable record; any records may have been there.
+    Unreadable { from: u64, to: u64 },
+}
+
+/// How a segment ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SegmentEnd {
+    /// Where the next commit goes.
+    pub(crate) end: u64,
+    /// An unfinished commit begins at `end`.
+    pub(crate) torn: bool,
+}
+
+pub(crate) struct Scanner<'a> {
+    window: &'a mut Window,
+    life: SegmentLife,
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(window: &'a mut Window, life: SegmentLife) -> Self {
+        Self { window, life }
+    }
+
+    /// Reads from the first commit on. `known_end` is the end that a later checkpoint names, `None` for the last
+    /// segment.
+    pub(crate) fn scan(
+        &mut self,
+        known_end: Option<u64>,
+        visit: &mut dyn FnMut(Found),
+    ) -> io::Result<SegmentEnd> {
+        let mut position = PAGE;
+        let mut found = Vec::new();
+        loop {
+            if known_end.is_some_and(|end| position >= end) || position >= self.window.len() {
+                if let Some(end) = known_end.filter(|&end| end > position) {
+                    visit(Found::Unreadable { from: position, to: end });
+                }
+                return Ok(SegmentEnd { end: position, torn: false });
+            }
+            found.clear();
+            if let Some(end) = self.commit(position, &mut found)? {
+                found.drain(..).for_each(&mut *visit);
+                position = end;
+                continue;
+            }
+            let damage_end = match known_end {
+                Some(end) => end,
+                None => match self.later_commit(position)? {
+                    Some(start) => start,
+                    None => {
+                        let torn =
+                            self.header(position)?.is_some_and(|h| h.commit.start == position);
+                        return Ok(SegmentEnd { end: position, torn });
+                    }
+                },
+            };
+            position = self.salvage(position, damage_end, visit)?;
+        }
+    }
+
+    /// Reads the commit that starts at `start` into `found`; its end if all of it is intact.
+    fn commit(&mut self, start: u64, found: &mut Vec<Found>) -> io::Result<Option<u64>> {
+        let mut position = start;
+        let mut span: Option<CommitSpan> = None;
+        while span.is_none_or(|span| position + RECORD_HEADER_BYTES <= span.end) {
+            let Some(header) = self.header(position)? else { return Ok(None) };
+            if header.commit.start != start || span.is_some_and(|span| span != header.commit) {
+                return Ok(None);
+            }
+            span = Some(header.commit);
+            match self.record(header, position)? {
+                record @ Found::Record { .. } => found.push(record),
+                _ => return Ok(None),
+            }
+            position += header.stride();
+        }
+        Ok(span.map(|span| span.end))
+    }
+
+    /// What can be read between `from` and `to`, where everything had been synced. Returns where the next commit
+    /// starts: the first one after the damage, or `to`.
+    fn salvage(&mut self, from: u64, to: u64, visit: &mut dyn FnMut(Found)) -> io::Result<u64> {
+        let mut position = from;
+        let mut unreadable_from = None;
+        let mut next = to;
+        while position < to {
+            let header = self.header(position)?.filter(|header| header.commit.start >= from);
+            let Some(header) = header else {
+                unreadable_from.get_or_insert(position);
+                position += RECORD_ALIGN;
+                continue;
+            };
+            if header.commit.start > from {
+                // A later commit: it is read as one, unless its first record is unreadable too.
+                if header.commit.start == position {
+                    next = position;
+                    break;
+                }
+                unreadable_from.get_or_insert(position);
+            }
+            if let Some(from) = unreadable_from.take() {
+                visit(Found::Unreadable { from, to: position });
+            }
+            let record = self.record(header, position)?;
+            visit(record);
+            position += header.stride();
+            if position + RECORD_HEADER_BYTES > header.commit.end {
+                // Too little is left of this commit for another record: it ends in padding.
+                position = header.commit.end;
+            }
+        }
+        if let Some(from) = unreadable_from {
+            visit(Found::Unreadable { from, to: next });
+        }
+        Ok(next)
+    }
+
+    /// First commit that starts after `start`, if any of its records is readable.
+    fn later_commit(&mut self, start: u64) -> io::Result<Option<u64>> {
+        let mut position = start + RECORD_ALIGN;
+        while position + RECORD_HEADER_BYTES <= self.window.len() {
+            if let Some(header) = self.header(position)?
+                && header.commit.start > start
+            {
+                return Ok(Some(header.commit.start));
+            }
+            position += RECORD_ALIGN;
+        }
+        Ok(None)
+    }
+
+    fn header(&mut self, position: u64) -> io::Result<Option<RecordHeader>> {
+        let life = self.life;
+        let len = self.window.len();
+        let bytes = self.window.bytes(position, RECORD_HEADER_BYTES)?;
+        Ok(bytes
+            .and_then(|bytes| RecordHeader::decode(bytes, life, position))
+            .filter(|header| header.commit.end <= len))
+    }
+
+    fn record(&mut self, header: RecordHeader, position: u64) -> io::Result<Found> {
+        let payload = self.window.bytes(position + RECORD_HEADER_BYTES, u64::from(header.len))?;
+        let Some(payload) = payload.filter(|payload| header.matches(payload)) else {
+            return Ok(Found::BadPayload { header, position });
+        };
+        let kept = match header.kind {
+            RecordKind::Bundle | RecordKind::Pad => Bytes::new(),
+            _ => Bytes::copy_from_slice(payload),
+        };
+        Ok(Found::Record { header, position, payload: kept })
+    }
+}
