@@ -117,3 +117,13 @@ fn rustfmt(code: &str) -> Result<String> {
     ensure!(output.status.success(), "rustfmt refuses the generated code:\n{code}");
     String::from_utf8(output.stdout).context("output of rustfmt")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn committed_code_is_what_the_schema_says() {
+        run(Mode::Check).unwrap();
+    }
+}

@@ -1,7 +1,7 @@
 //! Arrays that stay on the wire until somebody looks at them.
 
 use std::fmt::{self, Debug, Formatter};
-use std::slice;
+use std::{slice, vec};
 
 use uuid::Uuid;
 
@@ -63,7 +63,7 @@ impl<'a, T: Element<'a>> Array<'a, T> {
     pub fn iter(&self) -> ArrayIter<'_, 'a, T> {
         ArrayIter(match &self.0 {
             Repr::Wire { body, count, encoding } => {
-                IterRepr::Wire { reader: Reader::new(body), left: *count, encoding: *encoding }
+                IterRepr::Wire(WireIter::new(body, *count, *encoding))
             }
             Repr::Owned(items) => IterRepr::Items(items.iter()),
             Repr::Slice(items) => IterRepr::Items(items.iter()),
@@ -76,7 +76,8 @@ impl<'a, T: Element<'a>> Array<'a, T> {
         self.iter().next()
     }
 
-    /// The elements in a vector.
+    /// The elements in a vector. Mind that an element can be larger than its bytes were: what a
+    /// frame of foreign bytes may cost is up to who calls this.
     #[must_use]
     pub fn to_vec(&self) -> Vec<T> {
         self.iter().collect()
@@ -141,14 +142,62 @@ impl<'s, 'a, T: Element<'a>> IntoIterator for &'s Array<'a, T> {
     }
 }
 
-/// Elements of an [`Array`].
+/// Turns an array into its elements, so that they can outlive it: `topics.flat_map(|t| t.partitions)`.
+impl<'a, T: Element<'a>> IntoIterator for Array<'a, T> {
+    type Item = T;
+    type IntoIter = ArrayIntoIter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        ArrayIntoIter(match self.0 {
+            Repr::Wire { body, count, encoding } => {
+                IntoIterRepr::Wire(WireIter::new(body, count, encoding))
+            }
+            Repr::Owned(items) => IntoIterRepr::Owned(items.into_iter()),
+            Repr::Slice(items) => IntoIterRepr::Slice(items.iter()),
+        })
+    }
+}
+
+/// Elements of an [`Array`] that is borrowed.
 #[derive(Debug, Clone)]
 pub struct ArrayIter<'s, 'a, T>(IterRepr<'s, 'a, T>);
 
 #[derive(Debug, Clone)]
 enum IterRepr<'s, 'a, T> {
-    Wire { reader: Reader<'a>, left: usize, encoding: Encoding },
+    Wire(WireIter<'a>),
     Items(slice::Iter<'s, T>),
+}
+
+/// Elements of an [`Array`].
+#[derive(Debug, Clone)]
+pub struct ArrayIntoIter<'a, T>(IntoIterRepr<'a, T>);
+
+#[derive(Debug, Clone)]
+enum IntoIterRepr<'a, T> {
+    Wire(WireIter<'a>),
+    Owned(vec::IntoIter<T>),
+    Slice(slice::Iter<'a, T>),
+}
+
+/// Elements that are still encoded.
+#[derive(Debug, Clone)]
+struct WireIter<'a> {
+    reader: Reader<'a>,
+    left: usize,
+    encoding: Encoding,
+}
+
+impl<'a> WireIter<'a> {
+    fn new(body: &'a [u8], left: usize, encoding: Encoding) -> Self {
+        Self { reader: Reader::new(body), left, encoding }
+    }
+
+    fn next<T: Element<'a>>(&mut self) -> Option<T> {
+        self.left = self.left.checked_sub(1)?;
+        let item = T::read(&mut self.reader, self.encoding);
+        debug_assert!(self.reader.check().is_ok(), "array was walked when it was decoded");
+        Some(item)
+    }
 }
 
 impl<'a, T: Element<'a>> Iterator for ArrayIter<'_, 'a, T> {
@@ -156,27 +205,43 @@ impl<'a, T: Element<'a>> Iterator for ArrayIter<'_, 'a, T> {
 
     fn next(&mut self) -> Option<T> {
         match &mut self.0 {
+            IterRepr::Wire(items) => items.next(),
             IterRepr::Items(items) => items.next().cloned(),
-            IterRepr::Wire { left: 0, .. } => None,
-            IterRepr::Wire { reader, left, encoding } => {
-                *left -= 1;
-                let item = T::read(reader, *encoding);
-                debug_assert!(reader.check().is_ok(), "array was walked when it was decoded");
-                Some(item)
-            }
         }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = match &self.0 {
-            IterRepr::Wire { left, .. } => *left,
+            IterRepr::Wire(items) => items.left,
             IterRepr::Items(items) => items.len(),
         };
         (left, Some(left))
     }
 }
 
+impl<'a, T: Element<'a>> Iterator for ArrayIntoIter<'a, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        match &mut self.0 {
+            IntoIterRepr::Wire(items) => items.next(),
+            IntoIterRepr::Owned(items) => items.next(),
+            IntoIterRepr::Slice(items) => items.next().cloned(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = match &self.0 {
+            IntoIterRepr::Wire(items) => items.left,
+            IntoIterRepr::Owned(items) => items.len(),
+            IntoIterRepr::Slice(items) => items.len(),
+        };
+        (left, Some(left))
+    }
+}
+
 impl<'a, T: Element<'a>> ExactSizeIterator for ArrayIter<'_, 'a, T> {}
+impl<'a, T: Element<'a>> ExactSizeIterator for ArrayIntoIter<'a, T> {}
 
 macro_rules! fixed_element {
     ($($ty:ty: $len:literal, $read:ident, $put:ident;)*) => {$(

@@ -17,7 +17,7 @@ pub struct DecodeError {
 pub enum DecodeErrorKind {
     /// They end too early, or a length or count claims more than is left.
     Truncated,
-    /// A length below zero where null is not allowed, or below −1.
+    /// A length below −1, or a string of more than 32767 bytes.
     InvalidLength,
     /// Null for what may not be null in this version.
     UnexpectedNull,
@@ -37,7 +37,7 @@ impl Display for DecodeError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.kind {
             DecodeErrorKind::Truncated => f.write_str("length exceeds the bytes left")?,
-            DecodeErrorKind::InvalidLength => f.write_str("negative length")?,
+            DecodeErrorKind::InvalidLength => f.write_str("length is out of range")?,
             DecodeErrorKind::UnexpectedNull => f.write_str("null is not allowed")?,
             DecodeErrorKind::InvalidVarint => f.write_str("varint exceeds 32 bits")?,
             DecodeErrorKind::InvalidUtf8 => f.write_str("string is not UTF-8")?,

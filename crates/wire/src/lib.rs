@@ -50,7 +50,7 @@ mod sink;
 pub mod testing;
 
 pub use api::api_key::ApiKey;
-pub use array::{Array, ArrayIter};
+pub use array::{Array, ArrayIntoIter, ArrayIter};
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use error_code::ErrorCode;
 pub use frame::{Frame, encode_request_frame, encode_response_frame};

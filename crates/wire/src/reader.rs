@@ -181,18 +181,13 @@ impl<'a> Reader<'a> {
 
     /// Length as written for a nullable value, `None` for null. Not yet held against what is left.
     fn length(&mut self, flexible: bool, short: bool) -> Option<usize> {
-        let signed = if flexible {
-            return match self.uvarint() {
-                0 => None,
-                // 32 bits fit wherever Esker runs.
-                coded => Some(coded as usize - 1),
-            };
-        } else if short {
-            i32::from(self.i16())
-        } else {
-            self.i32()
+        let signed = match (flexible, short) {
+            (true, _) => i64::from(self.uvarint()) - 1,
+            (false, true) => self.i16().into(),
+            (false, false) => self.i32().into(),
         };
-        if signed < -1 {
+        // A compact string is not longer than any other, so that it fits in every version.
+        if signed < -1 || (short && signed > i16::MAX.into()) {
             self.fail(DecodeErrorKind::InvalidLength);
         }
         usize::try_from(signed).ok()

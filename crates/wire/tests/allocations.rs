@@ -1,13 +1,18 @@
 //! Lengths that lie: every length of every message at every version, told to be something else.
 //!
-//! Whatever it claims, the message is refused, nothing panics, and nothing at all is allocated.
+//! Whatever it claims, the message is refused, nothing panics, and nothing at all is allocated. With
+//! the allocator that counts at hand, so is what honest messages cost.
 
 use std::alloc::{GlobalAlloc, Layout as AllocLayout, System};
 use std::cell::Cell;
 use std::ops::Range;
 
+use esker_wire::api::metadata::MetadataRequest;
+use esker_wire::api::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use esker_wire::testing::{Recode, SCHEMA};
-use esker_wire::{ApiKey, DecodeErrorKind, decode_request_header};
+use esker_wire::{
+    ApiKey, DecodeErrorKind, Message as _, decode_request_header, encode_request_frame,
+};
 use esker_wire_schema::interpret::{Fill, Layout, LengthForm, Noise, Seeded, Value};
 use esker_wire_schema::{Message, SchemaFile};
 
@@ -134,6 +139,40 @@ fn null_anywhere_costs_nothing() {
     }
 }
 
+/// The way of every request through a broker: nothing allocated on the way in.
+#[test]
+fn decoding_and_iterating_allocates_nothing() {
+    let names: Vec<_> = (0..50).map(|index| format!("topic-{index}")).collect();
+    let partition = |index| PartitionProduceData { index, records: Some((&[7; 99][..]).into()) };
+    let topic = |name| TopicProduceData {
+        name,
+        partition_data: (0..20).map(partition).collect(),
+        ..Default::default()
+    };
+    let topic_data = names.iter().map(|name| topic(&name[..])).collect();
+    let request = ProduceRequest { topic_data, ..Default::default() };
+    let frame = encode_request_frame(1, Some("c"), &request, 9).unwrap();
+    let (bytes, copied) = allocated_by(|| frame.to_vec());
+    assert_eq!(bytes.len(), copied, "the counter counts");
+
+    let (record_bytes, allocated): (usize, _) = allocated_by(|| {
+        let (header, mut body) = decode_request_header(&bytes[4..]).unwrap();
+        let request = ProduceRequest::decode(&mut body, header.api_version).unwrap();
+        let partitions = request.topic_data.iter().flat_map(|topic| topic.partition_data);
+        partitions.filter_map(|partition| partition.records).map(|records| records.len()).sum()
+    });
+    assert_eq!((record_bytes, allocated), (50 * 20 * 99, 0));
+}
+
+/// On the way out: one buffer of the right size and the list of segments.
+#[test]
+fn encoding_allocates_one_buffer() {
+    let request = MetadataRequest::default();
+    let (frame, allocated) = allocated_by(|| encode_request_frame(1, Some("c"), &request, 12));
+    let len = frame.unwrap().len();
+    assert!((len..len + 256).contains(&allocated), "{allocated} for {len}");
+}
+
 /// Large frames of one repeated byte: arrays as long as the bytes allow, nested where they nest.
 #[test]
 fn a_frame_full_of_elements_is_walked_without_allocating() {
@@ -167,6 +206,18 @@ fn a_million_unknown_tags_are_skipped() {
     let job = Recode::new(&bytes, 0, 0);
     let (outcome, allocated) = allocated_by(|| job.by_name("DescribeClusterRequest").unwrap());
     assert_eq!((outcome.unwrap_err().kind, allocated), (DecodeErrorKind::Truncated, 0));
+}
+
+/// A string is at most 32767 bytes long, however its length is written.
+#[test]
+fn no_string_is_longer_than_kafka_allows() {
+    for (len, is_ok) in [(0x7fff, true), (0x8000, false)] {
+        // FindCoordinatorRequest 3: a compact string, a byte, no tags.
+        let varint: &[u8] = if is_ok { &[0x80, 0x80, 0x02] } else { &[0x81, 0x80, 0x02] };
+        let bytes = [varint, &vec![b'g'; len], &[0, 0]].concat();
+        let outcome = Recode::new(&bytes, 3, 3).by_name("FindCoordinatorRequest").unwrap();
+        assert_eq!(outcome.is_ok_and(|done| done.encoded == Ok(bytes)), is_ok);
+    }
 }
 
 #[test]

@@ -1,0 +1,54 @@
+//! What the fuzz targets share: an allocator that counts, and the choice of a message by a byte.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::LazyLock;
+
+use esker_wire::testing::{Recoded, SCHEMA};
+use esker_wire_schema::{Message, SchemaFile};
+
+thread_local! {
+    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting the bytes that this thread ever asked for.
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.set(ALLOCATED.get() + layout.size());
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Every message, in the order by which seeds name them.
+pub static MESSAGES: LazyLock<Vec<Message>> = LazyLock::new(|| {
+    let files = SCHEMA.iter().map(|text| text.parse::<SchemaFile>());
+    files.flat_map(|file| file.expect("the generator has read it").messages).collect()
+});
+
+/// Runs `decode` on a message of `len` bytes and checks what must hold of it and of its cost.
+pub fn check(len: usize, decode: impl FnOnce() -> Recoded) {
+    let before = ALLOCATED.get();
+    let outcome = decode();
+    let allocated = ALLOCATED.get() - before;
+    match outcome {
+        Err(_) => assert_eq!(allocated, 0, "refusing allocates"),
+        Ok(done) => {
+            assert!(allocated <= 8 * len + 65_536, "{allocated} bytes for {len}");
+            assert!(done.encoded.is_ok_and(|bytes| bytes.len() <= done.consumed));
+            // Not `equal`: a double may be NaN.
+            assert!(done.stable);
+        }
+    }
+}
