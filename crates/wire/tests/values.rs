@@ -105,6 +105,11 @@ fn varints_are_as_short_as_can_be() {
         let mut r = Reader::new(&bytes);
         assert_eq!((r.uvarint(), r.check()), (value, Ok(())));
     }
+    for too_large in [&[0xff, 0xff, 0xff, 0xff, 0x10][..], &[0x80, 0x80, 0x80, 0x80, 0x80, 0x01]] {
+        let mut r = Reader::new(too_large);
+        r.uvarint();
+        assert_eq!(r.check().unwrap_err().kind, DecodeErrorKind::InvalidVarint);
+    }
     // Longer than need be is understood, as Kafka does.
     assert_eq!(Reader::new(&[0x80, 0x00]).uvarint(), 0);
 }
