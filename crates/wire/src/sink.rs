@@ -22,8 +22,9 @@ pub struct Sink {
     writing: bool,
     /// Bytes put so far.
     len: usize,
-    /// Bytes of `len` that were put by reference.
+    /// Bytes of `len` that were put by reference, and in how many pieces.
     shared_len: usize,
+    shared_count: usize,
     buffer: BytesMut,
     segments: Vec<Bytes>,
     failure: Option<EncodeError>,
@@ -47,6 +48,7 @@ impl Sink {
             writing: false,
             len: 0,
             shared_len: 0,
+            shared_count: 0,
             buffer: BytesMut::new(),
             segments: Vec::new(),
             failure: None,
@@ -57,7 +59,9 @@ impl Sink {
     #[must_use]
     pub fn writing(self) -> Self {
         let buffer = BytesMut::with_capacity(self.len - self.shared_len);
-        Self { writing: true, buffer, ..Self::measuring() }
+        // Each shared piece has bytes of ours before it, the last also behind it.
+        let segments = Vec::with_capacity(2 * self.shared_count + 1);
+        Self { writing: true, buffer, segments, ..Self::measuring() }
     }
 
     /// Bytes put so far.
@@ -226,6 +230,7 @@ impl Sink {
         }
         self.len += piece.len();
         self.shared_len += piece.len();
+        self.shared_count += 1;
         if self.writing {
             self.flush();
             self.segments.push(Bytes::clone(piece));
