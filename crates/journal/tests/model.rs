@@ -1,0 +1,201 @@
+//! All states of small instances of the journal protocol, searched breadth first over the very state machines that
+//! production runs.
+//!
+//! The world has one owner (which may be fenced and go on acting, as a paused process does), three stores, up to
+//! two rescuers, a journal and its successor. Every message may be late, lost or repeated, every actor may stop
+//! anywhere: an action that is never taken covers loss and death. One store may lose its disk.
+//!
+//! What must hold in every state: whatever was acknowledged or became visible is at or before the journal's end
+//! once that is decided, and is in the bucket or on a store that still has its disk; flushes join; nobody is
+//! acknowledged after the partitions were given away.
+//!
+//! Then each safety rule is switched off alone, and the search has to find the loss.
+//!
+//! `ESKER_MODEL_LARGE=1` searches larger instances (some minutes, some gigabytes).
+
+#![expect(clippy::print_stdout, reason = "the sizes of the searches are worth reading")]
+
+#[path = "model/search.rs"]
+mod search;
+#[path = "model/world.rs"]
+mod world;
+
+use esker_journal::Rules;
+use search::search;
+use world::{Bounds, Goal, World};
+
+/// One journal, two entries, two rescuers, a lost disk.
+const RESCUE: Bounds = Bounds {
+    entries: [2, 0],
+    ack: 2,
+    rescuers: 2,
+    wipes: 1,
+    roll: false,
+    flushes: false,
+    images: false,
+    trims: false,
+    release: false,
+    release_early: false,
+    goal: Goal::None,
+};
+
+fn holds(name: &str, bounds: Bounds) {
+    match search(World::new(bounds, Rules::SOUND)) {
+        Ok(states) => println!("{name}: {states} states, no violation"),
+        Err(trace) => panic!("{name}: {trace}"),
+    }
+}
+
+/// The rule is needed: without it something is lost.
+fn breaks(name: &str, bounds: Bounds, rules: Rules) {
+    match search(World::new(bounds, rules)) {
+        Ok(states) => panic!("{name}: nothing was lost in {states} states"),
+        Err(trace) => println!("{name}: {trace}"),
+    }
+}
+
+/// The search gets as far as it should: what holds does not hold because nothing happens.
+fn reaches(goal: Goal, bounds: Bounds) {
+    match search(World::new(Bounds { goal, ..bounds }, Rules::SOUND)) {
+        Ok(states) => panic!("{goal:?} is not among {states} states"),
+        Err(trace) => assert!(trace.starts_with("reached"), "{trace}"),
+    }
+}
+
+fn large() -> bool {
+    std::env::var_os("ESKER_MODEL_LARGE").is_some()
+}
+
+#[test]
+fn two_rescuers_and_a_lost_disk_lose_nothing() {
+    holds("rescue", RESCUE);
+    if large() {
+        holds("rescue, large", Bounds { entries: [3, 0], ..RESCUE });
+    }
+}
+
+#[test]
+fn a_rescue_amid_flushes_and_trims_loses_nothing() {
+    let bounds = Bounds { rescuers: 1, flushes: true, trims: true, release: true, ..RESCUE };
+    holds("flushes", bounds);
+    if large() {
+        holds("flushes, large", Bounds { rescuers: 2, ..bounds });
+    }
+}
+
+#[test]
+fn a_roll_at_any_moment_loses_nothing() {
+    let bounds = Bounds { entries: [2, 1], rescuers: 1, roll: true, wipes: 0, ..RESCUE };
+    holds("roll", bounds);
+    holds("roll, lost disk", Bounds { entries: [1, 1], wipes: 1, ..bounds });
+    if large() {
+        holds("roll, large", Bounds { wipes: 1, flushes: true, ..bounds });
+    }
+}
+
+#[test]
+fn stores_create_and_forget_by_the_metadata() {
+    let bounds = Bounds { rescuers: 1, images: true, ..RESCUE };
+    holds("images", bounds);
+    if large() {
+        holds("images, large", Bounds { rescuers: 2, ..bounds });
+    }
+}
+
+#[test]
+fn other_quorums_hold_too() {
+    holds("3 of 3", Bounds { ack: 3, ..RESCUE });
+    // One copy: a lost disk is a lost journal.
+    holds("1 of 3", Bounds { ack: 1, wipes: 0, ..RESCUE });
+}
+
+#[test]
+fn the_search_gets_everywhere() {
+    let rolling = Bounds { entries: [1, 1], roll: true, rescuers: 1, ..RESCUE };
+    reaches(Goal::Rescued, RESCUE);
+    reaches(Goal::Rolled, rolling);
+    reaches(Goal::Forgotten, Bounds { images: true, rescuers: 1, ..RESCUE });
+    reaches(Goal::DrainedFirst, Bounds { ack: 3, ..RESCUE });
+}
+
+#[test]
+fn a_tail_from_too_few_sealed_stores_loses() {
+    breaks("seal quorum S−1", RESCUE, Rules { seal_quorum: false, ..Rules::SOUND });
+}
+
+#[test]
+fn a_recovery_that_only_reads_loses() {
+    breaks("no seal", RESCUE, Rules { recovery_seals: false, ..Rules::SOUND });
+}
+
+#[test]
+fn a_sealed_store_that_takes_entries_loses() {
+    breaks("append after seal", RESCUE, Rules { sealed_refuses: false, ..Rules::SOUND });
+}
+
+#[test]
+fn a_wiped_store_that_is_counted_loses() {
+    breaks("wiped store counted", RESCUE, Rules { lost_is_not_counted: false, ..Rules::SOUND });
+}
+
+#[test]
+fn the_smallest_answer_as_tail_loses() {
+    breaks("tail is min", RESCUE, Rules { tail_is_max: false, ..Rules::SOUND });
+}
+
+#[test]
+fn a_tail_on_one_store_loses() {
+    breaks("tail not copied", RESCUE, Rules { tail_is_copied: false, ..Rules::SOUND });
+}
+
+#[test]
+fn acknowledging_copied_entries_loses() {
+    breaks("copies acknowledged", RESCUE, Rules { copies_are_silent: false, ..Rules::SOUND });
+}
+
+#[test]
+fn a_roll_below_what_was_acknowledged_loses() {
+    let bounds = Bounds { entries: [2, 1], roll: true, rescuers: 0, ..RESCUE };
+    breaks("roll end too low", bounds, Rules { roll_ends_at_commit: false, ..Rules::SOUND });
+}
+
+#[test]
+fn acknowledging_during_a_roll_loses() {
+    let bounds = Bounds { entries: [2, 1], roll: true, rescuers: 0, ..RESCUE };
+    breaks("no freeze", bounds, Rules { roll_freezes: false, ..Rules::SOUND });
+}
+
+#[test]
+fn rolling_while_being_sealed_loses() {
+    let bounds = Bounds { entries: [1, 1], roll: true, rescuers: 1, wipes: 0, ..RESCUE };
+    breaks("roll while sealing", bounds, Rules { sealing_does_not_roll: false, ..Rules::SOUND });
+}
+
+#[test]
+fn flushes_out_of_order_repeat_entries() {
+    breaks("no compare on drain", RESCUE, Rules { drain_in_order: false, ..Rules::SOUND });
+}
+
+#[test]
+fn creating_without_the_metadata_loses() {
+    let bounds = Bounds { rescuers: 1, images: true, wipes: 0, ..RESCUE };
+    breaks("created by a message", bounds, Rules { created_by_row: false, ..Rules::SOUND });
+}
+
+#[test]
+fn forgetting_a_seal_too_early_loses() {
+    let bounds = Bounds { rescuers: 1, images: true, wipes: 0, ..RESCUE };
+    breaks("forgotten too early", bounds, Rules { forgotten_by_row: false, ..Rules::SOUND });
+}
+
+#[test]
+fn trimming_what_is_not_drained_loses() {
+    let bounds = Bounds { rescuers: 0, trims: true, wipes: 0, ..RESCUE };
+    breaks("trim at commit", bounds, Rules { trim_after_drain: false, ..Rules::SOUND });
+}
+
+#[test]
+fn releasing_idle_partitions_before_the_seal_loses() {
+    let bounds = Bounds { release: true, release_early: true, wipes: 0, rescuers: 1, ..RESCUE };
+    breaks("early release", bounds, Rules::SOUND);
+}
