@@ -268,7 +268,8 @@ impl GroupShard {
     }
 
     fn check_delete_group(&self, id: &GroupId) -> Result<(), GroupError> {
-        self.check_group_id(id)?;
+        // Any name that offsets were committed under, also the empty one.
+        self.check_active()?;
         let group = self.groups.get(id).ok_or(GroupError::GroupIdNotFound)?;
         if group.is_in(GroupState::Empty) { Ok(()) } else { Err(GroupError::NonEmptyGroup) }
     }

@@ -21,6 +21,8 @@ use crate::records::Records;
 pub const HEADER_LEN: usize = 61;
 /// Bytes of base offset and length field, which the length field does not count.
 pub const LOG_OVERHEAD: usize = 12;
+/// Smallest value of the length field in any format version: the fixed part of a message of version 0.
+const LENGTH_MIN_OF_ANY: i32 = 14;
 /// The only format version that is written since Kafka 0.11 and read since 4.0.
 pub const MAGIC: i8 = 2;
 
@@ -83,8 +85,11 @@ fn batch_len(data: &[u8]) -> Result<usize, BatchError> {
         .and_then(|field| field.first_chunk())
         .map(|field| i32::from_be_bytes(*field))
         .ok_or_else(|| incomplete(HEADER_LEN))?;
+    if length < LENGTH_MIN_OF_ANY {
+        return Err(CorruptReason::Length(length).into());
+    }
     let magic = data.get(at::MAGIC).map(|&byte| i8::from_be_bytes([byte]));
-    // The magic decides what the length has to cover, so it is judged first when it is there.
+    // The magic decides what the length has to cover.
     match magic {
         Some(magic) if !(0..=MAGIC).contains(&magic) => {
             return Err(CorruptReason::Magic(magic).into());

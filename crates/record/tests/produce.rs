@@ -63,6 +63,13 @@ fn each_rule_has_its_own_verdict() {
         ),
         ("a cut second one", [&good[..], &good[..50]].concat(), 9, &limits, Ok(())),
         ("magic 1", with(&good, 16, &[1]), 9, &limits, invalid(InvalidReason::OldMagic(1))),
+        (
+            "length before magic",
+            with(&with(&good, 16, &[1]), 8, &13i32.to_be_bytes()),
+            9,
+            &limits,
+            corrupt(CorruptReason::Length(13)),
+        ),
         ("magic 3", with(&good, 16, &[3]), 9, &limits, corrupt(CorruptReason::Magic(3))),
         (
             "length −1",

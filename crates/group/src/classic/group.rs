@@ -331,14 +331,16 @@ impl Group {
         }
     }
 
-    /// Takes a member or a promised id out; another member leads if it led. Its parked requests are in what is
-    /// returned.
+    /// Takes a member or a promised id out; another member leads if it led.
+    ///
+    /// # Panics
+    /// While a JoinGroup of the member is parked.
     pub(crate) fn remove(&mut self, id: &MemberId) -> Option<Member> {
         self.pending_members.remove(id);
         self.pending_sync.remove(id);
         let member = self.members.remove(id)?;
         self.count_protocols(&member.protocols, false);
-        self.awaiting_join_count -= usize::from(member.is_awaiting_join());
+        assert!(!member.is_awaiting_join(), "a parked request is answered before");
         if let Some(instance) = &member.group_instance_id {
             self.static_members.remove(instance);
         }

@@ -205,8 +205,14 @@ fn groups_without_members_are_deleted_with_their_offsets() {
     let mut world = World::eager();
     let missing = world.delete_group("g");
     assert_eq!(world.deleted(missing), Err(GroupError::GroupIdNotFound));
-    let unnamed = world.delete_group("");
-    assert_eq!(world.deleted(unnamed), Err(GroupError::InvalidGroupId));
+    // Old clients commit under the empty name, which can be deleted like any other.
+    let unnamed = OffsetCommit { group_id: GroupId::new(""), ..commit_of(None, None) };
+    let unnamed = world.offset_commit(unnamed);
+    assert_eq!(world.committed(unnamed), Ok(()));
+    let deleted = world.delete_group("");
+    assert_eq!(world.deleted(deleted), Ok(()));
+    let deleted = world.delete_group("");
+    assert_eq!(world.deleted(deleted), Err(GroupError::GroupIdNotFound));
     let (ids, generation) = world.stable(1);
     world.commit_offset(ids[0].as_str(), generation, "t", 5);
     let refused = world.delete_group("g");
