@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use esker_record::{Codec, DecompressError, Records, compress, decompress};
+use esker_record::{Codec, DecompressError, RecordError, Records, compress, decompress};
 
 struct Counting;
 
@@ -102,7 +102,7 @@ fn announced_sizes_allocate_nothing() {
     assert!(result.is_err());
     assert!(peak < PEAK_MAX, "{peak}");
     // The legacy lz4 frame is none of Kafka's.
-    let legacy = [0x02, 0x21, 0x4c, 0x18, 0, 0, 0, 0x10];
+    let legacy = [0x02, 0x21, 0x4c, 0x18, 2, 0, 0, 0, 0x10, b'a'];
     assert_eq!(decompress(Codec::Lz4, &legacy, CAP), Err(DecompressError::Damaged("lz4")));
 }
 
@@ -134,6 +134,10 @@ fn hostile_record_lengths_allocate_nothing() {
         let length = u8::try_from(body.len() * 2).unwrap();
         hostile.push([&[length][..], &body].concat());
     }
+    // A header that has no room at all.
+    let crowded = [12, 0, 0, 0, 1, 1, 2];
+    let result = Records::new(&crowded, 1).next();
+    assert_eq!(result, Some(Err(RecordError::HeaderCount { count: 1, available: 0 })));
     for bytes in hostile {
         let (result, peak) = peak_of(|| Records::new(&bytes, i32::MAX).next());
         assert!(matches!(result, Some(Err(_))), "{bytes:?}");
