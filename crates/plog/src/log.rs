@@ -188,11 +188,12 @@ impl PartitionLog {
         advanced
     }
 
-    /// Notes that objects hold everything below `to`. The tail keeps its copies until
-    /// [`PartitionLog::drop_tail_below`].
+    /// Notes that objects hold everything below `to`. The tail keeps what it has in memory until
+    /// [`PartitionLog::drop_tail_below`]; what is only in the journal is forgotten, for the journal will be trimmed.
     pub fn set_tiered_end(&mut self, to: Offset) {
         assert!(to <= self.high_watermark, "tiered to {to}, committed to {}", self.high_watermark);
         self.tiered_end = self.tiered_end.max(to);
+        self.tail.drop_journalled_below(self.tiered_end);
     }
 
     /// Raises the first readable offset. Never moves back.

@@ -85,6 +85,15 @@ impl Tail {
         }
     }
 
+    /// Drops batches from the front that are not in memory and end at or before `offset`.
+    pub(crate) fn drop_journalled_below(&mut self, offset: Offset) {
+        while self.batches.front().is_some_and(|batch| {
+            batch.end <= offset && matches!(batch.place, Place::Journal { .. })
+        }) {
+            self.batches.pop_front();
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.batches.len()
     }

@@ -1,0 +1,65 @@
+//! DeleteRecords: raise the first readable offset.
+
+use crate::dispatch::{Answer, Call};
+use crate::error_code;
+use crate::topics::find_partition;
+use esker_types::{Offset, is_internal_topic};
+use esker_wire::ErrorCode;
+use esker_wire::api::delete_records::{
+    DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse,
+    DeleteRecordsTopicResult,
+};
+
+/// "Up to the high watermark."
+const HIGH_WATERMARK: i64 = -1;
+
+pub(crate) async fn handle(
+    call: &Call<'_>,
+    request: DeleteRecordsRequest<'_>,
+) -> Result<Answer, String> {
+    let engine = call.broker.engine();
+    let topics = engine.topics();
+    let mut results = Vec::new();
+    let mut trims = Vec::new();
+    for topic in &request.topics {
+        let mut partitions = Vec::new();
+        for wanted in &topic.partitions {
+            let found = match topics.by_name(topic.name) {
+                None => Err(ErrorCode::UnknownTopicOrPartition),
+                Some(_) if is_internal_topic(topic.name) => Err(ErrorCode::InvalidTopicException),
+                Some(hosted) => find_partition(hosted, wanted.partition_index),
+            };
+            let trimmed = found.and_then(|partition| {
+                let position = partition.position();
+                let to = match wanted.offset {
+                    HIGH_WATERMARK => position.high_watermark,
+                    offset => Offset(offset),
+                };
+                if to.get() < 0 || to > position.high_watermark {
+                    return Err(ErrorCode::OffsetOutOfRange);
+                }
+                trims.push((partition.id, to));
+                Ok(to.max(position.log_start))
+            });
+            partitions.push((wanted.partition_index, trimmed));
+        }
+        results.push((topic.name, partitions));
+    }
+    let failure = if trims.is_empty() {
+        None
+    } else {
+        engine.set_log_starts(trims).await.err().map(|error| error_code::of_meta(&error))
+    };
+    let results = results.into_iter().map(|(name, partitions)| {
+        let partitions = partitions.into_iter().map(|(partition_index, trimmed)| {
+            let trimmed = failure.map_or(trimmed, Err);
+            DeleteRecordsPartitionResult {
+                partition_index,
+                low_watermark: trimmed.map_or(-1, Offset::get),
+                error_code: trimmed.err().unwrap_or(ErrorCode::None).code(),
+            }
+        });
+        DeleteRecordsTopicResult { name, partitions: partitions.collect() }
+    });
+    call.answer(&DeleteRecordsResponse { topics: results.collect(), ..Default::default() })
+}

@@ -1,0 +1,365 @@
+//! Produce: validate, append, answer when committed.
+//!
+//! Batches are cut out of the request's frame and appended where they lie: no byte is copied between the socket and the
+//! write-ahead log.
+
+use crate::broker::Broker;
+use crate::connection::ClientInfo;
+use crate::dispatch::{Answer, Call, Slot};
+use crate::error_code;
+use crate::topics::{find_partition, find_topic};
+use bytes::BytesMut;
+use esker_engine::{Ack, AppendResult, HostedTopic, Partition};
+use esker_record::{
+    BatchView, RecordFault, RecordsRefused, needs_records, produced_batch, validate_produced,
+    validate_records,
+};
+use esker_types::{Timestamp, is_internal_topic};
+use esker_wire::api::produce::{
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceResponse,
+};
+use esker_wire::{ErrorCode, Message, RequestHeader, Uuid, decode_request_header};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// First version that names topics by id.
+const BY_ID: i16 = 13;
+
+/// The request, taken out of its frame.
+struct Plan {
+    version: i16,
+    correlation_id: i32,
+    acks: i16,
+    timeout: Duration,
+    topics: Vec<PlannedTopic>,
+}
+
+struct PlannedTopic {
+    /// The topic, or what is wrong with it.
+    topic: Result<Arc<HostedTopic>, ErrorCode>,
+    name: String,
+    id: Uuid,
+    partitions: Vec<PlannedPartition>,
+}
+
+struct PlannedPartition {
+    index: i32,
+    /// Where its batches lie in the frame.
+    range: Range<usize>,
+    records: BytesMut,
+    outcome: Outcome,
+}
+
+/// What happened to a partition's batch.
+enum Outcome {
+    Waiting,
+    Appended(AppendResult),
+    Refused { code: ErrorCode, message: Option<String>, faults: Vec<RecordFault> },
+}
+
+impl Outcome {
+    fn refused(code: ErrorCode) -> Self {
+        Self::Refused { code, message: None, faults: Vec::new() }
+    }
+
+    fn refused_because(code: ErrorCode, reason: &dyn std::fmt::Display) -> Self {
+        Self::Refused { code, message: Some(reason.to_string()), faults: Vec::new() }
+    }
+}
+
+/// Takes up a produce request.
+pub(crate) fn start(broker: &Arc<Broker>, client: &Arc<ClientInfo>, frame: BytesMut) -> Slot {
+    let mut plan = match plan(broker, client, frame) {
+        Ok(plan) => plan,
+        Err(answer) => return Slot::Ready(Some(answer)),
+    };
+    let cold: Vec<_> = plan.partitions_without_producers().collect();
+    if cold.is_empty() {
+        return append(broker, plan);
+    }
+    // The first idempotent batch of a partition since the start: its producers are in objects.
+    let broker = Arc::clone(broker);
+    Slot::Running(Box::pin(async move {
+        for partition in cold {
+            if let Err(error) = broker.engine().load_producers(&partition).await {
+                plan.refuse_partition(&partition, &error);
+            }
+        }
+        let mut slot = append(&broker, plan);
+        std::future::poll_fn(|context| slot.poll(context)).await
+    }))
+}
+
+/// Decodes the request and cuts its batches out of the frame.
+fn plan(
+    broker: &Arc<Broker>,
+    client: &Arc<ClientInfo>,
+    mut frame: BytesMut,
+) -> Result<Plan, Answer> {
+    let close = |reason: &dyn std::fmt::Display| Answer::Close(format!("Produce: {reason}"));
+    let mut plan = {
+        let (header, mut body) = decode_request_header(&frame).map_err(|error| close(&error))?;
+        let version = header.api_version;
+        if !header.api_key.supports(version) {
+            return Err(close(&format!("version {version} is not supported")));
+        }
+        let _call = Call { broker, client, header };
+        let request = ProduceRequest::decode(&mut body, version).map_err(|error| close(&error))?;
+        let topics = broker.engine().topics();
+        let start = frame.as_ptr() as usize;
+        let planned = request.topic_data.iter().map(|topic| PlannedTopic {
+            topic: find_topic(&topics, version >= BY_ID, topic.name, topic.topic_id).cloned(),
+            name: topic.name.to_owned(),
+            id: topic.topic_id,
+            partitions: topic
+                .partition_data
+                .iter()
+                .map(|partition| {
+                    let records = partition.records.as_ref().and_then(|r| r.as_slice());
+                    let range = records.map_or(0..0, |records| {
+                        let begin = records.as_ptr() as usize - start;
+                        begin..begin + records.len()
+                    });
+                    PlannedPartition {
+                        index: partition.index,
+                        range,
+                        records: BytesMut::new(),
+                        outcome: Outcome::Waiting,
+                    }
+                })
+                .collect(),
+        });
+        Plan {
+            version,
+            correlation_id: header.correlation_id,
+            acks: request.acks,
+            timeout: Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or_default()),
+            topics: planned.collect(),
+        }
+    };
+    // From the back, so that the front keeps its positions.
+    let partitions = plan.topics.iter_mut().rev().flat_map(|t| t.partitions.iter_mut().rev());
+    for partition in partitions {
+        if !partition.range.is_empty() {
+            frame.truncate(partition.range.end);
+            partition.records = frame.split_off(partition.range.start);
+        }
+    }
+    Ok(plan)
+}
+
+impl Plan {
+    fn partitions_without_producers(&self) -> impl Iterator<Item = Arc<Partition>> {
+        self.topics.iter().flat_map(|planned| {
+            planned.partitions.iter().filter_map(|part| {
+                let idempotent =
+                    BatchView::parse(&part.records).is_ok_and(|batch| batch.has_producer_id());
+                let partition = find_partition(planned.topic.as_ref().ok()?, part.index).ok()?;
+                (idempotent && !partition.knows_producers()).then(|| Arc::clone(partition))
+            })
+        })
+    }
+
+    fn refuse_partition(&mut self, partition: &Partition, error: &esker_engine::ReadError) {
+        let of_topic = self.topics.iter_mut().filter(|planned| {
+            planned.topic.as_ref().is_ok_and(|topic| topic.id == partition.topic)
+        });
+        for part in of_topic.flat_map(|planned| &mut planned.partitions) {
+            if part.index == partition.index.get() {
+                part.outcome = Outcome::refused_because(error_code::of_read(error), error);
+            }
+        }
+    }
+}
+
+/// Appends what can be appended; answers at once, or when it is committed.
+fn append(broker: &Arc<Broker>, mut plan: Plan) -> Slot {
+    let known_acks = (-1..=1).contains(&plan.acks);
+    let ack = (plan.acks != 0).then(Ack::new);
+    let now = broker.env().clock.wall();
+    for planned in &mut plan.topics {
+        for part in &mut planned.partitions {
+            if !matches!(part.outcome, Outcome::Waiting) {
+                continue;
+            }
+            part.outcome = match &planned.topic {
+                _ if !known_acks => Outcome::refused(ErrorCode::InvalidRequiredAcks),
+                Err(code) => Outcome::refused(*code),
+                Ok(topic) => {
+                    let records = std::mem::take(&mut part.records);
+                    let index = part.index;
+                    append_one(broker, topic, index, records, plan.version, now, ack.as_ref())
+                }
+            };
+        }
+    }
+    let Some(ack) = ack else {
+        // Nobody waits for an answer; a client that is told nothing learns of trouble by losing its connection.
+        let trouble = plan.topics.iter().flat_map(|t| &t.partitions).find_map(|part| {
+            let Outcome::Refused { code, .. } = &part.outcome else { return None };
+            Some(Answer::Close(format!("Produce without acks was refused: {}", code.name())))
+        });
+        return Slot::Ready(Some(trouble.unwrap_or(Answer::Nothing)));
+    };
+    ack.arm();
+    let throttle = throttle(broker);
+    let timeout = plan.timeout;
+    let broker_then = Arc::clone(broker);
+    let finish = Box::new(move |committed| finish(&broker_then, &plan, committed, throttle));
+    if let Some(outcome) = ack.outcome() {
+        return Slot::Ready(Some(finish(outcome)));
+    }
+    let deadline = broker.env().clock.sleep(timeout);
+    Slot::Produced { ack, finish: Some(finish), deadline }
+}
+
+fn append_one(
+    broker: &Arc<Broker>,
+    topic: &HostedTopic,
+    index: i32,
+    records: BytesMut,
+    version: i16,
+    now: Timestamp,
+    ack: Option<&Arc<Ack>>,
+) -> Outcome {
+    if is_internal_topic(topic.name.as_str()) {
+        return Outcome::refused(ErrorCode::InvalidTopicException);
+    }
+    let partition = match find_partition(topic, index) {
+        Ok(partition) => partition,
+        Err(code) => return Outcome::refused(code),
+    };
+    let limits = topic.settings.limits;
+    let judged = produced_batch(&records, version)
+        .and_then(|batch| validate_produced(&batch, &limits).map(|()| batch));
+    match judged {
+        Err(error) => return Outcome::refused_because(error_code::of_batch(&error), &error),
+        Ok(batch) if needs_records(&batch, &limits, now) => {
+            if let Err(refused) = validate_records(&batch, &limits, now) {
+                return refused_records(refused);
+            }
+        }
+        Ok(_) => {}
+    }
+    match broker.engine().append(partition, records, ack) {
+        Ok(result) => Outcome::Appended(result),
+        Err(error) => Outcome::refused_because(error_code::of_append(&error), &error),
+    }
+}
+
+fn refused_records(refused: RecordsRefused) -> Outcome {
+    match refused {
+        RecordsRefused::Batch(error) => {
+            Outcome::refused_because(error_code::of_batch(&error), &error)
+        }
+        RecordsRefused::Records(faults) => {
+            let kind = faults.first().map(|fault| fault.kind);
+            Outcome::Refused {
+                code: kind.map_or(ErrorCode::InvalidRecord, error_code::of_record_fault),
+                message: Some("one or more records have been rejected".to_owned()),
+                faults,
+            }
+        }
+    }
+}
+
+/// Slows producers down as the write-ahead log fills: up to a second for each request.
+fn throttle(broker: &Broker) -> Duration {
+    Duration::from_secs(1).mul_f64(broker.engine().pressure())
+}
+
+fn finish(broker: &Broker, plan: &Plan, committed: bool, throttle: Duration) -> Answer {
+    // Appended and not committed: the log failed, or it did not get to it in time. The client asks again.
+    let undone = if broker.engine().is_failed() {
+        ErrorCode::KafkaStorageError
+    } else {
+        ErrorCode::RequestTimedOut
+    };
+    let responses: Vec<_> = plan
+        .topics
+        .iter()
+        .map(|planned| TopicProduceResponse {
+            name: &planned.name,
+            topic_id: planned.id,
+            partition_responses: planned
+                .partitions
+                .iter()
+                .map(|part| answer_part(broker, planned, part, committed, undone))
+                .collect(),
+        })
+        .collect();
+    let response = ProduceResponse {
+        responses: responses.into(),
+        throttle_time_ms: i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX),
+        ..Default::default()
+    };
+    let header = RequestHeader {
+        api_key: esker_wire::ApiKey::Produce,
+        api_version: plan.version,
+        correlation_id: plan.correlation_id,
+        client_id: None,
+    };
+    match crate::dispatch::encode(&header, &response) {
+        Ok(Answer::Frame { segments, .. }) => Answer::Frame { segments, throttle },
+        Ok(other) => other,
+        Err(reason) => Answer::Close(reason),
+    }
+}
+
+fn answer_part<'a>(
+    broker: &Broker,
+    planned: &'a PlannedTopic,
+    part: &'a PlannedPartition,
+    committed: bool,
+    undone: ErrorCode,
+) -> PartitionProduceResponse<'a> {
+    let blank = PartitionProduceResponse {
+        index: part.index,
+        base_offset: -1,
+        error_message: None,
+        ..Default::default()
+    };
+    match &part.outcome {
+        Outcome::Appended(result) if committed => PartitionProduceResponse {
+            base_offset: result.base.get(),
+            log_append_time_ms: result.log_append_time.get(),
+            log_start_offset: result.log_start.get(),
+            ..blank
+        },
+        Outcome::Appended(_) | Outcome::Waiting => {
+            PartitionProduceResponse { error_code: undone.code(), ..blank }
+        }
+        Outcome::Refused { code, message, faults } => PartitionProduceResponse {
+            error_code: code.code(),
+            error_message: message.as_deref(),
+            record_errors: faults
+                .iter()
+                .map(|fault| BatchIndexAndErrorMessage {
+                    batch_index: fault.index,
+                    batch_index_error_message: Some(&fault.message),
+                })
+                .collect(),
+            current_leader: current_leader(broker, planned, part, *code),
+            ..blank
+        },
+    }
+}
+
+/// Tells a client that came to the wrong broker where to go.
+fn current_leader(
+    broker: &Broker,
+    planned: &PlannedTopic,
+    part: &PlannedPartition,
+    code: ErrorCode,
+) -> LeaderIdAndEpoch {
+    let leader = || {
+        let state = broker.engine().meta().image();
+        let topic = state.topics.get(&planned.topic.as_ref().ok()?.id)?;
+        let pid = topic.partitions.get(usize::try_from(part.index).ok()?)?;
+        let row = state.partitions.get(pid)?;
+        Some(LeaderIdAndEpoch { leader_id: row.leader.get(), leader_epoch: row.leader_epoch.get() })
+    };
+    if code == ErrorCode::NotLeaderOrFollower { leader() } else { None }.unwrap_or_default()
+}

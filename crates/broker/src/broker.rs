@@ -1,0 +1,93 @@
+//! What all connections share.
+
+use crate::fetch_session::FetchSessions;
+use crate::options::BrokerOptions;
+use esker_engine::Engine;
+use esker_env::{Budget, Env};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
+
+/// The request side of a broker.
+pub struct Broker {
+    engine: Arc<Engine>,
+    options: BrokerOptions,
+    request_memory: Budget,
+    advertised_port: AtomicU16,
+    pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) connections: AtomicUsize,
+    pub(crate) next_connection: AtomicU64,
+    /// Producer ids reserved and not given out.
+    pub(crate) producer_ids: Mutex<std::ops::Range<i64>>,
+    /// One topic creation at a time: two clients that ask for one missing topic create it once.
+    pub(crate) creating: tokio::sync::Mutex<()>,
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Broker {
+    /// The request side over `engine`.
+    #[must_use]
+    pub fn new(engine: Arc<Engine>, options: BrokerOptions) -> Arc<Self> {
+        Arc::new(Self {
+            request_memory: Budget::new(options.request_memory),
+            advertised_port: AtomicU16::new(options.advertised_port),
+            fetch_sessions: FetchSessions::new(
+                options.fetch_sessions_max,
+                engine.env().entropy.fork("fetch sessions"),
+            ),
+            connections: AtomicUsize::new(0),
+            next_connection: AtomicU64::new(0),
+            producer_ids: Mutex::new(0..0),
+            creating: tokio::sync::Mutex::new(()),
+            engine,
+            options,
+        })
+    }
+
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn options(&self) -> &BrokerOptions {
+        &self.options
+    }
+
+    pub(crate) fn env(&self) -> &Env {
+        self.engine.env()
+    }
+
+    pub(crate) fn request_memory(&self) -> &Budget {
+        &self.request_memory
+    }
+
+    /// The port that clients are told.
+    pub(crate) fn advertised_port(&self) -> i32 {
+        i32::from(self.advertised_port.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn bound_to(&self, port: u16) {
+        // Only an advertised port that nobody chose follows the socket.
+        let chosen = self.options.advertised_port;
+        self.advertised_port.store(if chosen == 0 { port } else { chosen }, Ordering::Relaxed);
+    }
+
+    /// This broker's number.
+    pub(crate) fn id(&self) -> i32 {
+        self.engine.options().broker.get()
+    }
+
+    /// Open connections.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,294 @@
+//! One client connection, run to completion on its shard.
+//!
+//! Answers leave in the order of their requests. Produce requests overlap: the next one is read while earlier ones wait
+//! for the disk. Any other request runs alone, after everything before it was answered, so that a client that pipelines
+//! sees the effects of its requests in order.
+//!
+//! *Memory.* An idle connection owns no buffer. A frame is read only after its length was taken from the request budget,
+//! straight into memory of its own; batches are cut out of it without copying.
+//!
+//! *Cancellation.* Dropping a connection drops its running request. What was appended stays appended.
+
+use crate::broker::Broker;
+use crate::dispatch::{self, Answer, Slot};
+use bytes::{Buf, Bytes, BytesMut};
+use esker_env::{BoxFuture, ByteStream, Permit};
+use esker_types::MonoTime;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::AsyncWrite;
+use tokio_util::io::poll_read_buf;
+
+/// Produce requests of one connection that may wait for the disk at once.
+const OVERLAP_MAX: usize = 64;
+/// What is read at once while the length of the next frame is not known.
+const READ_BYTES: usize = 16 << 10;
+/// Slices handed to the kernel in one write.
+const SLICES_MAX: usize = 64;
+/// Unsent bytes after which nothing more is answered until the client reads.
+const UNSENT_MAX: usize = 1 << 20;
+
+/// What is known of a client. Handlers get it by reference.
+#[derive(Debug, Clone)]
+pub struct ClientInfo {
+    /// Its address.
+    pub peer: std::net::SocketAddr,
+    /// The shard that serves it.
+    pub shard: usize,
+    /// Number of the connection in this process.
+    pub connection: u64,
+}
+
+pub(crate) struct Connection {
+    broker: Arc<Broker>,
+    client: Arc<ClientInfo>,
+    stream: Box<dyn ByteStream>,
+    received: BytesMut,
+    /// Permit of the frame that is being received, and the wait for it.
+    permit: Option<Permit>,
+    permit_wait: Option<BoxFuture<'static, Permit>>,
+    slots: VecDeque<(Slot, Option<Permit>)>,
+    unsent: VecDeque<Bytes>,
+    unsent_bytes: usize,
+    /// Reading rests until then: the client was told to slow down.
+    muted: Option<BoxFuture<'static, ()>>,
+    /// Closes the connection when nothing happens for long.
+    idle: Option<BoxFuture<'static, ()>>,
+    last_active: MonoTime,
+    closing: bool,
+}
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The client closed it.
+    ByClient,
+    /// Nothing happened for `connections.max.idle.ms`.
+    Idle,
+    /// The client broke the protocol: what it did.
+    Protocol(String),
+    /// The network failed.
+    Network(std::io::Error),
+}
+
+impl Connection {
+    pub(crate) fn new(
+        broker: Arc<Broker>,
+        client: ClientInfo,
+        stream: Box<dyn ByteStream>,
+    ) -> Self {
+        let last_active = broker.env().clock.now();
+        Self {
+            broker,
+            client: Arc::new(client),
+            stream,
+            received: BytesMut::new(),
+            permit: None,
+            permit_wait: None,
+            slots: VecDeque::new(),
+            unsent: VecDeque::new(),
+            unsent_bytes: 0,
+            muted: None,
+            idle: None,
+            last_active,
+            closing: false,
+        }
+    }
+
+    /// Moves finished answers from the front of the queue to the send buffer.
+    fn collect_answers(&mut self, context: &mut Context<'_>) -> Result<bool, Ended> {
+        let mut progress = false;
+        while self.unsent_bytes < UNSENT_MAX
+            && let Some((slot, _)) = self.slots.front_mut()
+        {
+            let Poll::Ready(answer) = slot.poll(context) else { break };
+            self.slots.pop_front();
+            progress = true;
+            match answer {
+                Answer::Frame { segments, throttle } => {
+                    for segment in segments {
+                        self.unsent_bytes += segment.len();
+                        self.unsent.push_back(segment);
+                    }
+                    if !throttle.is_zero() {
+                        self.muted = Some(self.broker.env().clock.sleep(throttle));
+                    }
+                }
+                Answer::Nothing => {}
+                Answer::Close(reason) => return Err(Ended::Protocol(reason)),
+            }
+        }
+        Ok(progress)
+    }
+
+    fn send(&mut self, context: &mut Context<'_>) -> Result<bool, Ended> {
+        let mut progress = false;
+        while !self.unsent.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let mut count = 0;
+            for (slice, bytes) in slices.iter_mut().zip(&self.unsent) {
+                *slice = IoSlice::new(bytes);
+                count += 1;
+            }
+            let stream = Pin::new(&mut self.stream);
+            match stream.poll_write_vectored(context, &slices[..count]) {
+                Poll::Pending => break,
+                Poll::Ready(Err(error)) => return Err(Ended::Network(error)),
+                Poll::Ready(Ok(0)) => return Err(Ended::ByClient),
+                Poll::Ready(Ok(mut sent)) => {
+                    progress = true;
+                    self.unsent_bytes -= sent;
+                    while let Some(front) = self.unsent.front_mut() {
+                        if sent < front.len() {
+                            front.advance(sent);
+                            break;
+                        }
+                        sent -= front.len();
+                        self.unsent.pop_front();
+                    }
+                }
+            }
+        }
+        Ok(progress)
+    }
+
+    /// Whether the next request may be taken up.
+    fn may_accept(&mut self, context: &mut Context<'_>) -> bool {
+        if let Some(muted) = &mut self.muted {
+            if muted.as_mut().poll(context).is_pending() {
+                return false;
+            }
+            self.muted = None;
+        }
+        let alone = self.slots.iter().any(|(slot, _)| slot.is_exclusive());
+        !self.closing && !alone && self.slots.len() < OVERLAP_MAX && self.unsent_bytes < UNSENT_MAX
+    }
+
+    /// Length of the frame at the front, without its length field, once that is known.
+    fn frame_len(&self) -> Result<Option<usize>, Ended> {
+        let Some(prefix) = self.received.first_chunk::<4>() else { return Ok(None) };
+        let len = i32::from_be_bytes(*prefix);
+        match usize::try_from(len) {
+            Ok(len) if len <= self.broker.options().request_bytes_max => Ok(Some(len)),
+            _ => Err(Ended::Protocol(format!("a request of {len} bytes"))),
+        }
+    }
+
+    /// Reads until a whole frame is there. `Ready(None)` when the client closed.
+    fn receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<BytesMut>, Ended>> {
+        loop {
+            let frame_len = self.frame_len()?;
+            if let Some(len) = frame_len {
+                if self.received.len() >= 4 + len {
+                    self.received.advance(4);
+                    let frame = self.received.split_to(len);
+                    if self.received.is_empty() {
+                        // Idle connections own no buffer.
+                        self.received = BytesMut::new();
+                    }
+                    return Poll::Ready(Ok(Some(frame)));
+                }
+                if self.permit.is_none() && len > READ_BYTES {
+                    let broker = &self.broker;
+                    let wait = self.permit_wait.get_or_insert_with(|| {
+                        let budget = broker.request_memory().clone();
+                        Box::pin(async move { budget.acquire(len).await })
+                    });
+                    self.permit = Some(ready!(wait.as_mut().poll(context)));
+                    self.permit_wait = None;
+                }
+                // Large frames arrive in memory of just their size.
+                let missing = 4 + len - self.received.len();
+                self.received.reserve(missing);
+            } else if self.received.is_empty() {
+                ready!(self.stream.poll_read_ready(context)).map_err(Ended::Network)?;
+                self.received.reserve(READ_BYTES);
+            } else {
+                self.received.reserve(READ_BYTES);
+            }
+            let stream = Pin::new(&mut self.stream);
+            match ready!(poll_read_buf(stream, context, &mut self.received)) {
+                Ok(0) => return Poll::Ready(Ok(None)),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(Ended::Network(error))),
+            }
+        }
+    }
+
+    /// Does what can be done now.
+    fn turn(&mut self, context: &mut Context<'_>) -> Result<(), Ended> {
+        loop {
+            let mut progress = self.collect_answers(context)?;
+            progress |= self.send(context)?;
+            if self.may_accept(context) {
+                match self.receive(context) {
+                    Poll::Ready(Ok(Some(frame))) => {
+                        let permit = self.permit.take();
+                        let slot = dispatch::start(&self.broker, &self.client, frame);
+                        self.slots.push_back((slot, permit));
+                        progress = true;
+                    }
+                    Poll::Ready(Ok(None)) => {
+                        // A half-closed client may still read what it asked for.
+                        self.closing = true;
+                        progress = true;
+                    }
+                    Poll::Ready(Err(ended)) => return Err(ended),
+                    Poll::Pending => {}
+                }
+            } else if !self.closing && !self.slots.is_empty() {
+                // A parked request must not outlive its client.
+                let readable = self.stream.poll_read_ready(context).is_ready();
+                if readable && self.stream.is_closed() {
+                    return Err(Ended::ByClient);
+                }
+            }
+            if self.closing && self.slots.is_empty() && self.unsent.is_empty() {
+                return Err(Ended::ByClient);
+            }
+            if !progress {
+                return Ok(());
+            }
+            self.last_active = self.broker.env().clock.now();
+        }
+    }
+
+    /// Watches for a connection on which nothing happens.
+    fn check_idle(&mut self, context: &mut Context<'_>) -> Result<(), Ended> {
+        let Some(limit) = self.broker.options().connection_idle_max else { return Ok(()) };
+        let clock = &self.broker.env().clock;
+        loop {
+            let last = self.last_active;
+            let idle = self.idle.get_or_insert_with(|| clock.sleep_until(last.plus(limit)));
+            if idle.as_mut().poll(context).is_pending() {
+                return Ok(());
+            }
+            self.idle = None;
+            if clock.now().since(self.last_active) >= limit && self.slots.is_empty() {
+                return Err(Ended::Idle);
+            }
+            if !self.slots.is_empty() {
+                self.last_active = clock.now();
+            }
+        }
+    }
+}
+
+impl Future for Connection {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
+        let this = &mut *self;
+        match this.turn(context).and_then(|()| this.check_idle(context)) {
+            Ok(()) => Poll::Pending,
+            Err(ended) => Poll::Ready(ended),
+        }
+    }
+}
+
+/// `connections.max.idle.ms` of Kafka.
+pub(crate) const CONNECTION_IDLE_DEFAULT: Duration = Duration::from_mins(10);

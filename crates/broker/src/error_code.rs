@@ -1,0 +1,75 @@
+//! From our errors to Kafka's codes: the only place where one is chosen for the other.
+
+use esker_engine::{AppendError, ReadError};
+use esker_meta::Rejected;
+use esker_meta_client::MetaError;
+use esker_plog::ProducerError;
+use esker_record::{BatchError, RecordFaultKind};
+use esker_wire::ErrorCode;
+
+pub(crate) fn of_append(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::NotLeader => ErrorCode::NotLeaderOrFollower,
+        AppendError::Producer(ProducerError::InvalidProducerEpoch { .. }) => {
+            ErrorCode::InvalidProducerEpoch
+        }
+        AppendError::Producer(ProducerError::OutOfOrderSequence { .. }) => {
+            ErrorCode::OutOfOrderSequenceNumber
+        }
+        AppendError::ProducersNotLoaded | AppendError::Full | AppendError::Failed => {
+            ErrorCode::KafkaStorageError
+        }
+    }
+}
+
+pub(crate) fn of_read(error: &ReadError) -> ErrorCode {
+    match error {
+        ReadError::OffsetOutOfRange(_) => ErrorCode::OffsetOutOfRange,
+        ReadError::Unavailable(_) => ErrorCode::KafkaStorageError,
+        ReadError::Corrupt(_) => ErrorCode::CorruptMessage,
+    }
+}
+
+pub(crate) fn of_batch(error: &BatchError) -> ErrorCode {
+    match error {
+        BatchError::Incomplete { .. } | BatchError::CorruptMessage(_) => ErrorCode::CorruptMessage,
+        BatchError::InvalidRecord(_) => ErrorCode::InvalidRecord,
+        BatchError::MessageTooLarge { .. } => ErrorCode::MessageTooLarge,
+        BatchError::RecordListTooLarge { .. } => ErrorCode::RecordListTooLarge,
+        BatchError::UnsupportedCompressionType { .. } => ErrorCode::UnsupportedCompressionType,
+    }
+}
+
+pub(crate) fn of_record_fault(kind: RecordFaultKind) -> ErrorCode {
+    match kind {
+        RecordFaultKind::InvalidRecord => ErrorCode::InvalidRecord,
+        RecordFaultKind::InvalidTimestamp => ErrorCode::InvalidTimestamp,
+    }
+}
+
+pub(crate) fn of_meta(error: &MetaError) -> ErrorCode {
+    match error {
+        MetaError::Rejected(reason) => of_rejection(reason),
+        MetaError::Unavailable(_) => ErrorCode::CoordinatorNotAvailable,
+        MetaError::Failed(_) => ErrorCode::KafkaStorageError,
+    }
+}
+
+fn of_rejection(reason: &Rejected) -> ErrorCode {
+    match reason {
+        Rejected::TopicExists(_) => ErrorCode::TopicAlreadyExists,
+        Rejected::TopicCollides(_) => ErrorCode::InvalidTopicException,
+        Rejected::UnknownTopic(_) => ErrorCode::UnknownTopicId,
+        Rejected::PartitionCount(_) => ErrorCode::InvalidPartitions,
+        Rejected::Fenced(_) | Rejected::UnknownBroker(_) => ErrorCode::StaleBrokerEpoch,
+        Rejected::OtherCluster(_)
+        | Rejected::ForeignObject(_)
+        | Rejected::ObjectExists(_)
+        | Rejected::JournalState(_)
+        | Rejected::Drained(_)
+        | Rejected::NotContiguous(..)
+        | Rejected::TooManyExtents(_)
+        | Rejected::ExtentsChanged(_)
+        | Rejected::BadSwap(_) => ErrorCode::UnknownServerError,
+    }
+}

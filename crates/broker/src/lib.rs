@@ -1,0 +1,18 @@
+//! Kafka's protocol on sockets: connections, dispatch, one file for each API.
+//!
+//! Handlers know the wire and the engine; the engine knows no wire. Every Kafka error code is chosen here, in
+//! [`error_code`], from the engine's own errors.
+
+mod api;
+mod broker;
+mod connection;
+mod dispatch;
+mod error_code;
+mod fetch_session;
+mod listener;
+mod options;
+mod topics;
+
+pub use broker::Broker;
+pub use listener::{ListenError, Listening};
+pub use options::BrokerOptions;

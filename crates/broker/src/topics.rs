@@ -1,0 +1,104 @@
+//! Finding partitions the way requests name them, and creating topics that are missing.
+
+use crate::broker::Broker;
+use crate::error_code;
+use esker_engine::{HostedTopic, Partition, Topics};
+use esker_meta::{Command, NewPartition};
+use esker_types::{LeaderEpoch, PartitionIndex, TopicId, TopicName};
+use esker_wire::{ErrorCode, Uuid};
+use std::sync::Arc;
+
+/// Finds a topic by id where the version has ids, else by name.
+pub(crate) fn find_topic<'a>(
+    topics: &'a Topics,
+    by_id: bool,
+    name: &str,
+    id: Uuid,
+) -> Result<&'a Arc<HostedTopic>, ErrorCode> {
+    if by_id {
+        topics.by_id(TopicId(id)).ok_or(ErrorCode::UnknownTopicId)
+    } else {
+        topics.by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)
+    }
+}
+
+/// Finds a partition that this broker leads.
+pub(crate) fn find_partition(
+    topic: &HostedTopic,
+    index: i32,
+) -> Result<&Arc<Partition>, ErrorCode> {
+    match topic.partition(PartitionIndex(index)) {
+        None => Err(ErrorCode::UnknownTopicOrPartition),
+        Some(None) => Err(ErrorCode::NotLeaderOrFollower),
+        Some(Some(partition)) => Ok(partition),
+    }
+}
+
+/// Holds a client's idea of the leader epoch against ours.
+pub(crate) fn check_epoch(partition: &Partition, asked: i32) -> Result<(), ErrorCode> {
+    let current = partition.position().leader_epoch;
+    match LeaderEpoch(asked) {
+        LeaderEpoch::NONE => Ok(()),
+        asked if asked < current => Err(ErrorCode::FencedLeaderEpoch),
+        asked if asked > current => Err(ErrorCode::UnknownLeaderEpoch),
+        _ => Ok(()),
+    }
+}
+
+/// A topic to be created.
+pub(crate) struct NewTopic {
+    pub(crate) name: TopicName,
+    pub(crate) partitions: i32,
+    pub(crate) replication_factor: i16,
+    pub(crate) configs: Vec<(String, String)>,
+}
+
+impl Broker {
+    /// Creates a topic and waits until requests find it.
+    pub(crate) async fn create_topic(&self, new: NewTopic) -> Result<TopicId, (ErrorCode, String)> {
+        let topic = TopicId(Uuid::from_u128(self.env().entropy.next_u128()));
+        let leader = self.engine().options().broker;
+        let count = usize::try_from(new.partitions).expect("the caller checked the number");
+        let command = Command::CreateTopic {
+            topic,
+            name: new.name,
+            partitions: vec![NewPartition { leader }; count],
+            replication_factor: new.replication_factor,
+            configs: new.configs,
+        };
+        let created = self.engine().meta().propose(command).await;
+        self.engine().refresh();
+        match created {
+            Ok(_) => Ok(topic),
+            Err(error) => Err((error_code::of_meta(&error), error.to_string())),
+        }
+    }
+
+    /// Creates a topic that a client asked for without creating it, with the broker's defaults.
+    pub(crate) async fn auto_create_topic(&self, name: &TopicName) -> Result<(), ErrorCode> {
+        let _one_at_a_time = self.creating.lock().await;
+        if self.engine().topics().by_name(name.as_str()).is_some() {
+            return Ok(());
+        }
+        let new = NewTopic {
+            name: name.clone(),
+            partitions: self.options().partitions_default,
+            replication_factor: self.options().replication_factor_default,
+            configs: Vec::new(),
+        };
+        match self.create_topic(new).await {
+            Ok(_) | Err((ErrorCode::TopicAlreadyExists, _)) => Ok(()),
+            Err((code, _)) => Err(code),
+        }
+    }
+}
+
+impl Broker {
+    /// Judges the settings of a topic that is being created.
+    pub(crate) fn check_topic_configs<'a>(
+        &self,
+        configs: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Vec<(String, String)>, (ErrorCode, String)> {
+        Ok(configs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+}

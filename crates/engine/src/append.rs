@@ -1,0 +1,117 @@
+//! Taking a batch into the log.
+
+use crate::ack::Ack;
+use crate::engine::Engine;
+use crate::journal::Refusal;
+use crate::partition::Partition;
+use bytes::BytesMut;
+use esker_plog::{Appended, ProducerError};
+use esker_record::BatchView;
+use esker_types::{Offset, Timestamp};
+use esker_wal::{FrameFlags, FrameMeta};
+use std::sync::Arc;
+
+/// Where an append went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppendResult {
+    /// Offset of the batch's first record.
+    pub base: Offset,
+    /// The broker's timestamp, under `LogAppendTime`; else `NONE`.
+    pub log_append_time: Timestamp,
+    /// First readable offset of the partition.
+    pub log_start: Offset,
+}
+
+/// Why a batch was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The partition is deleted or led elsewhere by now.
+    #[error("this broker no longer leads the partition")]
+    NotLeader,
+    /// The batch does not continue its producer.
+    #[error(transparent)]
+    Producer(#[from] ProducerError),
+    /// The producers' state has to be loaded first: [`Engine::load_producers`], then try again.
+    #[error("the producers of the partition are not loaded yet")]
+    ProducersNotLoaded,
+    /// The write-ahead log has no room until the bucket takes more. Try again later.
+    #[error("the write-ahead log is full; records are taken again when the bucket has taken some")]
+    Full,
+    /// The write-ahead log failed; this process must restart.
+    #[error("the write-ahead log failed; the broker has to be restarted")]
+    Failed,
+}
+
+impl Engine {
+    /// Gives a validated batch its offsets and pushes it into the journal. It is committed when `ack` says so, together
+    /// with whatever else `ack` waits for; without an `ack` nobody is told.
+    ///
+    /// # Errors
+    /// See [`AppendError`]; nothing was appended.
+    pub fn append(
+        &self,
+        partition: &Arc<Partition>,
+        batch: BytesMut,
+        ack: Option<&Arc<Ack>>,
+    ) -> Result<AppendResult, AppendError> {
+        let journal = self.journal_of(partition);
+        journal.accepts().map_err(|refusal| match refusal {
+            Refusal::Full => AppendError::Full,
+            Refusal::Failed => AppendError::Failed,
+        })?;
+        let limits = partition.settings.load().limits;
+        let now = self.env().clock.wall();
+        let mut inner = partition.lock();
+        if inner.is_closed() {
+            return Err(AppendError::NotLeader);
+        }
+        let appended =
+            inner.log.append(batch, limits.timestamp_type, now).map_err(|error| match error {
+                esker_plog::AppendError::Producer(error) => AppendError::Producer(error),
+                esker_plog::AppendError::ProducersNotLoaded => AppendError::ProducersNotLoaded,
+            })?;
+        let stamped = limits.timestamp_type == esker_record::TimestampType::LogAppendTime;
+        let position = inner.log.position();
+        let (base, end, stamp) = match appended {
+            Appended::New { bytes, base, end, max_timestamp } => {
+                let meta = FrameMeta {
+                    partition: partition.id,
+                    base_offset: base,
+                    last_offset: Offset(end.get() - 1),
+                    max_timestamp,
+                    leader_epoch: position.leader_epoch,
+                    flags: flags_of(&bytes, limits.needs_key),
+                };
+                // A journal that failed since it was asked never acknowledges anything.
+                if !journal.push(partition, meta, bytes) {
+                    return Err(AppendError::Failed);
+                }
+                (base, end, now)
+            }
+            Appended::Duplicate(known) => {
+                (known.base_offset, known.last_offset.next(), known.timestamp)
+            }
+        };
+        if let Some(ack) = ack {
+            inner.acknowledge_at(end, ack);
+        }
+        let log_append_time = if stamped { stamp } else { Timestamp::NONE };
+        Ok(AppendResult { base, log_append_time, log_start: position.log_start })
+    }
+}
+
+fn flags_of(batch: &[u8], compacted: bool) -> FrameFlags {
+    let view = BatchView::parse(batch).expect("an appended batch parses");
+    let mut flags = FrameFlags::default();
+    for (set, flag) in [
+        (view.is_control(), FrameFlags::CONTROL),
+        (view.is_transactional(), FrameFlags::TRANSACTIONAL),
+        (view.has_producer_id(), FrameFlags::IDEMPOTENT),
+        (compacted, FrameFlags::COMPACTED),
+    ] {
+        if set {
+            flags = flags.with(flag);
+        }
+    }
+    flags
+}

@@ -1,0 +1,304 @@
+//! Reading objects: footers once, blocks as they are asked for.
+
+use crate::engine::Engine;
+use crate::partition::Partition;
+use crate::read::FetchedBatches;
+use bytes::Bytes;
+use esker_env::{Bucket, BucketError, BucketErrorKind, Env, ObjectKey};
+use esker_meta::State;
+use esker_object::{Block, Manifest, ObjectMeta, Part, data_key, manifest_key};
+use esker_record::batches;
+use esker_types::{Incarnation, ObjectId, Offset};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Most bytes that one read takes from an object.
+const READ_BYTES_MAX: u64 = 8 << 20;
+/// Memory for parsed footers and manifests.
+const META_BYTES_MAX: usize = 32 << 20;
+
+/// Why an object could not be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum ColdError {
+    /// Try again.
+    #[error("{0}")]
+    Unavailable(String),
+    /// What is there is not what was written.
+    #[error("{0}")]
+    Corrupt(String),
+}
+
+impl From<BucketError> for ColdError {
+    fn from(error: BucketError) -> Self {
+        let message = error.to_string();
+        match error.kind {
+            BucketErrorKind::Retry | BucketErrorKind::Denied | BucketErrorKind::Invalid => {
+                Self::Unavailable(message)
+            }
+            // The metadata names it, so it should be there: somebody deleted it behind our back.
+            BucketErrorKind::NotFound => Self::Corrupt(message),
+        }
+    }
+}
+
+/// Where a stretch of a partition lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) base: Offset,
+    pub(crate) end: Offset,
+    pub(crate) object: ObjectId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) len: u64,
+    pub(crate) meta_position: u64,
+    pub(crate) max_timestamp: esker_types::Timestamp,
+    pub(crate) bytes: u64,
+}
+
+/// Reads objects.
+pub(crate) struct ColdReader {
+    bucket: Arc<dyn Bucket>,
+    metas: Mutex<Metas>,
+}
+
+#[derive(Default)]
+struct Metas {
+    objects: BTreeMap<ObjectId, (u64, Cached)>,
+    bytes: usize,
+    turn: u64,
+}
+
+#[derive(Clone)]
+enum Cached {
+    Object(Arc<ObjectMeta>),
+    Manifest(Arc<Manifest>),
+}
+
+impl Cached {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Object(meta) => meta.memory_bytes(),
+            Self::Manifest(manifest) => 64 * manifest.len() + 256,
+        }
+    }
+}
+
+impl Metas {
+    fn get(&mut self, id: ObjectId) -> Option<Cached> {
+        self.turn += 1;
+        let (used, cached) = self.objects.get_mut(&id)?;
+        *used = self.turn;
+        Some(cached.clone())
+    }
+
+    fn insert(&mut self, id: ObjectId, cached: Cached) {
+        self.turn += 1;
+        self.bytes += cached.bytes();
+        if let Some((_, old)) = self.objects.insert(id, (self.turn, cached)) {
+            self.bytes -= old.bytes();
+        }
+        while self.bytes > META_BYTES_MAX && self.objects.len() > 1 {
+            let oldest = self.objects.iter().min_by_key(|(_, (used, _))| *used);
+            let Some(oldest) = oldest.map(|(id, _)| *id) else { break };
+            if let Some((_, old)) = self.objects.remove(&oldest) {
+                self.bytes -= old.bytes();
+            }
+        }
+    }
+}
+
+impl ColdReader {
+    pub(crate) fn new(_env: &Env, bucket: Arc<dyn Bucket>) -> Self {
+        Self { bucket, metas: Mutex::default() }
+    }
+
+    /// Forgets everything that could be read again.
+    pub(crate) fn clear(&self) {
+        *self.metas.lock() = Metas::default();
+    }
+
+    /// An object's footer.
+    pub(crate) async fn object(&self, stored: &Stored) -> Result<Arc<ObjectMeta>, ColdError> {
+        if let Some(Cached::Object(meta)) = self.metas.lock().get(stored.object) {
+            return Ok(meta);
+        }
+        let key = ObjectKey::new(&data_key(stored.object, stored.incarnation));
+        let bytes = self.bucket.get_range(&key, stored.meta_position..stored.len).await?;
+        let meta = ObjectMeta::parse(bytes, stored.meta_position)
+            .map_err(|error| ColdError::Corrupt(format!("object `{key}`: {error}")))?;
+        if meta.header().object != stored.object {
+            return Err(ColdError::Corrupt(format!("object `{key}` says it is another one")));
+        }
+        let meta = Arc::new(meta);
+        self.metas.lock().insert(stored.object, Cached::Object(Arc::clone(&meta)));
+        Ok(meta)
+    }
+
+    /// A manifest segment.
+    pub(crate) async fn manifest(
+        &self,
+        object: ObjectId,
+        incarnation: Incarnation,
+        len: u64,
+    ) -> Result<Arc<Manifest>, ColdError> {
+        if let Some(Cached::Manifest(manifest)) = self.metas.lock().get(object) {
+            return Ok(manifest);
+        }
+        let key = ObjectKey::new(&manifest_key(object, incarnation));
+        let bytes = self.bucket.get_range(&key, 0..len).await?;
+        let manifest = Manifest::parse(bytes)
+            .map_err(|error| ColdError::Corrupt(format!("manifest `{key}`: {error}")))?;
+        let manifest = Arc::new(manifest);
+        self.metas.lock().insert(object, Cached::Manifest(Arc::clone(&manifest)));
+        Ok(manifest)
+    }
+
+    /// Blocks of one object that stand side by side, verified.
+    pub(crate) async fn blocks(
+        &self,
+        stored: &Stored,
+        blocks: &[Block],
+    ) -> Result<Vec<Bytes>, ColdError> {
+        let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
+            return Ok(Vec::new());
+        };
+        let key = ObjectKey::new(&data_key(stored.object, stored.incarnation));
+        let range = first.position..last.position + u64::from(last.len);
+        let bytes = self.bucket.get_range(&key, range.clone()).await?;
+        let slice = |block: &Block| {
+            let start = usize::try_from(block.position - range.start).expect("within the read");
+            let bytes = bytes.slice(start..start + block.len as usize);
+            block
+                .verify(&bytes)
+                .map_err(|error| ColdError::Corrupt(format!("object `{key}`: {error}")))?;
+            Ok(bytes)
+        };
+        blocks.iter().map(slice).collect()
+    }
+}
+
+impl Engine {
+    /// Where the stretch of a partition that holds `from` lies; `None` at the end of the objects.
+    pub(crate) async fn stored_at(
+        &self,
+        state: &State,
+        row: &esker_meta::Partition,
+        from: Offset,
+    ) -> Result<Option<Stored>, ColdError> {
+        let place = row.extents.partition_point(|extent| extent.end <= from);
+        if let Some(extent) = row.extents.get(place).filter(|extent| extent.base <= from) {
+            return Ok(Some(stored_extent(state, extent)));
+        }
+        let manifest = row.manifests.iter().find(|m| m.base <= from && from < m.end);
+        let Some(manifest) = manifest else { return Ok(None) };
+        let object = &state.objects[&manifest.object];
+        let manifest = self.cold.manifest(manifest.object, object.incarnation, object.len).await?;
+        Ok(manifest.find(from).map(|entry| Stored {
+            base: entry.base,
+            end: entry.end,
+            object: entry.object,
+            incarnation: entry.incarnation,
+            len: entry.len,
+            meta_position: entry.meta_pos,
+            max_timestamp: entry.max_timestamp,
+            bytes: entry.bytes,
+        }))
+    }
+
+    /// Batches from the bucket, from the one that holds `from`.
+    pub(crate) async fn read_objects(
+        &self,
+        partition: &Arc<Partition>,
+        from: Offset,
+        bytes_max: usize,
+        first_whole: bool,
+    ) -> Result<FetchedBatches, ColdError> {
+        // One image for the whole read: what it names stays for the grace period.
+        let state = self.meta().image();
+        let mut fetched = FetchedBatches::default();
+        let Some(row) = state.partitions.get(&partition.id) else { return Ok(fetched) };
+        let mut next = from;
+        while fetched.batches.is_empty() {
+            let Some(stored) = self.stored_at(&state, row, next).await? else { break };
+            let meta = self.cold.object(&stored).await?;
+            let part = find_part(&meta, partition, &stored)?;
+            let blocks = wanted_blocks(&meta, &part, next, bytes_max);
+            for block in self.cold.blocks(&stored, &blocks).await? {
+                take_batches(&block, from, bytes_max, first_whole, &mut fetched)?;
+            }
+            next = stored.end;
+        }
+        Ok(fetched)
+    }
+}
+
+pub(crate) fn stored_extent(state: &State, extent: &esker_meta::Extent) -> Stored {
+    let object = state.objects.get(&extent.object).expect("an extent's object has a row");
+    Stored {
+        base: extent.base,
+        end: extent.end,
+        object: extent.object,
+        incarnation: object.incarnation,
+        len: object.len,
+        meta_position: object.meta_position,
+        max_timestamp: extent.max_timestamp,
+        bytes: extent.bytes,
+    }
+}
+
+pub(crate) fn find_part(
+    meta: &ObjectMeta,
+    partition: &Partition,
+    stored: &Stored,
+) -> Result<Part, ColdError> {
+    meta.find(partition.id).ok_or_else(|| {
+        let (object, id) = (stored.object, partition.id);
+        ColdError::Corrupt(format!("object {object} does not hold partition {id}"))
+    })
+}
+
+/// The blocks that a read of about `bytes_max` bytes from `from` on needs.
+fn wanted_blocks(meta: &ObjectMeta, part: &Part, from: Offset, bytes_max: usize) -> Vec<Block> {
+    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).min(READ_BYTES_MAX);
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut bytes = 0;
+    for block in meta.blocks_from(part, from) {
+        if bytes > 0 && bytes >= limit {
+            break;
+        }
+        bytes += u64::from(block.len);
+        blocks.push(block);
+    }
+    blocks
+}
+
+/// Takes whole batches out of a block: those before `from` are left out, those beyond the limit too.
+fn take_batches(
+    block: &Bytes,
+    from: Offset,
+    bytes_max: usize,
+    first_whole: bool,
+    fetched: &mut FetchedBatches,
+) -> Result<(), ColdError> {
+    let mut start = 0;
+    let mut end = 0;
+    let base = fetched.bytes;
+    for batch in batches(block) {
+        let batch = batch.map_err(|error| ColdError::Corrupt(error.to_string()))?;
+        if batch.last_offset() < from {
+            end += batch.len();
+            start = end;
+            continue;
+        }
+        let taken = base + end - start;
+        let fits = taken + batch.len() <= bytes_max || (taken == 0 && first_whole);
+        if !fits {
+            break;
+        }
+        end += batch.len();
+    }
+    if end > start {
+        fetched.push(block.slice(start..end));
+    }
+    Ok(())
+}

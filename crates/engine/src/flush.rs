@@ -1,0 +1,388 @@
+//! From the journal to the bucket.
+//!
+//! A stretch of a journal becomes one object for all its small partitions and one for each large one. They are put, then
+//! committed in one command, then the log is trimmed: a crash in between leaves objects that nothing names (they become
+//! garbage with their block of ids) or log entries that are flushed already (their commit is refused as drained).
+//!
+//! *Retries.* A put that failed is repeated under a new id: keys are never written twice. A commit whose answer was lost
+//! is proposed again as it is.
+
+use crate::cold::ColdError;
+use crate::engine::{Engine, bytes_of};
+use crate::journal::{Journal, Stretch};
+use crate::partition::Partition;
+use crate::producers::{kind_of, next_is_full, section_of};
+use crate::read::ReadError;
+use bytes::Bytes;
+use esker_env::{Blocking, BucketError, ObjectKey, timeout};
+use esker_meta::{Command, ExtentFlags, FlushPart, FlushedObject, Rejected};
+use esker_meta_client::MetaError;
+use esker_object::{BatchMeta, BlockFlags, Encoded, ObjectBuilder, data_key};
+use esker_plog::{Place, ProducerTable, TailBatch};
+use esker_record::BatchView;
+use esker_types::{JournalId, ObjectId, Offset, PartitionIndex, Seq, TopicId};
+use esker_wal::BundleView;
+use futures_util::future::try_join_all;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// First wait after a failed flush; it doubles up to the longest.
+const RETRY_WAIT: Duration = Duration::from_millis(100);
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
+/// A log that is full looks this often whether there is room again.
+const BLOCKED_WAIT: Duration = Duration::from_millis(250);
+
+/// Why a stretch was not flushed.
+#[derive(Debug, thiserror::Error)]
+enum FlushError {
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Cold(#[from] ColdError),
+}
+
+/// A partition's share of a flush.
+struct Share {
+    partition: Arc<Partition>,
+    topic: TopicId,
+    index: PartitionIndex,
+    batches: Vec<(TailBatch, Bytes)>,
+    bytes: usize,
+    producers: ProducerTable,
+    full: bool,
+}
+
+impl Engine {
+    /// Flushes for as long as the engine runs.
+    pub(crate) async fn run_flush(self: Arc<Self>) {
+        let mut wait = RETRY_WAIT;
+        loop {
+            let Some(journal) = self.next_to_flush() else {
+                self.wait_for_backlog().await;
+                continue;
+            };
+            match self.flush_stretch(&journal).await {
+                Ok(()) => {
+                    wait = RETRY_WAIT;
+                    self.flush_failing.store(false, Ordering::Relaxed);
+                }
+                Err(FlushError::Meta(MetaError::Rejected(Rejected::Fenced(_)))) => {
+                    tracing::error!(
+                        "another process has registered as this broker: no more flushes"
+                    );
+                    return;
+                }
+                Err(error) => {
+                    if !self.flush_failing.swap(true, Ordering::Relaxed) {
+                        tracing::warn!(%error, "cannot flush; records stay in the write-ahead log and it is tried again");
+                    }
+                    self.env().clock.sleep(wait).await;
+                    wait = (wait * 2).min(RETRY_WAIT_MAX);
+                }
+            }
+        }
+    }
+
+    /// The journal whose turn it is: those of earlier registrations first, for a partition's extents follow its offsets.
+    fn next_to_flush(&self) -> Option<Arc<Journal>> {
+        let draining = self.draining.lock();
+        if let Some(first) = draining.first()
+            && first.is_sealed()
+        {
+            return Some(Arc::clone(first));
+        }
+        let now = self.env().clock.now();
+        let due = |journal: &&Arc<Journal>| {
+            let backlog = journal.backlog();
+            backlog.bytes >= bytes_of(self.options().flush_bytes)
+                || backlog.oldest.is_some_and(|at| now.since(at) >= self.options().flush_age)
+                || (backlog.drained < backlog.exposed && backlog.drained < journal.flush_target())
+        };
+        draining.iter().find(due).cloned()
+    }
+
+    async fn wait_for_backlog(&self) {
+        let oldest = self.draining.lock().iter().filter_map(|j| j.backlog().oldest).min();
+        let clock = &self.env().clock;
+        let age = self.options().flush_age;
+        let mut limit =
+            oldest.map_or(age, |at| age.saturating_sub(clock.now().since(at))).max(RETRY_WAIT / 10);
+        if self.journals().iter().any(|journal| journal.is_blocked()) {
+            self.journals().iter().for_each(|journal| journal.retry());
+            limit = limit.min(BLOCKED_WAIT);
+        }
+        let backlog = std::pin::pin!(self.backlog_bell().notified());
+        let now = std::pin::pin!(self.flush_now.notified());
+        let bell = futures_util::future::select(backlog, now);
+        // Either something to flush, or the oldest has come of age.
+        let _either = timeout(&**clock, limit, bell).await;
+    }
+
+    /// Puts everything that is committed now into the bucket, of one topic's journals or all, and returns when that is
+    /// done. (A journal is flushed whole: other topics' records in it come along.)
+    pub async fn flush_all(&self, topic: Option<TopicId>) {
+        let journals: Vec<_> = {
+            let draining = self.draining.lock();
+            draining
+                .iter()
+                .filter(|journal| topic.is_none() || journal.has_unflushed(topic))
+                .cloned()
+                .collect()
+        };
+        let targets: Vec<_> = journals.iter().map(|j| (j, j.backlog().exposed)).collect();
+        for (journal, target) in &targets {
+            journal.set_flush_target(*target);
+        }
+        self.flush_now.notify_one();
+        for (journal, target) in targets {
+            journal.wait_drained(target).await;
+        }
+    }
+
+    async fn flush_stretch(self: &Arc<Self>, journal: &Arc<Journal>) -> Result<(), FlushError> {
+        let Some(stretch) = journal.stretch(bytes_of(self.options().flush_bytes)) else {
+            self.forget_if_empty(journal);
+            return Ok(());
+        };
+        let shares = self.shares(&stretch).await?;
+        let encoded = self.build(shares).await?;
+        let puts = encoded.iter().map(|(object, _, encoded)| self.put(*object, encoded));
+        try_join_all(puts).await?;
+        let objects: Vec<_> = encoded
+            .iter()
+            .map(|(object, kind, encoded)| FlushedObject {
+                object: *object,
+                kind: *kind,
+                len: encoded.len,
+                meta_position: encoded.meta_pos,
+            })
+            .collect();
+        let parts: Vec<_> = encoded
+            .iter()
+            .flat_map(|(object, _, encoded)| {
+                encoded.partitions.iter().map(move |part| FlushPart {
+                    partition: part.partition,
+                    base: part.base,
+                    end: part.end,
+                    bytes: part.bytes,
+                    max_timestamp: part.max_timestamp,
+                    object: *object,
+                    flags: flags_of(part.flags),
+                })
+            })
+            .collect();
+        let command = Command::CommitFlush {
+            broker: self.options().broker,
+            incarnation: self.incarnation(),
+            journal: stretch.journal,
+            after: stretch.after,
+            upto: stretch.upto,
+            objects,
+            parts,
+        };
+        self.propose_until_known(command).await?;
+        // The partitions learn it before the log forgets.
+        self.refresh();
+        journal.on_drained(stretch.upto);
+        // A log that takes no trim takes nothing else either, and has said so.
+        let _failed = self.wal().trim(stretch.journal, stretch.upto);
+        self.forget_if_empty(journal);
+        Ok(())
+    }
+
+    /// Proposes until the outcome is known.
+    pub(crate) async fn propose_until_known(
+        &self,
+        command: Command,
+    ) -> Result<esker_meta::Reply, MetaError> {
+        loop {
+            match self.meta().propose(command.clone()).await {
+                Err(MetaError::Unavailable(reason)) => {
+                    tracing::warn!(reason, "the metadata quorum does not answer");
+                    self.env().clock.sleep(RETRY_WAIT).await;
+                }
+                known => return known,
+            }
+        }
+    }
+
+    fn forget_if_empty(&self, journal: &Arc<Journal>) {
+        if journal.is_empty_for_ever() {
+            self.draining.lock().retain(|other| !Arc::ptr_eq(other, journal));
+            let _failed = self.wal().drop_journal(journal.id);
+        }
+    }
+
+    /// What each partition contributes to a stretch.
+    async fn shares(self: &Arc<Self>, stretch: &Stretch) -> Result<Vec<Share>, FlushError> {
+        let state = self.meta().image();
+        let mut shares = Vec::new();
+        for (pid, (partition, end)) in &stretch.ends {
+            // A deleted partition has no share.
+            let Some(row) = state.partitions.get(pid) else { continue };
+            let tail: Vec<TailBatch> = {
+                let inner = partition.lock();
+                inner.log.tail_from(row.tiered_end).take_while(|b| b.end <= *end).cloned().collect()
+            };
+            if tail.is_empty() {
+                continue;
+            }
+            let bytes = self.bytes_of_tail(tail.clone()).await?;
+            let mut delta = ProducerTable::default();
+            for batch in &bytes {
+                if let Ok(view) = BatchView::parse(batch) {
+                    delta.note(&view);
+                }
+            }
+            let full = next_is_full(row);
+            let producers = if full {
+                let mut table = self.producers_in_objects(&state, row, partition).await?;
+                table.merge(delta);
+                table
+            } else {
+                delta
+            };
+            shares.push(Share {
+                partition: Arc::clone(partition),
+                topic: row.topic,
+                index: row.index,
+                bytes: bytes.iter().map(Bytes::len).sum(),
+                batches: tail.into_iter().zip(bytes).collect(),
+                producers,
+                full,
+            });
+        }
+        Ok(shares)
+    }
+
+    /// The bytes of batches of one tail, in order, from memory or from the write-ahead log.
+    pub(crate) async fn bytes_of_tail(
+        &self,
+        tail: Vec<TailBatch>,
+    ) -> Result<Vec<Bytes>, ReadError> {
+        if tail.iter().all(|batch| matches!(batch.place, Place::Memory(_))) {
+            let bytes = tail.into_iter().filter_map(|batch| match batch.place {
+                Place::Memory(bytes) => Some(bytes),
+                Place::Journal { .. } => None,
+            });
+            return Ok(bytes.collect());
+        }
+        let wal = self.wal().clone();
+        self.env()
+            .spawner
+            .blocking(move || {
+                let mut open: Option<(JournalId, Seq, BundleView)> = None;
+                let mut bytes = Vec::with_capacity(tail.len());
+                for batch in tail {
+                    let (journal, seq, frame) = match batch.place {
+                        Place::Memory(here) => {
+                            bytes.push(here);
+                            continue;
+                        }
+                        Place::Journal { journal, seq, frame } => (journal, seq, frame),
+                    };
+                    if open.as_ref().is_none_or(|(j, s, _)| (*j, *s) != (journal, seq)) {
+                        let unavailable = |what: &dyn std::fmt::Display| {
+                            ReadError::Unavailable(format!(
+                                "entry {seq} of journal {journal}: {what}"
+                            ))
+                        };
+                        let bundle = wal
+                            .read_bundle(journal, seq)
+                            .map_err(|error| unavailable(&error))?
+                            .ok_or_else(|| unavailable(&"trimmed"))?;
+                        let view = BundleView::parse(bundle)
+                            .map_err(|error| ReadError::Corrupt(error.to_string()))?;
+                        open = Some((journal, seq, view));
+                    }
+                    if let Some((_, _, view)) = &open {
+                        bytes.push(view.frame(frame as usize).payload);
+                    }
+                }
+                Ok(bytes)
+            })
+            .await
+    }
+
+    async fn build(
+        &self,
+        shares: Vec<Share>,
+    ) -> Result<Vec<(ObjectId, esker_meta::ObjectKind, Encoded)>, FlushError> {
+        let large = bytes_of(self.options().segment_bytes_min);
+        let (own, shared): (Vec<_>, Vec<_>) =
+            shares.into_iter().partition(|share| share.bytes >= large);
+        let mut groups: Vec<_> =
+            own.into_iter().map(|share| (esker_meta::ObjectKind::Segment, vec![share])).collect();
+        if !shared.is_empty() {
+            groups.push((esker_meta::ObjectKind::Flush, shared));
+        }
+        let mut objects = Vec::new();
+        for (kind, shares) in groups {
+            let object = self.ids.next().await?;
+            let incarnation = self.incarnation();
+            let encoded = self
+                .env()
+                .spawner
+                .blocking(move || encode(object, incarnation, kind, shares))
+                .await;
+            objects.push((object, kind, encoded));
+        }
+        Ok(objects)
+    }
+
+    pub(crate) async fn put(&self, object: ObjectId, encoded: &Encoded) -> Result<(), BucketError> {
+        let key = ObjectKey::new(&data_key(object, self.incarnation()));
+        self.bucket().put(&key, encoded.parts.clone()).await
+    }
+}
+
+fn encode(
+    object: ObjectId,
+    incarnation: esker_types::Incarnation,
+    kind: esker_meta::ObjectKind,
+    shares: Vec<Share>,
+) -> Encoded {
+    let kind = match kind {
+        esker_meta::ObjectKind::Segment => esker_object::ObjectKind::Segment,
+        _ => esker_object::ObjectKind::Flush,
+    };
+    let mut builder = ObjectBuilder::new(object, incarnation, kind);
+    for share in shares {
+        let part = builder.partition(share.partition.id, share.topic, share.index);
+        for (batch, bytes) in share.batches {
+            let meta = BatchMeta {
+                base_offset: batch.base,
+                last_offset: Offset(batch.end.get() - 1),
+                max_timestamp: batch.max_timestamp,
+                leader_epoch: batch.leader_epoch,
+                flags: BlockFlags::default(),
+            };
+            part.push_batch(meta, bytes);
+        }
+        if !share.producers.is_empty() || share.full {
+            part.producers(kind_of(share.full), section_of(&share.producers));
+        }
+    }
+    builder.finish()
+}
+
+/// The metadata's flags from the object's.
+pub(crate) fn flags_of(flags: esker_object::PartFlags) -> ExtentFlags {
+    let mut extent = ExtentFlags::default();
+    for (ours, theirs) in [
+        (ExtentFlags::HAS_ABORTED, esker_object::PartFlags::HAS_ABORTED),
+        (ExtentFlags::HAS_TRANSACTIONS, esker_object::PartFlags::HAS_TXN),
+        (ExtentFlags::PRODUCERS_FULL, esker_object::PartFlags::PRODUCERS_FULL),
+        (ExtentFlags::COMPACTED, esker_object::PartFlags::COMPACTED),
+    ] {
+        if flags.contains(theirs) {
+            extent = extent.with(ours);
+        }
+    }
+    extent
+}

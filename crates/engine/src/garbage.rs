@@ -1,0 +1,93 @@
+//! Deleting what nothing refers to.
+//!
+//! The metadata alone says what may go: an object whose last reference went some time ago, or an id whose block was given
+//! up before it was committed. Neither can come back, so a delete needs no look at the bucket, and doing it twice is
+//! harmless. An object leaves the list when the bucket has confirmed that very one.
+
+use crate::engine::Engine;
+use esker_env::ObjectKey;
+use esker_meta::{Command, Garbage, ObjectKind};
+use esker_meta_client::MetaError;
+use esker_object::{data_key, manifest_key};
+use esker_types::{ObjectId, Timestamp};
+
+/// Objects deleted in one request.
+const BATCH: usize = 1000;
+
+impl Engine {
+    /// Gives up the id blocks of earlier registrations: what of them was never committed becomes garbage.
+    pub(crate) async fn expire_blocks(&self) -> Result<(), MetaError> {
+        let state = self.meta().image();
+        let old = state.blocks.iter().filter(|(_, block)| {
+            state.brokers.get(&block.owner).is_none_or(|b| b.incarnation != block.incarnation)
+        });
+        for (first, _) in old {
+            self.propose_until_known(Command::ExpireBlock { first: *first }).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes garbage whose grace period is over.
+    pub(crate) async fn collect_garbage(&self) -> Result<(), MetaError> {
+        let state = self.meta().image();
+        let grace = i64::try_from(self.options().garbage_grace.as_millis()).unwrap_or(i64::MAX);
+        let horizon = Timestamp(self.env().clock.wall().get().saturating_sub(grace));
+        let due: Vec<_> = state
+            .garbage
+            .iter()
+            // What was never committed was never read: it needs no grace.
+            .filter(|(_, garbage)| garbage.since <= horizon || garbage.len == 0)
+            .map(|(id, garbage)| (*id, *garbage))
+            .collect();
+        for chunk in due.chunks(BATCH) {
+            self.delete(chunk).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, garbage: &[(ObjectId, Garbage)]) -> Result<(), MetaError> {
+        let mut deleted = Vec::new();
+        let mut plain = Vec::new();
+        for (id, row) in garbage {
+            if row.kind == ObjectKind::Manifest {
+                if self.delete_listed(*id, row).await {
+                    deleted.push(*id);
+                }
+            } else {
+                plain.push((*id, ObjectKey::new(&data_key(*id, row.incarnation))));
+            }
+        }
+        let keys = plain.iter().map(|(_, key)| key.clone()).collect();
+        let results = self.bucket().delete(keys).await;
+        for ((id, _), result) in plain.into_iter().zip(results) {
+            match result {
+                Ok(()) => deleted.push(id),
+                Err(error) => tracing::debug!(%error, "cannot delete an object yet"),
+            }
+        }
+        if !deleted.is_empty() {
+            self.propose_until_known(Command::ConfirmDeleted { objects: deleted }).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes what a manifest lists, then the manifest. Answers whether all of it is gone.
+    async fn delete_listed(&self, id: ObjectId, row: &Garbage) -> bool {
+        let key = ObjectKey::new(&manifest_key(id, row.incarnation));
+        let manifest = match self.cold.manifest(id, row.incarnation, row.len).await {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                // A manifest that was deleted before the confirmation arrived took its objects with it.
+                tracing::debug!(%error, "cannot read a manifest that is garbage");
+                let gone = self.bucket().head(&key).await;
+                return gone.is_err_and(|e| e.kind == esker_env::BucketErrorKind::NotFound);
+            }
+        };
+        let listed = manifest
+            .entries()
+            .map(|e| ObjectKey::new(&data_key(e.object, e.incarnation)))
+            .collect();
+        let objects_gone = self.bucket().delete(listed).await.into_iter().all(|r| r.is_ok());
+        objects_gone && self.bucket().delete(vec![key]).await.into_iter().all(|r| r.is_ok())
+    }
+}

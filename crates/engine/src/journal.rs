@@ -1,0 +1,393 @@
+//! The journal that this broker writes: frames in, bundles to the write-ahead log, acknowledgements out.
+//!
+//! A bundle is closed whenever none is on its way to the device, so that everything that arrives during one commit
+//! makes the next one: no timer, and no wait when the device is idle.
+//!
+//! *Order.* Frames are pushed under their partition's lock, so a partition's frames stand in the journal in the order
+//! of their offsets. *Failure.* When the log fails, nothing that waits is ever acknowledged, and nothing more is taken.
+
+use crate::partition::Partition;
+use bytes::Bytes;
+use esker_plog::Place;
+use esker_types::{JournalId, MonoTime, Offset, PartitionId, Seq, TopicId};
+use esker_wal::{AppendError, Bundle, BundleBuilder, FrameMeta, Wal};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// Payload bytes after which a bundle is closed even though the previous one is still on its way.
+const BUNDLE_BYTES: usize = 1 << 20;
+/// Bundles on their way to the device.
+const IN_FLIGHT_MAX: usize = 4;
+
+/// A journal of this process.
+pub(crate) struct Journal {
+    pub(crate) id: JournalId,
+    wal: Wal,
+    state: Mutex<State>,
+    /// Rings when more is drained.
+    drained_bell: Notify,
+}
+
+struct State {
+    /// Frames for the next bundles; all but the last are full.
+    filling: VecDeque<Filling>,
+    in_flight: VecDeque<InFlight>,
+    /// Committed bundles that the bucket does not hold, oldest first.
+    undrained: VecDeque<Committed>,
+    undrained_bytes: usize,
+    next: Seq,
+    exposed: Seq,
+    drained: Seq,
+    /// The device has no room: bundles wait until it has.
+    blocked: bool,
+    failed: bool,
+    /// Takes nothing more: it is of an earlier registration and waits to be drained.
+    sealed: bool,
+    /// Somebody waits until everything up to here is drained.
+    flush_target: Seq,
+}
+
+/// Frames for the next bundle.
+#[derive(Default)]
+struct Filling {
+    builder: BundleBuilder,
+    frames: Vec<QueuedFrame>,
+    bytes: usize,
+}
+
+struct QueuedFrame {
+    partition: Arc<Partition>,
+    base: Offset,
+    end: Offset,
+    bytes: usize,
+}
+
+struct InFlight {
+    bundle: Bundle,
+    frames: Vec<QueuedFrame>,
+    bytes: usize,
+    /// Whether the log has it; `false` while there is no room.
+    submitted: bool,
+}
+
+/// A committed bundle.
+pub(crate) struct Committed {
+    pub(crate) seq: Seq,
+    pub(crate) bytes: usize,
+    pub(crate) at: MonoTime,
+    /// The partitions in it and where each one's frames end.
+    pub(crate) ends: Vec<(Arc<Partition>, Offset)>,
+}
+
+/// A committed stretch of a journal, to be put into objects.
+pub(crate) struct Stretch {
+    pub(crate) journal: JournalId,
+    /// What is drained already.
+    pub(crate) after: Seq,
+    /// The last bundle of the stretch.
+    pub(crate) upto: Seq,
+    /// The partitions in it and where each one's frames end.
+    pub(crate) ends: BTreeMap<PartitionId, (Arc<Partition>, Offset)>,
+    pub(crate) bytes: usize,
+}
+
+/// What waits to be flushed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Backlog {
+    pub(crate) bytes: usize,
+    pub(crate) oldest: Option<MonoTime>,
+    pub(crate) exposed: Seq,
+    pub(crate) drained: Seq,
+}
+
+impl Journal {
+    pub(crate) fn new(id: JournalId, wal: Wal) -> Self {
+        Self {
+            id,
+            wal,
+            state: Mutex::new(State {
+                filling: VecDeque::new(),
+                in_flight: VecDeque::new(),
+                undrained: VecDeque::new(),
+                undrained_bytes: 0,
+                next: Seq(1),
+                exposed: Seq::NONE,
+                drained: Seq::NONE,
+                blocked: false,
+                failed: false,
+                sealed: false,
+                flush_target: Seq::NONE,
+            }),
+            drained_bell: Notify::new(),
+        }
+    }
+
+    /// A journal of an earlier registration whose tail is fixed: everything in `undrained` is committed.
+    pub(crate) fn sealed(
+        id: JournalId,
+        wal: Wal,
+        drained: Seq,
+        tail: Seq,
+        undrained: VecDeque<Committed>,
+    ) -> Self {
+        let journal = Self::new(id, wal);
+        {
+            let mut state = journal.state.lock();
+            state.undrained_bytes = undrained.iter().map(|bundle| bundle.bytes).sum();
+            state.undrained = undrained;
+            state.exposed = tail;
+            state.drained = drained;
+            state.sealed = true;
+        }
+        journal
+    }
+
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.state.lock().sealed
+    }
+
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.state.lock().blocked
+    }
+
+    pub(crate) fn flush_target(&self) -> Seq {
+        self.state.lock().flush_target
+    }
+
+    /// Has everything up to `target` flushed without waiting for size or age.
+    pub(crate) fn set_flush_target(&self, target: Seq) {
+        let mut state = self.state.lock();
+        state.flush_target = state.flush_target.max(target);
+    }
+
+    /// Completes when everything up to `target` is in committed objects.
+    pub(crate) async fn wait_drained(&self, target: Seq) {
+        loop {
+            let rung = self.drained_bell.notified();
+            let mut rung = std::pin::pin!(rung);
+            rung.as_mut().enable();
+            if self.state.lock().drained >= target {
+                return;
+            }
+            rung.await;
+        }
+    }
+
+    /// Whether it holds undrained batches of `topic`.
+    pub(crate) fn has_unflushed(&self, topic: Option<TopicId>) -> bool {
+        let state = self.state.lock();
+        state.undrained.iter().any(|bundle| {
+            bundle.ends.iter().any(|(partition, _)| topic.is_none_or(|id| partition.topic == id))
+        })
+    }
+
+    /// Whether nothing will come after what is drained.
+    pub(crate) fn is_empty_for_ever(&self) -> bool {
+        let state = self.state.lock();
+        state.sealed && state.drained >= state.exposed
+    }
+
+    /// Whether appends are taken. Asked before a batch gets its offset.
+    pub(crate) fn accepts(&self) -> Result<(), Refusal> {
+        let state = self.state.lock();
+        if state.failed {
+            Err(Refusal::Failed)
+        } else if state.blocked {
+            Err(Refusal::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Takes a frame. Called under the partition's lock, after [`Journal::accepts`].
+    ///
+    /// Answers false when the journal has failed meanwhile: the frame will never be committed.
+    pub(crate) fn push(&self, partition: &Arc<Partition>, meta: FrameMeta, payload: Bytes) -> bool {
+        let mut state = self.state.lock();
+        assert!(!state.sealed, "append to sealed journal {}", self.id);
+        if state.failed {
+            return false;
+        }
+        let bytes = payload.len();
+        if state.filling.back().is_none_or(|filling| filling.bytes + bytes > BUNDLE_BYTES) {
+            state.filling.push_back(Filling::default());
+        }
+        let filling = state.filling.back_mut().expect("there is one now");
+        filling.builder.push(meta, payload, &[]);
+        filling.bytes += bytes;
+        filling.frames.push(QueuedFrame {
+            partition: Arc::clone(partition),
+            base: meta.base_offset,
+            end: meta.last_offset.next(),
+            bytes,
+        });
+        self.close_bundles(&mut state);
+        true
+    }
+
+    /// Closes bundles and submits them, as far as it is time.
+    fn close_bundles(&self, state: &mut State) {
+        let mut closed = false;
+        while state.in_flight.is_empty()
+            || (state.filling.len() > 1 && state.in_flight.len() < IN_FLIGHT_MAX)
+        {
+            let Some(Filling { builder, frames, bytes }) = state.filling.pop_front() else { break };
+            let seq = state.next;
+            state.next = seq.next();
+            let bundle = builder.finish(self.id, seq, state.exposed, state.drained);
+            state.in_flight.push_back(InFlight { bundle, frames, bytes, submitted: false });
+            closed = true;
+        }
+        if closed {
+            self.submit(state);
+        }
+    }
+
+    /// Hands bundles to the log, in order, as far as it takes them.
+    fn submit(&self, state: &mut State) {
+        for flying in state.in_flight.iter_mut().filter(|flying| !flying.submitted) {
+            match self.wal.append(flying.bundle.clone()) {
+                Ok(()) => flying.submitted = true,
+                Err(AppendError::Full) => {
+                    state.blocked = true;
+                    return;
+                }
+                Err(AppendError::Failed(_) | AppendError::Closed | AppendError::Sealed) => {
+                    state.failed = true;
+                    return;
+                }
+                Err(error) => panic!("journal {} cannot append: {error}", self.id),
+            }
+        }
+        state.blocked = false;
+    }
+
+    /// Everything up to `upto` is durable: shows it to readers and settles acks. `remember` is told of every batch
+    /// that is in memory and where the log has it.
+    pub(crate) fn on_durable(
+        &self,
+        upto: Seq,
+        now: MonoTime,
+        mut remember: impl FnMut(&Arc<Partition>, (Offset, Offset), usize, Place),
+    ) {
+        let mut committed = Vec::new();
+        {
+            let mut state = self.state.lock();
+            while state.in_flight.front().is_some_and(|f| f.submitted && f.bundle.seq() <= upto) {
+                let Some(flying) = state.in_flight.pop_front() else { break };
+                let seq = flying.bundle.seq();
+                state.exposed = seq;
+                state.undrained_bytes += flying.bytes;
+                let mut ends: Vec<(Arc<Partition>, Offset)> = Vec::new();
+                for frame in &flying.frames {
+                    match ends.last_mut() {
+                        Some((last, end)) if Arc::ptr_eq(last, &frame.partition) => {
+                            *end = frame.end
+                        }
+                        _ => ends.push((Arc::clone(&frame.partition), frame.end)),
+                    }
+                }
+                state.undrained.push_back(Committed { seq, bytes: flying.bytes, at: now, ends });
+                committed.push((seq, flying.frames));
+            }
+            // What arrived meanwhile goes to the device before anybody is told of this commit.
+            self.close_bundles(&mut state);
+        }
+        for (seq, frames) in committed {
+            for (number, frame) in (0..).zip(frames) {
+                frame.partition.committed(frame.end, frame.bytes);
+                let place = Place::Journal { journal: self.id, seq, frame: number };
+                remember(&frame.partition, (frame.base, frame.end), frame.bytes, place);
+            }
+        }
+    }
+
+    /// Bundles from `from` on were not written for lack of room: submit them again when there is some.
+    pub(crate) fn on_refused(&self, from: Seq) {
+        let mut state = self.state.lock();
+        for flying in state.in_flight.iter_mut().filter(|flying| flying.bundle.seq() >= from) {
+            flying.submitted = false;
+        }
+        state.blocked = true;
+    }
+
+    /// There may be room again.
+    pub(crate) fn retry(&self) {
+        let mut state = self.state.lock();
+        if state.blocked && !state.failed {
+            self.submit(&mut state);
+        }
+    }
+
+    /// The log failed: nothing that waits will be committed.
+    pub(crate) fn on_failed(&self) {
+        let (flying, filling) = {
+            let mut state = self.state.lock();
+            state.failed = true;
+            (std::mem::take(&mut state.in_flight), std::mem::take(&mut state.filling))
+        };
+        let filling = filling.into_iter().flat_map(|filling| filling.frames);
+        for frame in flying.into_iter().flat_map(|flying| flying.frames).chain(filling) {
+            frame.partition.fail_pending();
+        }
+    }
+
+    pub(crate) fn backlog(&self) -> Backlog {
+        let state = self.state.lock();
+        Backlog {
+            bytes: state.undrained_bytes,
+            oldest: state.undrained.front().map(|bundle| bundle.at),
+            exposed: state.exposed,
+            drained: state.drained,
+        }
+    }
+
+    /// The oldest undrained bundles, up to `bytes_max` (one at least).
+    pub(crate) fn stretch(&self, bytes_max: usize) -> Option<Stretch> {
+        let state = self.state.lock();
+        let mut stretch = Stretch {
+            journal: self.id,
+            after: state.drained,
+            upto: state.drained,
+            ends: BTreeMap::new(),
+            bytes: 0,
+        };
+        for bundle in &state.undrained {
+            if stretch.bytes > 0 && stretch.bytes + bundle.bytes > bytes_max {
+                break;
+            }
+            stretch.bytes += bundle.bytes;
+            stretch.upto = bundle.seq;
+            for (partition, end) in &bundle.ends {
+                stretch.ends.insert(partition.id, (Arc::clone(partition), *end));
+            }
+        }
+        (stretch.upto > stretch.after).then_some(stretch)
+    }
+
+    /// Everything up to `upto` is in committed objects.
+    pub(crate) fn on_drained(&self, upto: Seq) {
+        let mut state = self.state.lock();
+        while state.undrained.front().is_some_and(|bundle| bundle.seq <= upto) {
+            if let Some(bundle) = state.undrained.pop_front() {
+                state.undrained_bytes -= bundle.bytes;
+            }
+        }
+        state.drained = state.drained.max(upto);
+        drop(state);
+        self.drained_bell.notify_waiters();
+    }
+}
+
+/// Why an append is not taken now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// The write-ahead log failed; this process must restart.
+    #[error("the write-ahead log failed")]
+    Failed,
+    /// The write-ahead log is full.
+    #[error("the write-ahead log is full")]
+    Full,
+}

@@ -1,0 +1,242 @@
+//! Merging a partition's extents into larger objects of its own, and spilling its oldest extents into manifests.
+//!
+//! Both are optimistic: the metadata takes the swap only where the extents are still what the writer saw. Bytes of a
+//! partition that moved on meanwhile are dead on arrival, which costs space and nothing else.
+
+use crate::cold::{ColdError, Stored, find_part, stored_extent};
+use crate::engine::Engine;
+use crate::flush::flags_of;
+use crate::producers::{kind_of, section_of, table_of};
+use bytes::Bytes;
+use esker_env::{BucketError, ObjectKey};
+use esker_meta::{
+    Command, Extent, ExtentFlags, ExtentSwap, FlushedObject, ManifestRef, ObjectKind, State,
+};
+use esker_meta_client::MetaError;
+use esker_object::{
+    BatchMeta, BlockFlags, Encoded, ManifestEntry, ObjectBuilder, encode_manifest, manifest_key,
+};
+use esker_plog::ProducerTable;
+use esker_record::batches;
+use esker_types::{Offset, PartitionId};
+use std::sync::Arc;
+
+/// Extents that stay in the metadata when older ones are spilled.
+const KEPT_INLINE: usize = 16;
+
+/// Why a merge or spill was put off.
+#[derive(Debug, thiserror::Error)]
+enum MergeError {
+    #[error(transparent)]
+    Cold(#[from] ColdError),
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+}
+
+impl Engine {
+    /// Merges every partition that has many small extents.
+    pub(crate) async fn merge_due(self: &Arc<Self>) -> Result<(), MetaError> {
+        let state = self.meta().image();
+        for (pid, row) in &state.partitions {
+            // One run a round: the next one is judged by what this one made of the extents.
+            let Some(run) = run_to_merge(
+                &row.extents,
+                self.options().merge_extents,
+                self.options().segment_bytes_max.get(),
+            ) else {
+                continue;
+            };
+            match self.merge(&state, *pid, run).await {
+                Ok(()) => {}
+                Err(MergeError::Meta(error)) => return Err(error),
+                Err(error) => tracing::debug!(%error, partition = %pid, "merge put off"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn merge(
+        self: &Arc<Self>,
+        state: &State,
+        pid: PartitionId,
+        run: &[Extent],
+    ) -> Result<(), MergeError> {
+        let Some(partition) = self.partition(pid) else { return Ok(()) };
+        let row = &state.partitions[&pid];
+        let object = self.ids.next().await?;
+        let mut builder =
+            ObjectBuilder::new(object, self.incarnation(), esker_object::ObjectKind::Segment);
+        let part = builder.partition(pid, row.topic, row.index);
+        let mut producers = ProducerTable::default();
+        let mut full = false;
+        for extent in run {
+            let stored = stored_extent(state, extent);
+            let meta = self.cold.object(&stored).await?;
+            let source = find_part(&meta, &partition, &stored)?;
+            if extent.flags.has(ExtentFlags::PRODUCERS_FULL) {
+                full = true;
+                producers = ProducerTable::default();
+            }
+            producers.merge(table_of(&meta, &source));
+            for block in meta.blocks_from(&source, extent.base) {
+                for bytes in self.cold.blocks(&stored, &[block]).await? {
+                    push_batches(part, &bytes)?;
+                }
+            }
+        }
+        if !producers.is_empty() || full {
+            part.producers(kind_of(full), section_of(&producers));
+        }
+        let encoded: Encoded = builder.finish();
+        self.put(object, &encoded).await?;
+        let new = encoded
+            .partitions
+            .iter()
+            .map(|part| Extent {
+                base: part.base,
+                end: part.end,
+                object,
+                bytes: part.bytes,
+                max_timestamp: part.max_timestamp,
+                flags: flags_of(part.flags),
+            })
+            .collect();
+        let command = Command::ReplaceExtents {
+            broker: self.options().broker,
+            incarnation: self.incarnation(),
+            objects: vec![FlushedObject {
+                object,
+                kind: ObjectKind::Segment,
+                len: encoded.len,
+                meta_position: encoded.meta_pos,
+            }],
+            swaps: vec![ExtentSwap { partition: pid, expect: run.to_vec(), new }],
+        };
+        self.propose_until_known(command).await?;
+        Ok(())
+    }
+
+    /// Moves the oldest extents of partitions that have too many into manifest segments.
+    pub(crate) async fn spill_due(&self) -> Result<(), MetaError> {
+        let state = self.meta().image();
+        for (pid, row) in &state.partitions {
+            if row.extents.len() <= esker_meta::Partition::EXTENTS_MAX {
+                continue;
+            }
+            // Only objects of this partition alone can leave the metadata; flush objects wait for their merge.
+            let alone = |extent: &&Extent| {
+                let object = &state.objects[&extent.object];
+                object.kind == ObjectKind::Segment && object.references == [(row.topic, 1)]
+            };
+            let spilled: Vec<_> = row.extents[..row.extents.len() - KEPT_INLINE]
+                .iter()
+                .take_while(alone)
+                .copied()
+                .collect();
+            match self.spill(&state, *pid, &spilled).await {
+                Ok(()) => {}
+                Err(MergeError::Meta(error)) => return Err(error),
+                Err(error) => tracing::debug!(%error, partition = %pid, "spill put off"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn spill(
+        &self,
+        state: &State,
+        pid: PartitionId,
+        extents: &[Extent],
+    ) -> Result<(), MergeError> {
+        let (Some(first), Some(last)) = (extents.first(), extents.last()) else { return Ok(()) };
+        let object = self.ids.next().await?;
+        let entries: Vec<_> = extents
+            .iter()
+            .map(|extent| {
+                let Stored {
+                    base,
+                    end,
+                    object,
+                    incarnation,
+                    len,
+                    meta_position,
+                    max_timestamp,
+                    bytes,
+                } = stored_extent(state, extent);
+                let flags = esker_object::PartFlags::default();
+                let meta_pos = meta_position;
+                ManifestEntry {
+                    base,
+                    end,
+                    object,
+                    incarnation,
+                    len,
+                    meta_pos,
+                    bytes,
+                    max_timestamp,
+                    flags,
+                }
+            })
+            .collect();
+        let encoded = encode_manifest(pid, object, self.incarnation(), &entries);
+        let manifest = ManifestRef {
+            object,
+            base: first.base,
+            end: last.end,
+            count: u32::try_from(extents.len()).expect("a few hundred extents"),
+            bytes: extents.iter().map(|extent| extent.bytes).sum(),
+            max_timestamp: extents.iter().map(|e| e.max_timestamp).max().unwrap_or_default(),
+        };
+        let len = encoded.len() as u64;
+        let key = ObjectKey::new(&manifest_key(object, self.incarnation()));
+        self.bucket().put(&key, vec![encoded]).await?;
+        let command = Command::SpillManifest {
+            broker: self.options().broker,
+            incarnation: self.incarnation(),
+            partition: pid,
+            expect: extents.to_vec(),
+            manifest,
+            len,
+        };
+        self.propose_until_known(command).await?;
+        Ok(())
+    }
+}
+
+/// The oldest run of at least `count` extents that together fit one object, if there is one.
+fn run_to_merge(extents: &[Extent], count: usize, bytes_max: u64) -> Option<&[Extent]> {
+    let mut start = 0;
+    while start < extents.len() {
+        let mut end = start;
+        let mut bytes = 0;
+        while end < extents.len() && bytes + extents[end].bytes <= bytes_max {
+            bytes += extents[end].bytes;
+            end += 1;
+        }
+        if end - start >= count.max(2) {
+            return Some(&extents[start..end]);
+        }
+        // The extent that stopped the run is large; what is before it is too little to be worth the copy.
+        start = end.max(start + 1);
+    }
+    None
+}
+
+fn push_batches(part: &mut ObjectBuilder, block: &Bytes) -> Result<(), ColdError> {
+    let mut at = 0;
+    for batch in batches(block) {
+        let batch = batch.map_err(|error| ColdError::Corrupt(error.to_string()))?;
+        let meta = BatchMeta {
+            base_offset: batch.base_offset(),
+            last_offset: Offset(batch.last_offset().get()),
+            max_timestamp: batch.max_timestamp(),
+            leader_epoch: batch.partition_leader_epoch(),
+            flags: BlockFlags::default(),
+        };
+        part.push_batch(meta, block.slice(at..at + batch.len()));
+        at += batch.len();
+    }
+    Ok(())
+}

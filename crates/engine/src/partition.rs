@@ -1,0 +1,140 @@
+//! A partition that this broker leads.
+
+use crate::ack::{Ack, DataWaiter};
+use crate::topic::TopicSettings;
+use arc_swap::ArcSwap;
+use esker_plog::{PartitionLog, Position};
+use esker_types::{Offset, PartitionId, PartitionIndex, TopicId, TopicName};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A partition that this broker leads. One lock guards its log; whoever holds it may take a journal's lock, never the
+/// other way round.
+#[derive(Debug)]
+pub struct Partition {
+    /// Its id.
+    pub id: PartitionId,
+    /// Its topic.
+    pub topic: TopicId,
+    /// Its topic's name.
+    pub name: TopicName,
+    /// Its number in the topic.
+    pub index: PartitionIndex,
+    /// Its topic's settings, replaced when they change.
+    pub settings: ArcSwap<TopicSettings>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) log: PartitionLog,
+    /// Appends that wait for the high watermark to reach an offset, ascending.
+    acks: VecDeque<(Offset, Arc<Ack>)>,
+    /// Fetches that wait for data.
+    waiters: Vec<Arc<DataWaiter>>,
+    /// Set when the partition is deleted or led elsewhere; appends are refused from then on.
+    closed: bool,
+}
+
+impl Partition {
+    pub(crate) fn new(
+        id: PartitionId,
+        topic: TopicId,
+        name: TopicName,
+        index: PartitionIndex,
+        settings: Arc<TopicSettings>,
+        log: PartitionLog,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            topic,
+            name,
+            index,
+            settings: ArcSwap::new(settings),
+            inner: Mutex::new(Inner {
+                log,
+                acks: VecDeque::new(),
+                waiters: Vec::new(),
+                closed: false,
+            }),
+        })
+    }
+
+    pub(crate) fn lock(&self) -> parking_lot::MutexGuard<'_, Inner> {
+        self.inner.lock()
+    }
+
+    /// The offsets.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.inner.lock().log.position()
+    }
+
+    /// Wakes `waiter` when data becomes visible here, or at once when there is some beyond `from`.
+    pub fn watch(&self, waiter: &Arc<DataWaiter>, from: Offset) {
+        let mut inner = self.inner.lock();
+        let there = inner.log.available_bytes(from, usize::MAX);
+        if there > 0 {
+            waiter.arrived(there);
+        }
+        inner.waiters.push(Arc::clone(waiter));
+    }
+
+    /// Forgets `waiter`.
+    pub fn unwatch(&self, waiter: &Arc<DataWaiter>) {
+        self.inner.lock().waiters.retain(|other| !Arc::ptr_eq(other, waiter));
+    }
+
+    /// Everything below `end` is committed: shows it, settles acks, wakes fetches.
+    pub(crate) fn committed(&self, end: Offset, bytes: usize) {
+        let mut inner = self.inner.lock();
+        let before = inner.log.position().high_watermark;
+        if inner.closed || !inner.log.advance_high_watermark(end.max(before)) {
+            return;
+        }
+        while inner.acks.front().is_some_and(|(wanted, _)| *wanted <= end) {
+            if let Some((_, ack)) = inner.acks.pop_front() {
+                ack.settle(true);
+            }
+        }
+        for waiter in &inner.waiters {
+            waiter.arrived(bytes);
+        }
+    }
+
+    /// Nothing that waits here will ever be committed.
+    pub(crate) fn fail_pending(&self) {
+        let mut inner = self.inner.lock();
+        for (_, ack) in inner.acks.drain(..) {
+            ack.settle(false);
+        }
+    }
+
+    /// The partition is deleted or led elsewhere.
+    pub(crate) fn close(&self) {
+        self.inner.lock().closed = true;
+        self.fail_pending();
+        for waiter in self.inner.lock().waiters.drain(..) {
+            waiter.interrupt();
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Settles `ack` when the high watermark reaches `end`.
+    pub(crate) fn acknowledge_at(&mut self, end: Offset, ack: &Arc<Ack>) {
+        ack.expect();
+        if self.log.position().high_watermark >= end {
+            ack.settle(true);
+            return;
+        }
+        // Repeats of earlier batches wait for offsets that are not the largest.
+        let place = self.acks.partition_point(|(wanted, _)| *wanted <= end);
+        self.acks.insert(place, (end, Arc::clone(ack)));
+    }
+}

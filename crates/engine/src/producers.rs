@@ -1,0 +1,146 @@
+//! The producers of a partition as its objects tell them.
+//!
+//! Every extent says what its own batches add (a delta), and every so often one says everything (full). So the state at
+//! the objects' end is the last full one and the deltas after it, and nothing depends on data that retention removed.
+
+use crate::cold::{ColdError, find_part, stored_extent};
+use crate::engine::Engine;
+use crate::partition::Partition;
+use crate::read::ReadError;
+use esker_meta::{ExtentFlags, State};
+use esker_object::{Part, ProducerBatch, ProducerEntry, ProducerKind};
+use esker_plog::{ProducerState, ProducerTable, TailBatch};
+use esker_record::BatchView;
+use esker_types::Timestamp;
+use std::sync::Arc;
+
+/// Extents after which one is full again.
+pub(crate) const FULL_EVERY: usize = 16;
+
+impl Partition {
+    /// Whether the producers' state is in memory.
+    #[must_use]
+    pub fn knows_producers(&self) -> bool {
+        self.lock().log.producers().is_some()
+    }
+}
+
+impl Engine {
+    /// Loads the producers' state of a partition, once.
+    ///
+    /// # Errors
+    /// See [`ReadError`]; nothing has changed.
+    pub async fn load_producers(
+        self: &Arc<Self>,
+        partition: &Arc<Partition>,
+    ) -> Result<(), ReadError> {
+        loop {
+            let state = self.meta().image();
+            let Some(row) = state.partitions.get(&partition.id) else { return Ok(()) };
+            let table = self.producers_in_objects(&state, row, partition).await?;
+            let tail: Vec<TailBatch> = {
+                let inner = partition.lock();
+                if inner.log.producers().is_some() {
+                    return Ok(());
+                }
+                inner.log.tail_from(row.tiered_end).cloned().collect()
+            };
+            let bytes = self.bytes_of_tail(tail).await?;
+            let mut inner = partition.lock();
+            // Idempotent batches are refused until this is loaded, so only a flush can have changed anything that
+            // matters: then start again.
+            if inner.log.position().tiered_end > row.tiered_end {
+                continue;
+            }
+            let views = bytes.iter().filter_map(|batch| BatchView::parse(batch).ok());
+            inner.log.load_producers(table, views);
+            return Ok(());
+        }
+    }
+
+    /// The producers' state at the objects' end.
+    pub(crate) async fn producers_in_objects(
+        &self,
+        state: &State,
+        row: &esker_meta::Partition,
+        partition: &Partition,
+    ) -> Result<ProducerTable, ColdError> {
+        let full = row.extents.iter().rposition(|e| e.flags.has(ExtentFlags::PRODUCERS_FULL));
+        let mut table = ProducerTable::default();
+        for extent in &row.extents[full.unwrap_or(0)..] {
+            let stored = stored_extent(state, extent);
+            let meta = self.cold.object(&stored).await?;
+            let part = find_part(&meta, partition, &stored)?;
+            table.merge(table_of(&meta, &part));
+        }
+        let horizon = self.env().clock.wall().get() - millis(self.options().producer_expiry);
+        table.expire(Timestamp(horizon));
+        Ok(table)
+    }
+}
+
+fn millis(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What an extent says of its producers.
+pub(crate) fn table_of(meta: &esker_object::ObjectMeta, part: &Part) -> ProducerTable {
+    let mut table = ProducerTable::default();
+    for entry in meta.producers(part) {
+        let batches = entry.batches.iter().map(|batch| esker_plog::ProducerBatch {
+            first_sequence: batch.first_sequence,
+            last_sequence: batch.last_sequence,
+            base_offset: batch.base_offset,
+            last_offset: batch.last_offset,
+            timestamp: batch.timestamp,
+        });
+        let producer = ProducerState {
+            epoch: entry.epoch,
+            batches: batches.collect(),
+            last_seen: entry.last_seen,
+        };
+        table.insert(entry.producer, producer);
+    }
+    table
+}
+
+/// The section of an extent that says `table`.
+pub(crate) fn section_of(table: &ProducerTable) -> Vec<ProducerEntry> {
+    table
+        .iter()
+        .map(|(producer, state)| ProducerEntry {
+            producer,
+            epoch: state.epoch,
+            coordinator_epoch: -1,
+            open_txn_first: None,
+            last_seen: state.last_seen,
+            batches: state
+                .batches
+                .iter()
+                .map(|batch| ProducerBatch {
+                    first_sequence: batch.first_sequence,
+                    last_sequence: batch.last_sequence,
+                    base_offset: batch.base_offset,
+                    last_offset: batch.last_offset,
+                    timestamp: batch.timestamp,
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+/// Whether the next extent of `row` says everything.
+pub(crate) fn next_is_full(row: &esker_meta::Partition) -> bool {
+    let since = row
+        .extents
+        .iter()
+        .rev()
+        .take_while(|extent| !extent.flags.has(ExtentFlags::PRODUCERS_FULL))
+        .count();
+    since + 1 >= FULL_EVERY
+}
+
+/// How an extent's section counts.
+pub(crate) const fn kind_of(full: bool) -> ProducerKind {
+    if full { ProducerKind::Full } else { ProducerKind::Delta }
+}

@@ -1,0 +1,230 @@
+//! The start: what earlier registrations of this broker left in the write-ahead log.
+//!
+//! Registering has moved their open journals to `Sealing`. Each is sealed in the log (durably, so that no older process
+//! can append to it), its tail becomes a fact of the metadata, and its undrained batches become the tails of their
+//! partitions. Draining them comes later, behind new appends.
+
+use crate::engine::{Engine, EngineError};
+use crate::journal::{Committed, Journal};
+use crate::sink::Sink;
+use esker_env::{Blocking, Env};
+use esker_meta::{Command, JournalState, PartitionElection, Reply, State};
+use esker_meta_client::MetaClient;
+use esker_plog::{Place, TailBatch};
+use esker_types::{BrokerId, Incarnation, JournalId, Offset, PartitionId, Seq, StoreId};
+use esker_wal::{Recovered, Wal};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::Ordering;
+
+/// Undrained batches of each partition, in order.
+pub(crate) type RecoveredTails = BTreeMap<PartitionId, Vec<TailBatch>>;
+
+/// What the log held.
+pub(crate) struct Found {
+    pub(crate) tails: RecoveredTails,
+    /// Sealed journals with something to drain, oldest first.
+    pub(crate) journals: Vec<FoundJournal>,
+}
+
+/// A sealed journal and the ends of its bundles.
+pub(crate) struct FoundJournal {
+    id: JournalId,
+    drained: Seq,
+    tail: Seq,
+    bundles: Vec<(Seq, usize, BTreeMap<PartitionId, Offset>)>,
+}
+
+impl FoundJournal {
+    /// The journal with its bundles tied to the opened partitions. Batches of deleted partitions are forgotten.
+    pub(crate) fn attach(self, engine: &Engine) -> Journal {
+        let at = engine.env().clock.now();
+        let undrained: VecDeque<_> = self
+            .bundles
+            .into_iter()
+            .map(|(seq, bytes, ends)| Committed {
+                seq,
+                bytes,
+                at,
+                ends: ends
+                    .into_iter()
+                    .filter_map(|(pid, end)| Some((engine.partition(pid)?, end)))
+                    .collect(),
+            })
+            .collect();
+        Journal::sealed(self.id, engine.wal().clone(), self.drained, self.tail, undrained)
+    }
+}
+
+/// Seals what is open, fixes tails, reads directories.
+pub(crate) async fn recover(
+    env: &Env,
+    meta: &dyn MetaClient,
+    wal: &Wal,
+    sink: &Sink,
+    recovered: &Recovered,
+    store: StoreId,
+) -> Result<Found, EngineError> {
+    let rows: Vec<_> = meta.image().journals.iter().map(|(id, row)| (*id, row.clone())).collect();
+    let known: BTreeSet<_> = rows.iter().map(|(id, _)| *id).collect();
+    for journal in &recovered.journals {
+        // Everything that the metadata has forgotten is in the bucket.
+        if !known.contains(&journal.status.journal) {
+            wal.drop_journal(journal.status.journal)?;
+        }
+    }
+    let mut found = Found { tails: BTreeMap::new(), journals: Vec::new() };
+    for (id, row) in rows {
+        if !row.ensemble.contains(&store) {
+            return Err(EngineError::Damaged(format!(
+                "journal {id} holds acknowledged records that are not in the bucket, and was written to another disk \
+                 (store {}): this data directory's log has been replaced. Put the old one back",
+                row.ensemble.first().copied().unwrap_or_default()
+            )));
+        }
+        let tail = match row.state {
+            JournalState::Sealing => {
+                let tail = seal(wal, sink, id, recovered.lost_journals).await?;
+                meta.propose(Command::FixTail { journal: id, tail }).await?;
+                tail
+            }
+            JournalState::Sealed { tail } => tail,
+            JournalState::Rolled { end } => end,
+            JournalState::Open => {
+                return Err(EngineError::Damaged(format!(
+                    "journal {id} is open under a newer registration of this broker: another process runs with the \
+                     same broker id"
+                )));
+            }
+        };
+        if tail <= row.drained {
+            wal.drop_journal(id)?;
+            continue;
+        }
+        let (wal, image, drained) = (wal.clone(), meta.image(), row.drained);
+        let journal =
+            env.spawner.blocking(move || read_directories(&wal, &image, id, drained, tail)).await?;
+        found.add(journal)?;
+    }
+    Ok(found)
+}
+
+/// Seals a journal in the log and answers its last entry.
+async fn seal(wal: &Wal, sink: &Sink, id: JournalId, lost: bool) -> Result<Seq, EngineError> {
+    wal.seal(id)?;
+    let status = loop {
+        let changed = sink.changed.notified();
+        let mut changed = std::pin::pin!(changed);
+        changed.as_mut().enable();
+        match wal.status(id) {
+            Some(status) if status.state == esker_wal::JournalState::Sealed => break status,
+            _ if sink.failed.load(Ordering::Acquire) => {
+                return Err(EngineError::Damaged("the write-ahead log failed".to_owned()));
+            }
+            _ => changed.await,
+        }
+    };
+    if lost || status.damaged_from.is_some() {
+        return Err(EngineError::Damaged(format!(
+            "journal {id} is damaged: acknowledged records may be missing from the write-ahead log. `esker wal \
+             inspect` shows where. Restore the log's directory from a copy; it is not repaired by guessing"
+        )));
+    }
+    Ok(status.last)
+}
+
+type Directories = (FoundJournal, Vec<(PartitionId, TailBatch)>);
+
+/// Reads what is in a journal's undrained bundles. Blocks.
+fn read_directories(
+    wal: &Wal,
+    image: &State,
+    id: JournalId,
+    drained: Seq,
+    tail: Seq,
+) -> Result<Directories, EngineError> {
+    let mut journal = FoundJournal { id, drained, tail, bundles: Vec::new() };
+    let mut batches = Vec::new();
+    for seq in (drained.get() + 1..=tail.get()).map(Seq) {
+        let head = wal.read_head(id, seq)?.ok_or_else(|| {
+            EngineError::Damaged(format!(
+                "entry {seq} of journal {id} is not in the write-ahead log, but was acknowledged"
+            ))
+        })?;
+        let mut ends = BTreeMap::new();
+        let mut bytes = 0;
+        for place in 0..head.frame_count() {
+            let frame = head.meta(place);
+            bytes += head.payload_len(place);
+            let Some(row) = image.partitions.get(&frame.partition) else { continue };
+            let end = frame.last_offset.next();
+            ends.insert(frame.partition, end);
+            if end <= row.tiered_end {
+                continue;
+            }
+            let frame_number = u32::try_from(place).expect("a bundle has few frames");
+            let batch = TailBatch {
+                base: frame.base_offset,
+                end,
+                max_timestamp: frame.max_timestamp,
+                leader_epoch: frame.leader_epoch,
+                len: u32::try_from(head.payload_len(place)).expect("a frame is below 4 GiB"),
+                place: Place::Journal { journal: id, seq, frame: frame_number },
+            };
+            batches.push((frame.partition, batch));
+        }
+        journal.bundles.push((seq, bytes, ends));
+    }
+    Ok((journal, batches))
+}
+
+impl Found {
+    fn add(&mut self, (journal, batches): Directories) -> Result<(), EngineError> {
+        for (pid, batch) in batches {
+            let tail = self.tails.entry(pid).or_default();
+            if tail.last().is_some_and(|last| last.end != batch.base) {
+                return Err(EngineError::Damaged(format!(
+                    "partition {pid} continues at offset {} in journal {}, not where it ended before",
+                    batch.base, journal.id
+                )));
+            }
+            tail.push(batch);
+        }
+        self.journals.push(journal);
+        Ok(())
+    }
+}
+
+/// Makes this broker the leader of everything that it led before.
+pub(crate) async fn elect(
+    meta: &dyn MetaClient,
+    broker: BrokerId,
+    incarnation: Incarnation,
+    tails: &RecoveredTails,
+) -> Result<(), EngineError> {
+    let image = meta.image();
+    let partitions: Vec<_> = image
+        .partitions
+        .iter()
+        .filter(|(_, row)| row.leader == broker && row.leader_incarnation != incarnation)
+        .map(|(pid, row)| PartitionElection {
+            partition: *pid,
+            expect: row.leader_epoch,
+            start: tails
+                .get(pid)
+                .and_then(|tail| tail.last())
+                .map_or(row.tiered_end, |last| last.end),
+        })
+        .collect();
+    if partitions.is_empty() {
+        return Ok(());
+    }
+    let wanted = partitions.len();
+    let reply = meta.propose(Command::ElectLeaders { broker, incarnation, partitions }).await?;
+    let Reply::Elected(elected) = reply else {
+        panic!("an election is answered with partitions, not {reply:?}")
+    };
+    if elected.len() < wanted {
+        tracing::warn!(wanted, elected = elected.len(), "some partitions have no leader");
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Housekeeping: retention, trims, producers that stopped writing. Bounded steps, one after the other.
+
+use crate::engine::Engine;
+use crate::hosted::HostedTopic;
+use crate::partition::Partition;
+use crate::topic::TopicSettings;
+use esker_meta::{Command, State};
+use esker_meta_client::MetaError;
+use esker_types::{Offset, PartitionId, Timestamp};
+use std::sync::Arc;
+
+/// Partitions whose log start is raised in one command.
+const BATCH: usize = 1000;
+
+impl Engine {
+    pub(crate) async fn run_housekeeping(self: Arc<Self>) {
+        loop {
+            self.env().clock.sleep(self.options().housekeeping_every).await;
+            self.keep_house().await;
+        }
+    }
+
+    /// One round of everything that is not urgent.
+    pub async fn keep_house(self: &Arc<Self>) {
+        for (what, result) in [
+            ("retention", self.retain().await),
+            ("expire id blocks", self.expire_blocks().await),
+            ("merge", self.merge_due().await),
+            ("spill manifests", self.spill_due().await),
+            ("delete garbage", self.collect_garbage().await),
+        ] {
+            if let Err(error) = result {
+                tracing::warn!(what, %error, "housekeeping; it is tried again");
+            }
+        }
+        self.expire_producers();
+    }
+
+    /// Raises log starts to where retention says.
+    async fn retain(&self) -> Result<(), MetaError> {
+        let state = self.meta().image();
+        let now = self.env().clock.wall();
+        let mut due = Vec::new();
+        for topic in self.topics().iter() {
+            for partition in topic.partitions.iter().flatten() {
+                if let Some(start) = retained_from(&state, topic, partition, now) {
+                    due.push((partition.id, start));
+                }
+            }
+        }
+        for chunk in due.chunks(BATCH) {
+            self.set_log_starts(chunk.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    /// Raises the first readable offset of partitions. Offsets above the high watermark are the caller's mistake.
+    ///
+    /// # Errors
+    /// See [`MetaError`].
+    pub async fn set_log_starts(
+        &self,
+        partitions: Vec<(PartitionId, Offset)>,
+    ) -> Result<(), MetaError> {
+        let command = Command::SetLogStart {
+            broker: self.options().broker,
+            incarnation: self.incarnation(),
+            partitions,
+        };
+        self.propose_until_known(command).await?;
+        self.refresh();
+        Ok(())
+    }
+
+    fn expire_producers(&self) {
+        let age = i64::try_from(self.options().producer_expiry.as_millis()).unwrap_or(i64::MAX);
+        let horizon = Timestamp(self.env().clock.wall().get().saturating_sub(age));
+        for topic in self.topics().iter() {
+            for partition in topic.partitions.iter().flatten() {
+                if let Some(producers) = partition.lock().log.producers_mut() {
+                    producers.expire(horizon);
+                }
+            }
+        }
+    }
+}
+
+/// Where a partition's log should start by its topic's retention, if further on than it does. Only what the bucket holds
+/// is removed; extents are removed whole.
+fn retained_from(
+    state: &State,
+    topic: &HostedTopic,
+    partition: &Partition,
+    now: Timestamp,
+) -> Option<Offset> {
+    let TopicSettings { deletes: true, retention, retention_bytes, .. } = *topic.settings else {
+        return None;
+    };
+    let row = state.partitions.get(&partition.id)?;
+    let manifests = row.manifests.iter().map(|m| (m.end, m.bytes, m.max_timestamp));
+    let extents = row.extents.iter().map(|e| (e.end, e.bytes, e.max_timestamp));
+    let mut excess = retention_bytes.map_or(0, |limit| {
+        let tail: u64 = {
+            let inner = partition.lock();
+            inner.log.tail_from(row.tiered_end).map(|batch| u64::from(batch.len)).sum()
+        };
+        (row.tiered_bytes() + tail).saturating_sub(limit)
+    });
+    let horizon = retention.map(|age| {
+        let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        now.get().saturating_sub(age)
+    });
+    let mut start = None;
+    for (end, bytes, max_timestamp) in manifests.chain(extents) {
+        let expired = horizon.is_some_and(|horizon| max_timestamp.get() < horizon);
+        let too_much = retention_bytes.is_some() && excess >= bytes && excess > 0;
+        if !expired && !too_much {
+            break;
+        }
+        excess = excess.saturating_sub(bytes);
+        start = Some(end);
+    }
+    start.filter(|start| *start > row.log_start)
+}

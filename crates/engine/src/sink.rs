@@ -1,0 +1,89 @@
+//! What the write-ahead log reports, handed on to the journals.
+
+use crate::journal::Journal;
+use crate::tail_memory::TailMemory;
+use esker_env::Clock;
+use esker_types::{JournalId, Seq};
+use esker_wal::{DurableSink, JournalStatus, WalFailure};
+use parking_lot::RwLock;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
+
+/// The listener at the write-ahead log.
+pub(crate) struct Sink {
+    clock: Arc<dyn Clock>,
+    tail_memory: Arc<TailMemory>,
+    /// The journals that this process appends to.
+    journals: RwLock<Vec<Arc<Journal>>>,
+    /// Rings after every commit that sealed or opened something: recovery waits here.
+    pub(crate) changed: Notify,
+    /// Rings when a journal has something to flush.
+    pub(crate) backlog: Arc<Notify>,
+    pub(crate) failed: AtomicBool,
+    pub(crate) closed: Notify,
+}
+
+impl Sink {
+    pub(crate) fn new(clock: Arc<dyn Clock>, tail_memory: Arc<TailMemory>) -> Self {
+        Self {
+            clock,
+            tail_memory,
+            journals: RwLock::default(),
+            changed: Notify::new(),
+            backlog: Arc::new(Notify::new()),
+            failed: AtomicBool::new(false),
+            closed: Notify::new(),
+        }
+    }
+
+    pub(crate) fn add(&self, journal: Arc<Journal>) {
+        self.journals.write().push(journal);
+    }
+
+    fn journal(&self, id: JournalId) -> Option<Arc<Journal>> {
+        self.journals.read().iter().find(|journal| journal.id == id).cloned()
+    }
+}
+
+impl DurableSink for Sink {
+    fn durable(&self, batch: &[JournalStatus]) {
+        for status in batch {
+            if let Some(journal) = self.journal(status.journal) {
+                journal.on_durable(
+                    status.last,
+                    self.clock.now(),
+                    |partition, range, bytes, place| {
+                        self.tail_memory.hold(partition, range, bytes, place);
+                    },
+                );
+            }
+        }
+        for journal in self.journals.read().iter() {
+            journal.retry();
+        }
+        self.changed.notify_waiters();
+        self.backlog.notify_one();
+    }
+
+    fn refused(&self, batch: &[(JournalId, Seq)]) {
+        for (id, from) in batch {
+            if let Some(journal) = self.journal(*id) {
+                journal.on_refused(*from);
+            }
+        }
+    }
+
+    fn failed(&self, failure: &WalFailure) {
+        tracing::error!(%failure, "the write-ahead log failed; nothing more is acknowledged until this process restarts");
+        self.failed.store(true, Ordering::Release);
+        for journal in self.journals.read().iter() {
+            journal.on_failed();
+        }
+        self.changed.notify_waiters();
+    }
+
+    fn closed(&self) {
+        self.closed.notify_one();
+    }
+}

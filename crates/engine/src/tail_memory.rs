@@ -1,0 +1,66 @@
+//! The memory that tails take, together, and who has to give some up.
+//!
+//! Committed batches stay in memory in the order in which they were committed, until the cap is reached; then the
+//! oldest go first. A batch that the bucket holds is dropped; one that it does not is read from the write-ahead log
+//! from then on. So a bucket that is out of reach fills the disk, not the memory.
+
+use crate::partition::Partition;
+use esker_plog::Place;
+use esker_types::Offset;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+
+/// The tails' memory.
+pub(crate) struct TailMemory {
+    cap: usize,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    batches: VecDeque<Held>,
+    bytes: usize,
+}
+
+struct Held {
+    partition: Weak<Partition>,
+    base: Offset,
+    end: Offset,
+    bytes: usize,
+    place: Place,
+}
+
+impl TailMemory {
+    pub(crate) fn new(cap: usize) -> Self {
+        Self { cap, queue: Mutex::default() }
+    }
+
+    /// A committed batch is in memory; `place` says where the log has it.
+    pub(crate) fn hold(
+        &self,
+        partition: &Arc<Partition>,
+        (base, end): (Offset, Offset),
+        bytes: usize,
+        place: Place,
+    ) {
+        let mut queue = self.queue.lock();
+        queue.bytes += bytes;
+        let partition = Arc::downgrade(partition);
+        queue.batches.push_back(Held { partition, base, end, bytes, place });
+        while queue.bytes > self.cap {
+            let Some(oldest) = queue.batches.pop_front() else { break };
+            queue.bytes -= oldest.bytes;
+            if let Some(partition) = oldest.partition.upgrade() {
+                let mut inner = partition.lock();
+                inner.log.move_to_journal(oldest.base, oldest.place);
+                inner.log.drop_tail_below(oldest.end);
+            }
+        }
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.queue.lock().bytes
+    }
+}
