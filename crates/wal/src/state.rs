@@ -269,9 +269,12 @@ impl State {
             }
             Pending::Seal(_) => {
                 let state = self.journals.get_mut(&journal).expect("a sealing journal is known");
+                if !state.sealed {
+                    // Entries that the seal overtook were refused; copies begin after what is here.
+                    state.next = state.last.next();
+                }
                 state.durable = true;
                 state.sealed = true;
-                state.next = state.last.next();
             }
             Pending::Trim(_, upto) => self.give_up(journal, upto),
             Pending::Drop(_) => {

@@ -49,8 +49,8 @@ pub trait DurableSink: Send + Sync {
     /// One group commit is durable: the state of every journal it touched, once each.
     fn durable(&self, batch: &[JournalStatus]);
 
-    /// Accepted entries from these on were not written and never will be: a seal overtook them or the space ran
-    /// out. The journals take the same sequence numbers again unless they are sealed.
+    /// Accepted entries from these on were not written and never will be: a seal or a drop overtook them, or
+    /// the space ran out. The journals take the same sequence numbers again unless they are sealed.
     fn refused(&self, batch: &[(JournalId, Seq)]);
 
     /// The log failed for good: nothing that was not reported durable may be counted on.
@@ -201,35 +201,21 @@ impl Wal {
     /// # Errors
     /// [`AppendError`]; nothing was written.
     pub fn append(&self, bundle: Bundle) -> Result<(), AppendError> {
+        self.submit(|state, options| state.queue_bundle(bundle, options, false))
+    }
+
+    /// Appends an entry to a sealed journal that a rescuer brings from another sealed store: the next one after
+    /// those that are here. The journal stays sealed.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nothing was written. [`AppendError::OutOfSequence`] also while the seal is not durable.
+    pub fn append_copy(&self, bundle: Bundle) -> Result<(), AppendError> {
         self.submit(|state, options| {
-            let record = Pending::Bundle(bundle);
-            let (len, max) = (record.bytes(), options.record_bytes_max());
-            if len > max {
-                return Err(AppendError::TooLarge { len, max });
-            }
-            let Pending::Bundle(bundle) = &record else { unreachable!("made above") };
-            let (journal, seq) = (bundle.journal(), bundle.seq());
-            let has_room = state.has_room(len, options);
-            let entry = state
-                .journals
-                .get_mut(&journal)
-                .filter(|entry| !entry.dropping)
-                .ok_or(AppendError::UnknownJournal)?;
-            if entry.sealing {
-                return Err(AppendError::Sealed);
-            }
-            if let Some(from) = entry.damaged_from {
-                return Err(AppendError::Damaged { from });
-            }
-            if seq != entry.next {
-                return Err(AppendError::OutOfSequence { expected: entry.next });
-            }
-            if !has_room {
-                return Err(AppendError::Full);
-            }
-            entry.next = seq.next();
-            state.queued_bytes += len;
-            state.queue.push_back(record);
+            let journal = bundle.journal();
+            state.queue_bundle(bundle, options, true)?;
+            // The last record about a sealed journal is always a seal that names its last entry: whatever is
+            // damaged before it, the journal comes back sealed.
+            state.queue.push_back(Pending::Seal(journal));
             Ok(())
         })
     }
@@ -449,6 +435,43 @@ impl Place {
 }
 
 impl State {
+    /// Queues an entry: of an open journal, or (`copy`) of one whose seal is durable.
+    fn queue_bundle(
+        &mut self,
+        bundle: Bundle,
+        options: &WalOptions,
+        copy: bool,
+    ) -> Result<(), AppendError> {
+        let (journal, seq) = (bundle.journal(), bundle.seq());
+        let record = Pending::Bundle(bundle);
+        let (len, max) = (record.bytes(), options.record_bytes_max());
+        if len > max {
+            return Err(AppendError::TooLarge { len, max });
+        }
+        let has_room = self.has_room(len, options);
+        let entry = self
+            .journals
+            .get_mut(&journal)
+            .filter(|entry| !entry.dropping)
+            .ok_or(AppendError::UnknownJournal)?;
+        if entry.sealing && !copy {
+            return Err(AppendError::Sealed);
+        }
+        if let Some(from) = entry.damaged_from {
+            return Err(AppendError::Damaged { from });
+        }
+        if seq != entry.next || (copy && !entry.sealed) {
+            return Err(AppendError::OutOfSequence { expected: entry.next });
+        }
+        if !has_room {
+            return Err(AppendError::Full);
+        }
+        entry.next = seq.next();
+        self.queued_bytes += len;
+        self.queue.push_back(record);
+        Ok(())
+    }
+
     /// Bytes of segments that hold something, and of what waits to be written.
     pub(crate) fn used_bytes(&self, options: &WalOptions) -> u64 {
         let closed: u64 = self

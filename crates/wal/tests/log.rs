@@ -233,6 +233,40 @@ fn a_seal_overtakes_entries_and_outlives_the_process() {
 }
 
 #[test]
+fn a_rescuer_completes_a_sealed_journal_and_it_stays_sealed() {
+    let world = open(&SimDisk::default(), 1);
+    world.wal.open_journal(J1, Bytes::new()).unwrap();
+    world.fill(J1, 1, 2, 50);
+    let early = world.wal.append_copy(bundle(J1, 3, 50));
+    assert_eq!(early, Err(AppendError::OutOfSequence { expected: Seq(3) }));
+    world.wal.seal(J1).unwrap();
+    world.settle();
+    let gap = world.wal.append_copy(bundle(J1, 4, 50));
+    assert_eq!(gap, Err(AppendError::OutOfSequence { expected: Seq(3) }));
+    for seq in 3..=5 {
+        world.wal.append_copy(bundle(J1, seq, 50)).unwrap();
+    }
+    assert_eq!(world.wal.append(bundle(J1, 6, 50)), Err(AppendError::Sealed));
+    // A second rescuer seals again: the copies that wait are refused, and the next one goes on from there.
+    world.wal.seal(J1).unwrap();
+    world.settle();
+    assert_eq!(world.heard().refused, [(J1, Seq(3))]);
+    for seq in 3..=5 {
+        world.wal.append_copy(bundle(J1, seq, 50)).unwrap();
+    }
+    world.settle();
+    assert_eq!(world.last(J1), Seq(5));
+    let world = open(&world.kill(), 2);
+    world.assert_sound();
+    let found = world.recovered(J1);
+    assert_eq!((found.state, found.last), (JournalState::Sealed, Seq(5)));
+    assert_eq!(world.read(J1, 5), Some(payload(J1, Seq(5), 50)));
+    world.wal.append_copy(bundle(J1, 6, 50)).unwrap();
+    world.settle();
+    assert_eq!(world.last(J1), Seq(6));
+}
+
+#[test]
 fn trimmed_segments_are_written_again_and_old_bytes_never_parse() {
     let disk = SimDisk::default();
     let world = open(&disk, 1);
