@@ -1,0 +1,414 @@
+//! A bucket in a directory.
+//!
+//! A put writes and syncs a file of its own under `~staging`, renames it to its place and syncs the directory, so
+//! a crash leaves the whole object or none. Several processes may share the directory: each owns the staging
+//! files that bear its nonce, and holds a lock as long as it lives; whoever comes later removes what the dead
+//! left. `~` is in no key, so nothing of this can be an object.
+
+use bytes::Bytes;
+use esker_env::{
+    Blocking, BoxFuture, Bucket, BucketError, BucketErrorKind, Disk, DiskLock, Entropy, Env,
+    ListPage, ObjectKey, Open, Spawner,
+};
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{short_object, too_wide};
+use crate::memory::PAGE_KEYS_MAX;
+
+const STAGING: &str = "~staging";
+
+/// A bucket in a directory, made on the first put. Calls run as blocking work of the spawner.
+pub struct FileBucket {
+    spawner: Arc<dyn Spawner>,
+    files: Arc<Files>,
+}
+
+struct Files {
+    disk: Arc<dyn Disk>,
+    entropy: Arc<dyn Entropy>,
+    root: PathBuf,
+    /// Directories whose name is known to be durable.
+    synced: Mutex<HashSet<PathBuf>>,
+    staging: Mutex<Option<Arc<Staging>>>,
+}
+
+/// This process's part of the staging directory.
+struct Staging {
+    dir: PathBuf,
+    nonce: u64,
+    next: AtomicU64,
+    _lock: Box<dyn DiskLock>,
+}
+
+impl FileBucket {
+    /// A bucket in the directory `root`; nothing is read or made before the first request.
+    #[must_use]
+    pub fn new(env: &Env, root: PathBuf) -> Self {
+        let files = Files {
+            disk: Arc::clone(&env.disk),
+            entropy: env.entropy.fork("file bucket"),
+            root,
+            synced: Mutex::default(),
+            staging: Mutex::default(),
+        };
+        Self { spawner: Arc::clone(&env.spawner), files: Arc::new(files) }
+    }
+
+    fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Files) -> T + Send + 'static,
+    ) -> BoxFuture<'static, T> {
+        let files = Arc::clone(&self.files);
+        self.spawner.blocking(move || work(&files))
+    }
+}
+
+impl std::fmt::Debug for FileBucket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileBucket").field("root", &self.files.root).finish_non_exhaustive()
+    }
+}
+
+impl Bucket for FileBucket {
+    fn put<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        body: Vec<Bytes>,
+    ) -> BoxFuture<'a, Result<(), BucketError>> {
+        let key = key.clone();
+        self.run(move |files| {
+            let path = files.path("put", &key)?;
+            files.put(&path, &body).map_err(|error| failure("put", key.as_str(), &error))
+        })
+    }
+
+    fn get_range<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Bytes, BucketError>> {
+        let key = key.clone();
+        self.run(move |files| files.get(&key, &range))
+    }
+
+    fn head<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<u64, BucketError>> {
+        let key = key.clone();
+        self.run(move |files| {
+            let path = files.path("head", &key)?;
+            files.object_len(&path).map_err(|error| failure("head", key.as_str(), &error))
+        })
+    }
+
+    fn delete<'a>(&'a self, keys: Vec<ObjectKey>) -> BoxFuture<'a, Vec<Result<(), BucketError>>> {
+        self.run(move |files| files.delete(&keys))
+    }
+
+    fn list<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a ObjectKey>,
+    ) -> BoxFuture<'a, Result<ListPage, BucketError>> {
+        let prefix = prefix.to_owned();
+        let after = after.cloned();
+        self.run(move |files| {
+            let mut walk = Walk { prefix: &prefix, after: after.as_ref(), found: Vec::new() };
+            files.walk("", &mut walk).map_err(|error| failure("list", &prefix, &error))?;
+            let more = walk.found.len() > PAGE_KEYS_MAX;
+            walk.found.truncate(PAGE_KEYS_MAX);
+            Ok(ListPage { objects: walk.found, more })
+        })
+    }
+}
+
+/// One listing in progress. It ends with one key more than a page holds.
+struct Walk<'a> {
+    prefix: &'a str,
+    after: Option<&'a ObjectKey>,
+    found: Vec<(ObjectKey, u64)>,
+}
+
+impl Walk<'_> {
+    /// Whether keys that begin with `stem` can be wanted.
+    fn may_hold(&self, stem: &str) -> bool {
+        let below = stem.starts_with(self.prefix) || self.prefix.starts_with(stem);
+        let behind = self
+            .after
+            .is_none_or(|after| stem > after.as_str() || after.as_str().starts_with(stem));
+        below && behind
+    }
+
+    fn wants(&self, key: &str) -> bool {
+        key.starts_with(self.prefix) && self.after.is_none_or(|after| key > after.as_str())
+    }
+}
+
+impl Files {
+    fn path(&self, operation: &'static str, key: &ObjectKey) -> Result<PathBuf, BucketError> {
+        // Keys are relative to the root and must stay below it.
+        if key.as_str().split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(BucketError {
+                kind: BucketErrorKind::Invalid,
+                operation,
+                key: key.to_string(),
+                message: "a part of the key is empty, `.` or `..`".to_owned(),
+            });
+        }
+        Ok(self.root.join(key.as_str()))
+    }
+
+    fn put(&self, path: &Path, body: &[Bytes]) -> io::Result<()> {
+        let parent = path.parent().expect("an object's path has the root above it");
+        self.durable_dir(parent)?;
+        let staged = self.staging()?.next_path();
+        let outcome = self.write_durably(&staged, body).and_then(|()| {
+            self.disk.rename(&staged, path)?;
+            self.disk.sync_dir(parent)
+        });
+        if outcome.is_err() {
+            // It is no object; whoever starts next would remove it too.
+            let _gone_or_left = self.disk.remove(&staged);
+        }
+        outcome
+    }
+
+    fn write_durably(&self, path: &Path, body: &[Bytes]) -> io::Result<()> {
+        let file = self.disk.open(path, Open::CreateNew)?;
+        let mut position = 0;
+        for part in body {
+            file.write_all_at(part, position)?;
+            position += part.len() as u64;
+        }
+        file.sync_data()
+    }
+
+    /// Makes a directory so that its name survives a crash, and the names above it.
+    fn durable_dir(&self, dir: &Path) -> io::Result<()> {
+        if self.synced.lock().contains(dir) {
+            return Ok(());
+        }
+        self.disk.create_dir_all(dir)?;
+        for above in dir.ancestors().skip(1) {
+            if above.as_os_str().is_empty() || self.synced.lock().contains(above) {
+                break;
+            }
+            match self.disk.sync_dir(above) {
+                // Above the root are directories that we need not be able to read; they were there before.
+                Err(error)
+                    if error.kind() == io::ErrorKind::PermissionDenied
+                        && !above.starts_with(&self.root) => {}
+                synced => synced?,
+            }
+        }
+        let below_root = dir.ancestors().take_while(|above| above.starts_with(&self.root));
+        self.synced.lock().extend(below_root.map(Path::to_owned));
+        Ok(())
+    }
+
+    fn staging(&self) -> io::Result<Arc<Staging>> {
+        let mut staging = self.staging.lock();
+        if let Some(staging) = &*staging {
+            return Ok(Arc::clone(staging));
+        }
+        let dir = self.root.join(STAGING);
+        self.durable_dir(&dir)?;
+        self.remove_leftovers(&dir)?;
+        let nonce = self.entropy.next_u64();
+        let lock = self.disk.lock(&dir.join(format!("{nonce:016x}.lock")))?;
+        let fresh = Arc::new(Staging { dir, nonce, next: AtomicU64::new(0), _lock: lock });
+        Ok(Arc::clone(staging.insert(fresh)))
+    }
+
+    /// Removes the staging files of processes that are no more: nobody holds their lock.
+    fn remove_leftovers(&self, dir: &Path) -> io::Result<()> {
+        let names = self.disk.list(dir)?;
+        for lock_name in names.iter().filter(|name| name.ends_with(".lock")) {
+            let Ok(_held) = self.disk.lock(&dir.join(lock_name)) else { continue };
+            let nonce = lock_name.trim_end_matches(".lock");
+            for name in names.iter().filter(|name| name.starts_with(nonce) && *name != lock_name) {
+                self.disk.remove(&dir.join(name))?;
+            }
+            self.disk.remove(&dir.join(lock_name))?;
+        }
+        Ok(())
+    }
+
+    fn object_len(&self, path: &Path) -> io::Result<u64> {
+        let file = self.disk.open(path, Open::Read)?;
+        // A directory opens for reading but has no bytes.
+        file.read_at(&mut [0], 0)?;
+        file.len()
+    }
+
+    fn get(&self, key: &ObjectKey, range: &Range<u64>) -> Result<Bytes, BucketError> {
+        let fail = |error: io::Error| failure("get", key.as_str(), &error);
+        let path = self.path("get", key)?;
+        let file = self.disk.open(&path, Open::Read).map_err(fail)?;
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let len = file.len().map_err(fail)?;
+        if range.end > len {
+            return Err(short_object(key, range, len));
+        }
+        let wanted = range.end - range.start;
+        let wanted = usize::try_from(wanted).map_err(|_| too_wide("get", key, range))?;
+        let mut buffer = vec![0; wanted];
+        file.read_exact_at(&mut buffer, range.start).map_err(fail)?;
+        Ok(Bytes::from(buffer))
+    }
+
+    fn delete(&self, keys: &[ObjectKey]) -> Vec<Result<(), BucketError>> {
+        let mut parents = HashSet::new();
+        let mut results: Vec<_> = keys
+            .iter()
+            .map(|key| {
+                let path = self.path("delete", key)?;
+                match self.disk.remove(&path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    removed => {
+                        removed.map_err(|error| failure("delete", key.as_str(), &error))?;
+                        parents.extend(path.parent().map(Path::to_owned));
+                    }
+                }
+                Ok(())
+            })
+            .collect();
+        for parent in parents {
+            let Err(error) = self.disk.sync_dir(&parent) else { continue };
+            for (key, result) in keys.iter().zip(&mut results) {
+                if self.root.join(key.as_str()).parent() == Some(&parent) && result.is_ok() {
+                    *result = Err(failure("delete", key.as_str(), &error));
+                }
+            }
+        }
+        results
+    }
+
+    /// Visits the keys below `stem` (empty, or with a slash at its end) in their order.
+    fn walk(&self, stem: &str, walk: &mut Walk<'_>) -> io::Result<()> {
+        let names = self.disk.list(&self.root.join(stem))?;
+        let mut entries = Vec::with_capacity(names.len());
+        for name in names {
+            let below = format!("{stem}{name}/");
+            // What is not of our making (staging, a person's files) is no object.
+            let is_key = name
+                .bytes()
+                .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase() || matches!(b, b'.' | b'-'));
+            if !is_key || !(walk.may_hold(&below) || walk.wants(&below[..below.len() - 1])) {
+                continue;
+            }
+            if self.is_directory(&self.root.join(&below[..below.len() - 1]))? {
+                entries.push(below);
+            } else {
+                entries.push(below[..below.len() - 1].to_owned());
+            }
+        }
+        // A directory takes the place of its keys: `a-` comes before `a/`.
+        entries.sort();
+        for entry in entries {
+            if walk.found.len() > PAGE_KEYS_MAX {
+                break;
+            }
+            if entry.ends_with('/') {
+                self.walk(&entry, walk)?;
+            } else if walk.wants(&entry) {
+                match self.object_len(&self.root.join(&entry)) {
+                    // Deleted since it was listed.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    len => walk.found.push((ObjectKey::new(&entry), len?)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_directory(&self, path: &Path) -> io::Result<bool> {
+        match self.disk.list(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(false),
+            Ok(names) if !names.is_empty() => Ok(true),
+            // Empty: a directory without entries, or a file on a disk that lists nothing below a file.
+            Ok(_) => Ok(matches!(
+                self.object_len(path),
+                Err(error) if error.kind() == io::ErrorKind::IsADirectory
+            )),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Staging {
+    fn next_path(&self) -> PathBuf {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.dir.join(format!("{:016x}-{number:x}", self.nonce))
+    }
+}
+
+fn failure(operation: &'static str, key: &str, error: &io::Error) -> BucketError {
+    use io::ErrorKind;
+    let kind = match error.kind() {
+        ErrorKind::NotFound => BucketErrorKind::NotFound,
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => BucketErrorKind::Denied,
+        ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::InvalidInput
+        | ErrorKind::InvalidFilename => BucketErrorKind::Invalid,
+        // A full disk may be emptied, a busy one may recover.
+        _ => BucketErrorKind::Retry,
+    };
+    BucketError { kind, operation, key: key.to_owned(), message: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use esker_env::real::{FileSystem, Runtimes};
+
+    #[test]
+    fn what_a_dead_process_left_is_removed_and_what_a_living_one_stages_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtimes = Runtimes::start(1, 1).unwrap();
+        let env = Env::real(&runtimes);
+        let put = |bucket: &FileBucket, key: &str| {
+            let key = ObjectKey::new(key);
+            runtimes.block_on(bucket.put(&key, vec![Bytes::from_static(b"x")])).unwrap();
+        };
+        let first = FileBucket::new(&env, dir.path().to_owned());
+        put(&first, "a/1");
+        let staging = dir.path().join(STAGING);
+        let nonce = first.files.staging().unwrap().nonce;
+        let staged = format!("{nonce:016x}-77");
+        FileSystem.replace(&staging.join(&staged), b"half").unwrap();
+
+        let second = FileBucket::new(&env, dir.path().to_owned());
+        put(&second, "a/2");
+        assert!(FileSystem.list(&staging).unwrap().contains(&staged));
+
+        drop(first);
+        let third = FileBucket::new(&env, dir.path().to_owned());
+        put(&third, "a/3");
+        let names = FileSystem.list(&staging).unwrap();
+        assert!(names.iter().all(|name| name.ends_with(".lock")) && names.len() == 2, "{names:?}");
+        let page = runtimes.block_on(third.list("", None)).unwrap();
+        let keys: Vec<_> = page.objects.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["a/1", "a/2", "a/3"]);
+    }
+
+    #[test]
+    fn a_key_cannot_leave_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtimes = Runtimes::start(1, 1).unwrap();
+        let bucket = FileBucket::new(&Env::real(&runtimes), dir.path().join("root"));
+        for key in ["../x", "a/../../x", "a//x", "./x", "a/"] {
+            let key = ObjectKey::new(key);
+            let error = runtimes.block_on(bucket.put(&key, Vec::new())).unwrap_err();
+            assert_eq!(error.kind, BucketErrorKind::Invalid, "{error}");
+        }
+        assert_eq!(FileSystem.list(dir.path()).unwrap(), [""; 0]);
+    }
+}
