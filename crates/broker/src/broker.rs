@@ -1,5 +1,6 @@
 //! What all connections share.
 
+use crate::coordinator::Coordinator;
 use crate::fetch_session::FetchSessions;
 use crate::options::BrokerOptions;
 use esker_engine::Engine;
@@ -15,6 +16,7 @@ pub struct Broker {
     request_memory: Budget,
     advertised_port: AtomicU16,
     pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) coordinator: Coordinator,
     pub(crate) connections: AtomicUsize,
     pub(crate) next_connection: AtomicU64,
     /// Producer ids reserved and not given out.
@@ -33,7 +35,8 @@ impl Broker {
     /// The request side over `engine`.
     #[must_use]
     pub fn new(engine: Arc<Engine>, options: BrokerOptions) -> Arc<Self> {
-        Arc::new(Self {
+        let broker = Arc::new(Self {
+            coordinator: Coordinator::default(),
             request_memory: Budget::new(options.request_memory),
             advertised_port: AtomicU16::new(options.advertised_port),
             fetch_sessions: FetchSessions::new(
@@ -46,7 +49,9 @@ impl Broker {
             creating: tokio::sync::Mutex::new(()),
             engine,
             options,
-        })
+        });
+        broker.start_coordinators();
+        broker
     }
 
     /// The engine.
@@ -69,6 +74,15 @@ impl Broker {
         &self.request_memory
     }
 
+    pub(crate) fn entropy(&self) -> &dyn esker_env::Entropy {
+        &*self.engine.env().entropy
+    }
+
+    /// The host that clients are told.
+    pub(crate) fn advertised_host(&self) -> &str {
+        &self.options.advertised_host
+    }
+
     /// The port that clients are told.
     pub(crate) fn advertised_port(&self) -> i32 {
         i32::from(self.advertised_port.load(Ordering::Relaxed))
@@ -83,6 +97,12 @@ impl Broker {
     /// This broker's number.
     pub(crate) fn id(&self) -> i32 {
         self.engine.options().broker.get()
+    }
+
+    /// Incremental fetch sessions.
+    #[must_use]
+    pub fn fetch_session_count(&self) -> usize {
+        self.fetch_sessions.len()
     }
 
     /// Open connections.

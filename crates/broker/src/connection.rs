@@ -34,13 +34,9 @@ const UNSENT_MAX: usize = 1 << 20;
 
 /// What is known of a client. Handlers get it by reference.
 #[derive(Debug, Clone)]
-pub struct ClientInfo {
+pub(crate) struct ClientInfo {
     /// Its address.
-    pub peer: std::net::SocketAddr,
-    /// The shard that serves it.
-    pub shard: usize,
-    /// Number of the connection in this process.
-    pub connection: u64,
+    pub(crate) peer: std::net::SocketAddr,
 }
 
 pub(crate) struct Connection {

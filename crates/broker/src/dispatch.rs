@@ -150,6 +150,17 @@ async fn answer(
         DescribeTopicPartitions => describe_topic_partitions,
         DescribeLogDirs => describe_log_dirs,
         InitProducerId => init_producer_id,
+        FindCoordinator => find_coordinator,
+        JoinGroup => join_group,
+        SyncGroup => sync_group,
+        Heartbeat => heartbeat,
+        LeaveGroup => leave_group,
+        OffsetCommit => offset_commit,
+        OffsetFetch => offset_fetch,
+        OffsetDelete => offset_delete,
+        ListGroups => list_groups,
+        DescribeGroups => describe_groups,
+        DeleteGroups => delete_groups,
     }
 }
 

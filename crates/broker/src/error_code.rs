@@ -1,6 +1,7 @@
 //! From our errors to Kafka's codes: the only place where one is chosen for the other.
 
 use esker_engine::{AppendError, ReadError};
+use esker_group::GroupError;
 use esker_meta::Rejected;
 use esker_meta_client::MetaError;
 use esker_plog::ProducerError;
@@ -72,4 +73,31 @@ fn of_rejection(reason: &Rejected) -> ErrorCode {
         | Rejected::ExtentsChanged(_)
         | Rejected::BadSwap(_) => ErrorCode::UnknownServerError,
     }
+}
+
+pub(crate) fn of_group(error: GroupError) -> ErrorCode {
+    match error {
+        GroupError::CoordinatorLoadInProgress => ErrorCode::CoordinatorLoadInProgress,
+        GroupError::CoordinatorNotAvailable => ErrorCode::CoordinatorNotAvailable,
+        GroupError::NotCoordinator => ErrorCode::NotCoordinator,
+        GroupError::IllegalGeneration => ErrorCode::IllegalGeneration,
+        GroupError::InconsistentGroupProtocol => ErrorCode::InconsistentGroupProtocol,
+        GroupError::InvalidGroupId => ErrorCode::InvalidGroupId,
+        GroupError::UnknownMemberId => ErrorCode::UnknownMemberId,
+        GroupError::InvalidSessionTimeout => ErrorCode::InvalidSessionTimeout,
+        GroupError::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+        GroupError::OffsetMetadataTooLarge => ErrorCode::OffsetMetadataTooLarge,
+        GroupError::NonEmptyGroup => ErrorCode::NonEmptyGroup,
+        GroupError::GroupIdNotFound => ErrorCode::GroupIdNotFound,
+        GroupError::MemberIdRequired => ErrorCode::MemberIdRequired,
+        GroupError::FencedInstanceId => ErrorCode::FencedInstanceId,
+        GroupError::GroupMaxSizeReached => ErrorCode::GroupMaxSizeReached,
+        GroupError::GroupSubscribedToTopic => ErrorCode::GroupSubscribedToTopic,
+        GroupError::UnknownServerError => ErrorCode::UnknownServerError,
+    }
+}
+
+/// The code of an optional group error.
+pub(crate) fn of_group_result(error: Option<GroupError>) -> i16 {
+    error.map_or(ErrorCode::None, of_group).code()
 }

@@ -6,6 +6,7 @@
 mod api;
 mod broker;
 mod connection;
+mod coordinator;
 mod dispatch;
 mod error_code;
 mod fetch_session;
@@ -14,5 +15,6 @@ mod options;
 mod topics;
 
 pub use broker::Broker;
+pub use coordinator::CoordinatorOptions;
 pub use listener::{ListenError, Listening};
 pub use options::BrokerOptions;

@@ -1,6 +1,7 @@
 //! Settings of the request side.
 
 use crate::connection::CONNECTION_IDLE_DEFAULT;
+use crate::coordinator::CoordinatorOptions;
 use std::time::Duration;
 
 /// Settings of the request side; Kafka's names in the comments.
@@ -32,6 +33,8 @@ pub struct BrokerOptions {
     pub delete_topics: bool,
     /// Partitions that one topic may have.
     pub partitions_max: i32,
+    /// Groups.
+    pub coordinator: CoordinatorOptions,
 }
 
 impl Default for BrokerOptions {
@@ -50,6 +53,7 @@ impl Default for BrokerOptions {
             replication_factor_default: 1,
             delete_topics: true,
             partitions_max: 100_000,
+            coordinator: CoordinatorOptions::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::dispatch::{Answer, Call};
 use crate::error_code;
 use esker_meta::Command;
-use esker_types::TopicId;
+use esker_types::{TopicId, TopicName};
 use esker_wire::api::delete_topics::{
     DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse,
 };
@@ -22,6 +22,7 @@ pub(crate) async fn handle(
     } else {
         request.topic_names.iter().map(|name| (Some(name), Uuid::nil())).collect()
     };
+    let mut gone = Vec::new();
     let mut seen = BTreeSet::new();
     let mut results = Vec::new();
     for (name, id) in wanted {
@@ -30,7 +31,13 @@ pub(crate) async fn handle(
         } else {
             delete(call, name, id).await
         };
+        if let Ok((deleted, _)) = &result {
+            gone.extend(TopicName::new(deleted));
+        }
         results.push((name.map(str::to_owned), id, result));
+    }
+    if !gone.is_empty() {
+        call.broker.forget_topics(&gone).await;
     }
     let responses: Vec<_> = results
         .iter()

@@ -20,6 +20,8 @@ const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
+/// First version that tells the epoch of what it found.
+const LEADER_EPOCH_SINCE: i16 = 4;
 /// First versions that know them.
 const MAX_TIMESTAMP_SINCE: i16 = 7;
 const EARLIEST_LOCAL_SINCE: i16 = 8;
@@ -52,7 +54,11 @@ pub(crate) async fn handle(
                 Ok(at) => ListOffsetsPartitionResponse {
                     timestamp: at.timestamp.get(),
                     offset: at.offset.get(),
-                    leader_epoch: at.leader_epoch.get(),
+                    leader_epoch: if call.version() >= LEADER_EPOCH_SINCE {
+                        at.leader_epoch.get()
+                    } else {
+                        -1
+                    },
                     ..blank
                 },
                 Err(code) => ListOffsetsPartitionResponse { error_code: code.code(), ..blank },

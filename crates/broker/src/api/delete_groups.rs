@@ -1,0 +1,30 @@
+//! DeleteGroups.
+
+use crate::coordinator::GroupRequest;
+use crate::dispatch::{Answer, Call};
+use crate::error_code::of_group_result;
+use esker_group::Response;
+use esker_types::GroupId;
+use esker_wire::api::delete_groups::{
+    DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse,
+};
+
+pub(crate) async fn handle(
+    call: &Call<'_>,
+    request: DeleteGroupsRequest<'_>,
+) -> Result<Answer, String> {
+    let mut results = Vec::new();
+    for group in &request.groups_names {
+        let id = GroupId::new(group);
+        let asked = call.broker.ask_group(&id, GroupRequest::Delete(vec![id.clone()])).await;
+        let error = match asked {
+            Ok(Response::DeleteGroups(deleted)) => {
+                deleted.groups.first().and_then(|(_, result)| result.err())
+            }
+            Ok(other) => return Err(format!("DeleteGroups was answered with {other:?}")),
+            Err(error) => Some(error),
+        };
+        results.push(DeletableGroupResult { group_id: group, error_code: of_group_result(error) });
+    }
+    call.answer(&DeleteGroupsResponse { results: results.into(), ..Default::default() })
+}

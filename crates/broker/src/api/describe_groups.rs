@@ -1,0 +1,70 @@
+//! DescribeGroups.
+
+use crate::dispatch::{Answer, Call};
+use crate::error_code::of_group;
+use esker_group::DescribedGroup as Described;
+use esker_types::GroupId;
+use esker_wire::ErrorCode;
+use esker_wire::api::describe_groups::{
+    DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
+};
+
+/// First version in which a group that does not exist is an error.
+const MISSING_IS_AN_ERROR: i16 = 6;
+/// Every operation on a group (read, delete, describe), as a bit set: without an authorizer all are allowed.
+const GROUP_OPERATIONS: i32 = 0b1_0100_1000;
+
+pub(crate) async fn handle(
+    call: &Call<'_>,
+    request: DescribeGroupsRequest<'_>,
+) -> Result<Answer, String> {
+    let mut described = Vec::new();
+    for group in &request.groups {
+        let name = group.to_owned();
+        let seen = call
+            .broker
+            .look_at_group(&GroupId::new(group), move |shard| shard.describe_group(&name))
+            .await;
+        described.push((group, seen.and_then(|seen| seen).map_err(of_group)));
+    }
+    let operations =
+        if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
+    let groups = described.iter().map(|(group_id, seen)| {
+        let blank = DescribedGroup {
+            group_id,
+            error_message: None,
+            authorized_operations: operations,
+            ..Default::default()
+        };
+        match seen {
+            Ok(Some(group)) => describe(group, blank),
+            Ok(None) if call.version() >= MISSING_IS_AN_ERROR => DescribedGroup {
+                error_code: ErrorCode::GroupIdNotFound.code(),
+                error_message: Some("The group does not exist."),
+                group_state: "Dead",
+                ..blank
+            },
+            Ok(None) => DescribedGroup { group_state: "Dead", ..blank },
+            Err(code) => DescribedGroup { error_code: code.code(), ..blank },
+        }
+    });
+    call.answer(&DescribeGroupsResponse { groups: groups.collect(), ..Default::default() })
+}
+
+fn describe<'a>(group: &'a Described, blank: DescribedGroup<'a>) -> DescribedGroup<'a> {
+    let members = group.members.iter().map(|member| DescribedGroupMember {
+        member_id: member.member_id.as_str(),
+        group_instance_id: member.group_instance_id.as_deref(),
+        client_id: &member.client_id,
+        client_host: &member.client_host,
+        member_metadata: &member.metadata,
+        member_assignment: &member.assignment,
+    });
+    DescribedGroup {
+        group_state: group.state.name(),
+        protocol_type: &group.protocol_type,
+        protocol_data: &group.protocol_data,
+        members: members.collect(),
+        ..blank
+    }
+}

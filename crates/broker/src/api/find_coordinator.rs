@@ -1,0 +1,61 @@
+//! FindCoordinator: which broker coordinates a group.
+
+use crate::dispatch::{Answer, Call};
+use esker_wire::ErrorCode;
+use esker_wire::api::find_coordinator::{
+    Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
+};
+
+/// Key types.
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+
+/// First version that asks for several keys at once.
+const BATCHED: i16 = 4;
+
+pub(crate) async fn handle(
+    call: &Call<'_>,
+    request: FindCoordinatorRequest<'_>,
+) -> Result<Answer, String> {
+    let broker = call.broker;
+    let found = match request.key_type {
+        GROUP => match broker.ensure_offsets_topic().await {
+            Ok(()) => Ok(()),
+            Err(_) => {
+                Err((ErrorCode::CoordinatorNotAvailable, "the offsets topic cannot be created"))
+            }
+        },
+        TRANSACTION => Err((ErrorCode::InvalidRequest, "this broker coordinates no transactions")),
+        _ => Err((ErrorCode::InvalidRequest, "unknown coordinator type")),
+    };
+    let host = broker.advertised_host();
+    let (code, message) = found.err().unwrap_or((ErrorCode::None, ""));
+    let known = code == ErrorCode::None;
+    let (node_id, host, port) =
+        if known { (broker.id(), host, broker.advertised_port()) } else { (-1, "", -1) };
+    let error_code = code.code();
+    let error_message = (!known).then_some(message);
+    if call.version() >= BATCHED {
+        let coordinators = request.coordinator_keys.iter().map(|key| Coordinator {
+            key,
+            node_id,
+            host,
+            port,
+            error_code,
+            error_message,
+        });
+        return call.answer(&FindCoordinatorResponse {
+            coordinators: coordinators.collect(),
+            error_message: None,
+            ..Default::default()
+        });
+    }
+    call.answer(&FindCoordinatorResponse {
+        error_code,
+        error_message: error_message.filter(|_| call.version() >= 1),
+        node_id,
+        host,
+        port,
+        ..Default::default()
+    })
+}

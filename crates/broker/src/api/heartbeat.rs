@@ -1,0 +1,27 @@
+//! Heartbeat.
+
+use crate::coordinator::GroupRequest;
+use crate::dispatch::{Answer, Call};
+use crate::error_code::of_group_result;
+use esker_group::{Heartbeat, MemberId, Response};
+use esker_types::GroupId;
+use esker_wire::api::heartbeat::{HeartbeatRequest, HeartbeatResponse};
+
+pub(crate) async fn handle(
+    call: &Call<'_>,
+    request: HeartbeatRequest<'_>,
+) -> Result<Answer, String> {
+    let group_id = GroupId::new(request.group_id);
+    let heartbeat = Heartbeat {
+        group_id: group_id.clone(),
+        generation_id: request.generation_id,
+        member_id: MemberId::new(request.member_id),
+        group_instance_id: request.group_instance_id.map(Into::into),
+    };
+    let error = match call.broker.ask_group(&group_id, GroupRequest::Heartbeat(heartbeat)).await {
+        Ok(Response::Heartbeat(beaten)) => beaten.err(),
+        Ok(other) => return Err(format!("Heartbeat was answered with {other:?}")),
+        Err(error) => Some(error),
+    };
+    call.answer(&HeartbeatResponse { error_code: of_group_result(error), ..Default::default() })
+}

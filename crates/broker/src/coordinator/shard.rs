@@ -1,0 +1,256 @@
+//! The task of one shard.
+
+use super::{GroupRequest, Message};
+use crate::broker::Broker;
+use bytes::BytesMut;
+use esker_engine::{Ack, AppendError, Partition, ReadError};
+use esker_env::Clock;
+use esker_group::{
+    AppendFailure, AppendId, Effect, Effects, GroupShard, LogRecord, ReplyId, Response,
+};
+use esker_record::{BatchBuilder, batches};
+use esker_types::{MonoTime, Offset};
+use futures_util::future::{Either, select};
+use futures_util::stream::{FuturesOrdered, StreamExt};
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Bytes read at once while a shard loads.
+const LOAD_BYTES: usize = 4 << 20;
+/// Most bytes that one batch of group records may decompress to.
+const DECOMPRESSED_MAX: usize = 64 << 20;
+/// Wait between two attempts to load a shard.
+const LOAD_RETRY: Duration = Duration::from_millis(500);
+/// A shard without timers still looks up this often.
+const IDLE: Duration = Duration::from_hours(1);
+
+type Outcome = (AppendId, Result<(), AppendFailure>);
+
+struct Task {
+    broker: Arc<Broker>,
+    partition: Arc<Partition>,
+    shard: GroupShard,
+    /// Appends on their way, oldest first.
+    appends: FuturesOrdered<futures_util::future::BoxFuture<'static, Outcome>>,
+    replies: BTreeMap<ReplyId, oneshot::Sender<Response>>,
+    next_reply: u64,
+}
+
+/// Loads the shard, then serves it until the broker stops or the partition is led elsewhere.
+pub(super) async fn run(
+    broker: Arc<Broker>,
+    partition: Arc<Partition>,
+    mut messages: mpsc::Receiver<Message>,
+) {
+    let shard = loop {
+        match load(&broker, &partition).await {
+            Ok(shard) => break shard,
+            Err(Unloadable::Later(reason)) => {
+                tracing::warn!(reason, partition = %partition.index, "cannot load groups yet");
+                broker.env().clock.sleep(LOAD_RETRY).await;
+            }
+            Err(Unloadable::Damaged(reason)) => {
+                // Clients are told that nobody coordinates these groups; other shards go on.
+                tracing::error!(reason, partition = %partition.index, "groups cannot be loaded");
+                return;
+            }
+        }
+    };
+    let mut task = Task {
+        broker,
+        partition,
+        shard,
+        appends: FuturesOrdered::new(),
+        replies: BTreeMap::new(),
+        next_reply: 0,
+    };
+    let mut out = Effects::new();
+    let (now, wall) = task.time();
+    task.shard.on_loaded(now, wall, &mut out);
+    loop {
+        task.carry_out(&mut out);
+        let deadline = task.shard.next_deadline();
+        let clock = Arc::clone(&task.broker.env().clock);
+        match next(&*clock, deadline, &mut task.appends, &mut messages).await {
+            Event::Append((id, result)) => {
+                let (now, wall) = task.time();
+                match result {
+                    Ok(()) => task.shard.on_committed(now, wall, id, &mut out),
+                    Err(failure) => task.shard.on_append_failed(now, wall, id, failure, &mut out),
+                }
+            }
+            Event::Message(Some(message)) => task.take_up(message, &mut out),
+            Event::Message(None) => return,
+            Event::Tick => {
+                let (now, wall) = task.time();
+                task.shard.on_tick(now, wall, &mut out);
+            }
+        }
+    }
+}
+
+#[expect(clippy::large_enum_variant, reason = "one lives at a time, on the task's stack")]
+enum Event {
+    Append(Outcome),
+    Message(Option<Message>),
+    Tick,
+}
+
+/// Commits come first: a reply that waits for one frees its client to ask again.
+async fn next(
+    clock: &dyn Clock,
+    deadline: Option<MonoTime>,
+    appends: &mut FuturesOrdered<futures_util::future::BoxFuture<'static, Outcome>>,
+    messages: &mut mpsc::Receiver<Message>,
+) -> Event {
+    let append = pin!(async {
+        match appends.next().await {
+            Some(outcome) => outcome,
+            None => std::future::pending().await,
+        }
+    });
+    let message = pin!(messages.recv());
+    let deadline = deadline.unwrap_or_else(|| clock.now().plus(IDLE));
+    match select(append, select(message, clock.sleep_until(deadline))).await {
+        Either::Left((outcome, _)) => Event::Append(outcome),
+        Either::Right((Either::Left((message, _)), _)) => Event::Message(message),
+        Either::Right((Either::Right(((), _)), _)) => Event::Tick,
+    }
+}
+
+enum Unloadable {
+    Later(String),
+    Damaged(String),
+}
+
+/// Replays the partition from its start to its end.
+async fn load(broker: &Arc<Broker>, partition: &Arc<Partition>) -> Result<GroupShard, Unloadable> {
+    let mut shard = GroupShard::new(broker.options().coordinator.groups.clone());
+    let position = partition.position();
+    // What is not committed yet will be by the time its effects matter: the end is the log's, not the readers'.
+    let mut next = position.log_start;
+    while next < position.log_end {
+        let read = broker.engine().read(partition, next, LOAD_BYTES, true).await;
+        let fetched = read.map_err(|error| match error {
+            ReadError::Unavailable(reason) => Unloadable::Later(reason),
+            ReadError::OffsetOutOfRange(position) => {
+                Unloadable::Later(format!("{next} is not readable in {position:?}"))
+            }
+            ReadError::Corrupt(reason) => Unloadable::Damaged(reason),
+        })?;
+        let before = next;
+        for bytes in &fetched.batches {
+            next = replay(&mut shard, bytes, next).map_err(Unloadable::Damaged)?;
+        }
+        if next == before {
+            return Err(Unloadable::Later(format!("{next} is not committed yet")));
+        }
+    }
+    Ok(shard)
+}
+
+fn replay(shard: &mut GroupShard, bytes: &[u8], mut next: Offset) -> Result<Offset, String> {
+    for batch in batches(bytes) {
+        let batch = batch.map_err(|error| error.to_string())?;
+        next = batch.next_offset();
+        if batch.is_control() {
+            continue;
+        }
+        let payload = batch.decompressed(DECOMPRESSED_MAX).map_err(|error| error.to_string())?;
+        for record in batch.records(&payload) {
+            let record = record.map_err(|error| error.to_string())?;
+            let offset = batch.offset_of(record.offset_delta);
+            shard
+                .replay(record.key.unwrap_or_default(), record.value, offset)
+                .map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(next)
+}
+
+impl Task {
+    fn time(&self) -> (MonoTime, esker_types::Timestamp) {
+        let clock = &self.broker.env().clock;
+        (clock.now(), clock.wall())
+    }
+
+    fn take_up(&mut self, message: Message, out: &mut Effects) {
+        let (now, wall) = self.time();
+        match message {
+            Message::Look(look) => look(&self.shard),
+            Message::TopicsDeleted(names) => {
+                self.shard.on_topics_deleted(now, wall, &names, out);
+            }
+            Message::Request(request, reply) => {
+                let id = ReplyId(self.next_reply);
+                self.next_reply += 1;
+                self.replies.insert(id, reply);
+                let shard = &mut self.shard;
+                match request {
+                    GroupRequest::Join(request) => shard.on_join_group(now, wall, request, id, out),
+                    GroupRequest::Sync(request) => shard.on_sync_group(now, wall, request, id, out),
+                    GroupRequest::Heartbeat(request) => {
+                        shard.on_heartbeat(now, wall, &request, id, out);
+                    }
+                    GroupRequest::Leave(request) => {
+                        shard.on_leave_group(now, wall, request, id, out);
+                    }
+                    GroupRequest::Commit(request) => {
+                        shard.on_offset_commit(now, wall, request, id, out);
+                    }
+                    GroupRequest::OffsetDelete(request) => {
+                        shard.on_offset_delete(now, wall, request, id, out);
+                    }
+                    GroupRequest::Delete(groups) => {
+                        shard.on_delete_groups(now, wall, groups, id, out);
+                    }
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self, out: &mut Effects) {
+        for effect in out.drain(..) {
+            match effect {
+                Effect::Reply { id, response } => {
+                    if let Some(reply) = self.replies.remove(&id) {
+                        // The client may have gone.
+                        let _gone = reply.send(response);
+                    }
+                }
+                Effect::Append { id, records } => {
+                    let append = self.append(id, &records);
+                    self.appends.push_back(append);
+                }
+            }
+        }
+    }
+
+    fn append(
+        &self,
+        id: AppendId,
+        records: &[LogRecord],
+    ) -> futures_util::future::BoxFuture<'static, Outcome> {
+        let wall = self.broker.env().clock.wall();
+        let mut builder = BatchBuilder::new(Offset::ZERO);
+        for record in records {
+            builder.append(wall, Some(&record.key), record.value.as_deref(), &[]);
+        }
+        let ack = Ack::new();
+        let batch = BytesMut::from(&builder.build()[..]);
+        let appended = self.broker.engine().append(&self.partition, batch, Some(&ack));
+        ack.arm();
+        Box::pin(async move {
+            let result = match appended {
+                Ok(_) if ack.wait().await => Ok(()),
+                Ok(_) => Err(AppendFailure::Unavailable),
+                Err(AppendError::NotLeader) => Err(AppendFailure::NotLeader),
+                Err(_) => Err(AppendFailure::Unavailable),
+            };
+            (id, result)
+        })
+    }
+}
