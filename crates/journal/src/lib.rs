@@ -38,7 +38,7 @@ mod rules;
 
 pub use owner::{Owner, OwnerPhase, RollAnswer};
 pub use quorum::{ENSEMBLE_MAX, Quorum};
-pub use replica::{Answer, Refusal, Replica, ReplicaPhase, RowSeen, SealAnswer};
+pub use replica::{Answer, Refusal, Replica, ReplicaPhase, RowSeen, SealAnswer, SealStep};
 pub use rescuer::{Copy, Next, Rescuer};
 pub use row::{Refused, Row, RowState};
 pub use rules::Rules;

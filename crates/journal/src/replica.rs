@@ -10,6 +10,8 @@ pub enum ReplicaPhase {
     Absent,
     /// Entries are taken.
     Open,
+    /// Entries are not taken any more; the seal is being written.
+    Sealing,
     /// Entries are never taken again. Durable, also where there was nothing before.
     Sealed,
     /// Durable data was lost: answers are positive only, never counted.
@@ -52,6 +54,17 @@ pub enum Answer {
     Have,
     /// Refuse it.
     Refuse(Refusal),
+}
+
+/// What to do about a seal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealStep {
+    /// Write the seal, before anything that waits to be written; answer when [`Replica::on_sealed`] says so.
+    Log,
+    /// It is being written for somebody else; answer both.
+    Wait,
+    /// Answer at once.
+    Answer(SealAnswer),
 }
 
 /// Answer to a seal.
@@ -133,7 +146,7 @@ impl Replica {
     pub fn on_append(&mut self, seq: Seq, row: RowSeen) -> Answer {
         match self.phase {
             ReplicaPhase::Lost => return Answer::Refuse(Refusal::Lost),
-            ReplicaPhase::Sealed if self.rules.sealed_refuses => {
+            ReplicaPhase::Sealing | ReplicaPhase::Sealed if self.rules.sealed_refuses => {
                 return Answer::Refuse(Refusal::Sealed);
             }
             ReplicaPhase::Absent => {
@@ -142,7 +155,7 @@ impl Replica {
                 }
                 self.phase = ReplicaPhase::Open;
             }
-            ReplicaPhase::Open | ReplicaPhase::Sealed => {}
+            ReplicaPhase::Open | ReplicaPhase::Sealing | ReplicaPhase::Sealed => {}
         }
         if seq <= self.taken {
             return Answer::Have;
@@ -174,21 +187,43 @@ impl Replica {
         self.phase = ReplicaPhase::Lost;
     }
 
-    /// A rescuer asks for the seal. The answer may be sent once the seal is durable and the entries that were
-    /// still being written are either durable or given up; pass the durable point then. Obeyed whatever the view
-    /// of the metadata says: a wrong seal costs one roll, never data.
-    pub fn on_seal(&mut self) -> SealAnswer {
+    /// A rescuer asks for the seal. Obeyed whatever the view of the metadata says: a wrong seal costs one roll,
+    /// never data.
+    pub fn on_seal(&mut self) -> SealStep {
         match self.phase {
-            ReplicaPhase::Lost if self.rules.lost_is_not_counted => SealAnswer::NotAuthoritative,
-            ReplicaPhase::Lost => SealAnswer::Sealed { durable: Seq::NONE, trimmed: Seq::NONE },
-            _ => {
-                if self.rules.recovery_seals {
-                    self.phase = ReplicaPhase::Sealed;
-                    self.taken = self.durable;
-                }
-                SealAnswer::Sealed { durable: self.durable, trimmed: self.trimmed }
+            ReplicaPhase::Lost if self.rules.lost_is_not_counted => {
+                SealStep::Answer(SealAnswer::NotAuthoritative)
+            }
+            ReplicaPhase::Lost => {
+                let none = Seq::NONE;
+                SealStep::Answer(SealAnswer::Sealed { durable: none, trimmed: none })
+            }
+            ReplicaPhase::Sealed => SealStep::Answer(self.answer()),
+            ReplicaPhase::Sealing => SealStep::Wait,
+            ReplicaPhase::Open | ReplicaPhase::Absent if !self.rules.recovery_seals => {
+                SealStep::Answer(self.answer())
+            }
+            ReplicaPhase::Open | ReplicaPhase::Absent => {
+                self.phase = ReplicaPhase::Sealing;
+                SealStep::Log
             }
         }
+    }
+
+    /// The seal is durable, and `durable` is the last entry that came before it: entries that were on their way
+    /// may have. Returns what to answer to everybody who asked.
+    pub fn on_sealed(&mut self, durable: Seq) -> SealAnswer {
+        if self.phase == ReplicaPhase::Lost {
+            return SealAnswer::NotAuthoritative;
+        }
+        assert!(durable >= self.durable, "{durable} after {}", self.durable);
+        self.phase = ReplicaPhase::Sealed;
+        (self.durable, self.taken) = (durable, durable);
+        self.answer()
+    }
+
+    fn answer(&self) -> SealAnswer {
+        SealAnswer::Sealed { durable: self.durable, trimmed: self.trimmed }
     }
 
     /// A rescuer brings entries that another sealed store of the journal has, up to `upto`. Only what continues
@@ -210,6 +245,7 @@ impl Replica {
     /// The store's view of the metadata has moved. Forgets the journal, and its seal, when the row is gone;
     /// whether it did.
     pub fn on_row(&mut self, row: RowSeen) -> bool {
+        // A seal that is being written is forgotten once it is written.
         let known = matches!(self.phase, ReplicaPhase::Open | ReplicaPhase::Sealed);
         let forget = known && (row == RowSeen::Gone || !self.rules.forgotten_by_row);
         if forget {

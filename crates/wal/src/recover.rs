@@ -5,13 +5,14 @@
 //! checkpoint promises but no segment has is known to be lost. Opening changes nothing but a new directory, so a
 //! crash in it costs nothing.
 
+use crate::aligned::AlignedBuffer;
 use crate::encode::segment_beginning;
 use crate::error::WalError;
 use crate::format::{
     Checkpoint, PAGE, RecordHeader, RecordKind, SegmentHeader, SegmentHeaderError, SegmentLife,
     StoreIdentity,
 };
-use crate::num::to_u32;
+use crate::num::{to_u32, to_usize};
 use crate::options::WalOptions;
 use crate::scan::{Found, Scanner, SegmentEnd, Window};
 use crate::segment::{SegmentFile, number_in, segment_name, spare_name};
@@ -207,14 +208,14 @@ fn finish_creation(env: &Env, dir: &Path, identity: &StoreIdentity) -> Result<()
 }
 
 fn read_header(file: &dyn DiskFile) -> io::Result<Result<SegmentHeader, SegmentHeaderError>> {
-    let mut page = crate::aligned::AlignedBuffer::with_capacity(crate::num::to_usize(PAGE));
-    let page = page.bytes_mut(crate::num::to_usize(PAGE));
-    match file.read_exact_at(page, 0) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Ok(Err(SegmentHeaderError::Damaged))
-        }
-        other => other.map(|()| SegmentHeader::decode(page)),
+    // Direct reads are whole pages: the rest of a cut one could not be asked for.
+    if file.len()? < PAGE {
+        return Ok(Err(SegmentHeaderError::Damaged));
     }
+    let mut page = AlignedBuffer::with_capacity(to_usize(PAGE));
+    let page = page.bytes_mut(to_usize(PAGE));
+    file.read_exact_at(page, 0)?;
+    Ok(SegmentHeader::decode(page))
 }
 
 /// A file with a segment's name.

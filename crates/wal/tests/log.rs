@@ -421,6 +421,69 @@ fn closing_lets_go_of_the_directory() {
 }
 
 #[test]
+fn a_crash_while_the_log_is_made_leaves_a_directory_that_opens() {
+    for seed in 0..200 {
+        let (disk, random) = (SimDisk::default(), Random::new(seed));
+        disk.fail_after(seed % 9);
+        let made = try_open(&disk, seed, options()).map(World::kill).is_ok();
+        if seed % 3 != 0 {
+            disk.cut_power(&random);
+        }
+        disk.mend();
+        let world = open(&disk, seed + 1000);
+        world.assert_sound();
+        assert!(made || seed % 9 < 8, "it needs no more than eight actions");
+        world.wal.open_journal(J1, Bytes::new()).unwrap();
+        world.fill(J1, 1, 3, 100);
+    }
+}
+
+#[test]
+fn a_real_file_system_keeps_entries() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtimes = esker_env::real::Runtimes::start(1, 1).unwrap();
+    let env = esker_env::Env::real(&runtimes);
+    for life in 0..3 {
+        let (opened, recovered) = OpenedWal::open(&env, dir.path(), cluster(), options()).unwrap();
+        assert!(!recovered.is_damaged());
+        let (send, heard) = std::sync::mpsc::channel();
+        let wal = opened.start(Arc::new(Report(Mutex::new(send))));
+        if life == 0 {
+            wal.open_journal(J1, Bytes::new()).unwrap();
+        }
+        for seq in life * 20 + 1..=life * 20 + 20 {
+            wal.append(bundle(J1, seq, 5_000)).unwrap();
+            while heard.recv().unwrap() != Some(Seq(seq)) {}
+            let read = wal.read_bundle(J1, Seq(seq)).unwrap().map(payload_of);
+            assert_eq!(read, Some(payload(J1, Seq(seq), 5_000)));
+        }
+        wal.close();
+        while heard.recv().unwrap().is_some() {}
+    }
+}
+
+/// Sends on what is durable, and nothing at the end.
+struct Report(Mutex<std::sync::mpsc::Sender<Option<Seq>>>);
+
+impl DurableSink for Report {
+    fn durable(&self, batch: &[JournalStatus]) {
+        self.0.lock().unwrap().send(Some(batch[0].last)).unwrap();
+    }
+
+    fn refused(&self, batch: &[(JournalId, Seq)]) {
+        panic!("{batch:?}");
+    }
+
+    fn failed(&self, failure: &WalFailure) {
+        panic!("{failure}");
+    }
+
+    fn closed(&self) {
+        self.0.lock().unwrap().send(None).unwrap();
+    }
+}
+
+#[test]
 fn directories_of_others_are_refused() {
     let disk = open(&SimDisk::default(), 1).kill();
     let stepper = Arc::new(Stepper::default());

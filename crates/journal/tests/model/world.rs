@@ -3,7 +3,7 @@
 use crate::search::Fingerprint;
 use esker_journal::{
     Answer, Next, Owner, Quorum, Replica, ReplicaPhase, Rescuer, RollAnswer, Row, RowSeen,
-    RowState, Rules,
+    RowState, Rules, SealStep,
 };
 use esker_types::Seq;
 use std::hash::{Hash, Hasher};
@@ -342,7 +342,11 @@ impl World {
                 }
             }
             Action::Seal { journal, rescuer, store } => {
-                let answer = self.replicas[journal][store].on_seal();
+                let replica = &mut self.replicas[journal][store];
+                let answer = match replica.on_seal() {
+                    SealStep::Answer(answer) => answer,
+                    SealStep::Log | SealStep::Wait => replica.on_sealed(replica.durable()),
+                };
                 self.rescuers[journal][rescuer].on_seal(store, answer);
             }
             Action::Rescue { journal, rescuer } => self.rescue(journal, rescuer)?,

@@ -113,6 +113,13 @@ impl SimDisk {
         self.0.lock().unwrap().fail_after = Some(count);
     }
 
+    /// The disk works again; what it holds stays.
+    pub(crate) fn mend(&self) {
+        let mut content = self.0.lock().unwrap();
+        content.fail_after = None;
+        content.failed = false;
+    }
+
     /// Limits the bytes of all files together.
     pub(crate) fn set_capacity(&self, capacity: Option<u64>) {
         self.0.lock().unwrap().capacity = capacity;
