@@ -194,7 +194,6 @@ pub(crate) struct State {
     /// No segment could be had for bundles when the writer last tried.
     pub(crate) full: bool,
     pub(crate) closing: bool,
-    pub(crate) closed: bool,
     pub(crate) failed: Option<WalFailure>,
     pub(crate) lost_journals: bool,
     pub(crate) stats: crate::wal::WalStats,

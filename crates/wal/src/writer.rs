@@ -558,7 +558,6 @@ impl Writer {
     }
 
     fn finish(&mut self) -> LoopState {
-        self.shared.state.lock().closed = true;
         self.lock = None;
         self.sink().closed();
         LoopState::Finished

@@ -1,0 +1,108 @@
+//! Making directories, opening them again, refusing those of others.
+
+use crate::support::{Random, SimDisk, Stepper, env};
+use crate::world::{
+    DIR, J1, World, bundle, cluster, open, options, payload, payload_of, segments, try_open,
+};
+use bytes::Bytes;
+use esker_types::{ClusterId, JournalId, Seq};
+use esker_wal::{DurableSink, JournalStatus, OpenedWal, WalError, WalFailure, WalOptions};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+#[test]
+fn a_crash_while_the_log_is_made_leaves_a_directory_that_opens() {
+    for seed in 0..200 {
+        let (disk, random) = (SimDisk::default(), Random::new(seed));
+        disk.fail_after(seed % 9);
+        let made = try_open(&disk, seed, options()).map(World::kill).is_ok();
+        if seed % 3 != 0 {
+            disk.cut_power(&random);
+        }
+        disk.mend();
+        let world = open(&disk, seed + 1000);
+        world.assert_sound();
+        assert!(made || seed % 9 < 8, "it needs no more than eight actions");
+        world.wal.open_journal(J1, Bytes::new()).unwrap();
+        world.fill(J1, 1, 3, 100);
+    }
+}
+
+#[test]
+fn a_real_file_system_keeps_entries() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtimes = esker_env::real::Runtimes::start(1, 1).unwrap();
+    let env = esker_env::Env::real(&runtimes);
+    for life in 0..3 {
+        let (opened, recovered) = OpenedWal::open(&env, dir.path(), cluster(), options()).unwrap();
+        assert!(!recovered.is_damaged());
+        let (send, heard) = std::sync::mpsc::channel();
+        let wal = opened.start(Arc::new(Report(Mutex::new(send))));
+        if life == 0 {
+            wal.open_journal(J1, Bytes::new()).unwrap();
+        }
+        for seq in life * 20 + 1..=life * 20 + 20 {
+            wal.append(bundle(J1, seq, 5_000)).unwrap();
+            while heard.recv().unwrap() != Some(Seq(seq)) {}
+            let read = wal.read_bundle(J1, Seq(seq)).unwrap().map(payload_of);
+            assert_eq!(read, Some(payload(J1, Seq(seq), 5_000)));
+        }
+        wal.close();
+        while heard.recv().unwrap().is_some() {}
+    }
+}
+
+/// Sends on what is durable, and nothing at the end.
+struct Report(Mutex<std::sync::mpsc::Sender<Option<Seq>>>);
+
+impl DurableSink for Report {
+    fn durable(&self, batch: &[JournalStatus]) {
+        self.0.lock().unwrap().send(Some(batch[0].last)).unwrap();
+    }
+
+    fn refused(&self, batch: &[(JournalId, Seq)]) {
+        panic!("{batch:?}");
+    }
+
+    fn failed(&self, failure: &WalFailure) {
+        panic!("{failure}");
+    }
+
+    fn closed(&self) {
+        self.0.lock().unwrap().send(None).unwrap();
+    }
+}
+
+#[test]
+fn directories_of_others_are_refused() {
+    let disk = open(&SimDisk::default(), 1).kill();
+    let stepper = Arc::new(Stepper::default());
+    let other = ClusterId(uuid::Uuid::from_u128(8));
+    let refused = OpenedWal::open(&env(&disk, &stepper, 2), Path::new(DIR), other, options());
+    assert!(matches!(refused, Err(WalError::WrongCluster { .. })));
+
+    let newer = disk.copy();
+    newer.corrupt(&Path::new(DIR).join("STORE"), |bytes| bytes[8] = 9);
+    assert!(matches!(try_open(&newer, 2, options()), Err(WalError::NewerFormat { found: 9, .. })));
+
+    let segment = segments(&disk).remove(0);
+    let emptied = disk.copy();
+    esker_env::Disk::remove(&emptied, &segment).unwrap();
+    assert!(matches!(try_open(&emptied, 2, options()), Err(WalError::SegmentsMissing(_))));
+
+    let unmarked = disk.copy();
+    esker_env::Disk::remove(&unmarked, &Path::new(DIR).join("STORE")).unwrap();
+    assert!(matches!(try_open(&unmarked, 2, options()), Err(WalError::MarkerMissing)));
+
+    let foreign = open(&SimDisk::default(), 77).kill();
+    let content = disk.content(&segment);
+    foreign.corrupt(&segment, |bytes| *bytes = content);
+    assert!(matches!(try_open(&foreign, 2, options()), Err(WalError::ForeignSegment { .. })));
+
+    let rotten = disk.copy();
+    rotten.corrupt(&segment, |bytes| bytes[3] ^= 1);
+    assert!(matches!(try_open(&rotten, 2, options()), Err(WalError::Unreadable(_))));
+
+    let small = WalOptions { capacity_bytes: 128 << 10, ..options() };
+    assert!(matches!(try_open(&disk, 2, small), Err(WalError::Options(_))));
+}

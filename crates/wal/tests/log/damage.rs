@@ -1,0 +1,143 @@
+//! Rot, misplaced blocks, and how they are told from a torn end.
+
+use crate::support::{SimDisk, Stepper, env};
+use crate::world::{DIR, J1, J2, bundle, open, options, payload, payload_of, segments, try_open};
+use bytes::Bytes;
+use esker_types::{JournalId, Seq};
+use esker_wal::{AppendError, ReadError, WalError, inspect};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// File, position, length of the payload, journal and entry of a record.
+type Place = (PathBuf, u64, u64, JournalId, Seq);
+
+/// A log of several segments, and where each record of it is.
+fn sample() -> (SimDisk, Vec<Place>) {
+    let world = open(&SimDisk::default(), 5);
+    world.wal.open_journal(J1, Bytes::from_static(b"one")).unwrap();
+    world.wal.open_journal(J2, Bytes::from_static(b"two")).unwrap();
+    for seq in 1..=16 {
+        world.wal.append(bundle(J1, seq, 15_000)).unwrap();
+        world.wal.append(bundle(J2, seq, 300)).unwrap();
+        world.settle();
+    }
+    world.wal.trim(J1, Seq(2)).unwrap();
+    world.settle();
+    world.wal.append(bundle(J1, 17, 15_000)).unwrap();
+    world.settle();
+    let disk = world.kill();
+    let mut records = Vec::new();
+    let stepper = Arc::new(Stepper::default());
+    inspect(&env(&disk, &stepper, 9), Path::new(DIR), &mut |record| {
+        assert!(record.intact);
+        let path = Path::new(DIR).join(record.file);
+        let len = u64::from(record.len);
+        records.push((path, record.position, len, record.journal, record.seq));
+    })
+    .unwrap();
+    assert!(segments(&disk).len() >= 3);
+    (disk, records)
+}
+
+#[test]
+fn damage_in_the_middle_is_told_from_a_torn_end() {
+    let (disk, records) = sample();
+    let newest = segments(&disk).pop().unwrap();
+    let starts = records.iter().filter(|r| r.0 == newest && r.1 % 4096 == 0);
+    let last_commit = starts.map(|r| r.1).max().unwrap();
+    for (index, (path, position, len, journal, seq)) in records.iter().enumerate() {
+        // Once in the header, once in the payload (if any), once everything.
+        let places = [(*position + 4, 1), (*position + 48, (*len).min(1)), (*position, 48 + len)];
+        for (at, count) in places {
+            if count == 0 {
+                continue;
+            }
+            let rotten = disk.copy();
+            rotten.corrupt(path, |bytes| {
+                for byte in &mut bytes[at as usize..(at + count) as usize] {
+                    *byte ^= 0x5A;
+                }
+            });
+            let world = open(&rotten, 6);
+            let context = format!("record {index} {journal} {seq} at {at}: {:?}", world.recovered);
+            // Whatever was damaged: what is served is right, and what is missing is reported.
+            for (id, count, len) in [(J1, 17, 15_000), (J2, 16, 300)] {
+                let found = world.recovered.journals.iter().find(|j| j.status.journal == id);
+                let Some(found) = found else {
+                    assert!(world.recovered.lost_journals, "{context}");
+                    continue;
+                };
+                let status = found.status;
+                // Nothing tells a rotten last commit from one that never finished.
+                let torn = *path == newest && *position >= last_commit;
+                for seq in status.trimmed.next().get()..=count {
+                    let read = world.wal.read_bundle(id, Seq(seq));
+                    let reported = status.damaged_from.is_some_and(|from| from <= Seq(seq));
+                    match read {
+                        Ok(Some(bytes)) => {
+                            assert_eq!(payload_of(bytes), payload(id, Seq(seq), len), "{context}");
+                        }
+                        Err(ReadError::Lost { .. }) => assert!(reported, "{context}"),
+                        Ok(None) => assert!(reported || (torn && seq == count), "{context}"),
+                        Err(error) => panic!("{error}: {context}"),
+                    }
+                }
+                if status.damaged_from.is_some() {
+                    let refused = world.wal.append(bundle(id, status.last.get() + 1, 1));
+                    assert!(matches!(refused, Err(AppendError::Damaged { .. })));
+                }
+            }
+            if *path == newest && *position >= last_commit {
+                continue;
+            }
+            // Opening again finds the same, also after the log has gone on in a new segment.
+            let before = world.recovered.clone();
+            world.wal.open_journal(JournalId(9), Bytes::new()).unwrap();
+            world.fill(JournalId(9), 1, 1, 10);
+            let world = open(&world.kill(), 7);
+            assert_eq!(world.recovered.lost_journals, before.lost_journals, "{context}");
+            for found in &before.journals {
+                assert_eq!(world.recovered(found.status.journal), found.status, "{context}");
+            }
+            assert_eq!(world.recovered(JournalId(9)).last, Seq(1));
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_a_small_log_is_noticed_or_harmless() {
+    let world = open(&SimDisk::default(), 5);
+    world.wal.open_journal(J1, Bytes::from_static(b"m")).unwrap();
+    world.fill(J1, 1, 3, 20);
+    world.wal.close();
+    world.settle();
+    let disk = world.kill();
+    let path = segments(&disk).remove(0);
+    let len = disk.content(&path).len();
+    // Headers and records densely, padding and zeros sparsely.
+    for byte in (0..len).filter(|at| at % 4096 < 240 || at % 97 == 0) {
+        let rotten = disk.copy();
+        rotten.corrupt(&path, |bytes| bytes[byte] ^= 1 << (byte % 8));
+        let world = match try_open(&rotten, 6, options()) {
+            Err(WalError::Unreadable(_)) => continue,
+            other => other.unwrap(),
+        };
+        let found = world.recovered.journals.first();
+        let all = found.is_some_and(|j| j.status.last == Seq(3) && j.status.damaged_from.is_none());
+        assert!(all || world.recovered.is_damaged(), "byte {byte}: {:?}", world.recovered);
+    }
+}
+
+#[test]
+fn a_misplaced_record_does_not_parse() {
+    let (disk, records) = sample();
+    let newest = segments(&disk).pop().unwrap();
+    let commits: Vec<u64> =
+        records.iter().filter(|r| r.0 == newest).map(|r| r.1).filter(|p| p % 4096 == 0).collect();
+    let (from, to) = (commits[1] as usize, commits[2] as usize);
+    disk.corrupt(&newest, |bytes| {
+        let page = bytes[from..from + 4096].to_vec();
+        bytes[to..to + 4096].copy_from_slice(&page);
+    });
+    assert!(open(&disk, 6).recovered.is_damaged());
+}
