@@ -194,10 +194,13 @@ impl Writer {
             return self.roll();
         }
         let len = commit_len(&self.batch[..fitting]);
-        if let Space::None = self.fill_active(len)? {
+        let filled =
+            self.active.as_ref().is_some_and(|active| active.position + len <= active.filled);
+        if filled {
+            self.write(fitting, len)?;
+        } else if let Space::None = self.fill_active(len)? {
             return Ok(self.refuse());
         }
-        self.write(fitting, len)?;
         Ok(LoopState::Busy)
     }
 

@@ -29,6 +29,26 @@ fn a_crash_while_the_log_is_made_leaves_a_directory_that_opens() {
 }
 
 #[test]
+fn what_a_killed_process_wrote_is_synced_before_it_counts() {
+    for seed in 0..40 {
+        let (disk, random) = (SimDisk::default(), Random::new(seed));
+        let world = open(&disk, seed);
+        world.wal.open_journal(J1, Bytes::new()).unwrap();
+        world.fill(J1, 1, 1, 100);
+        world.wal.append(bundle(J1, 2, 100)).unwrap();
+        // The write, without the sync that follows it.
+        world.stepper.step();
+        assert_eq!(world.last(J1), Seq(1));
+        let world = open(&world.kill(), seed + 1000);
+        assert_eq!(world.recovered(J1).last, Seq(2));
+        world.kill().cut_power(&random);
+        let world = open(&disk, seed + 2000);
+        world.assert_sound();
+        assert_eq!(world.recovered(J1).last, Seq(2));
+    }
+}
+
+#[test]
 fn a_real_file_system_keeps_entries() {
     let dir = tempfile::tempdir().unwrap();
     let runtimes = esker_env::real::Runtimes::start(1, 1).unwrap();
