@@ -1,0 +1,315 @@
+//! The reader against a bucket that counts, waits and fails on request.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use bytes::Bytes;
+use esker_bucket::MemoryBucket;
+use esker_cache::{
+    CHUNK_BYTES, CachedObject, ChunkCache, Cursor, MemoryCache, ObjectReader, ReadHint,
+    ReaderOptions,
+};
+use esker_env::real::Runtimes;
+use esker_env::{BoxFuture, Bucket, BucketError, BucketErrorKind, Env, ListPage, ObjectKey};
+use esker_types::ObjectId;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::{Mutex, Semaphore};
+
+const MIB: u64 = 1 << 20;
+
+/// A bucket that notes each range request and lets through as many as it was told to.
+struct Watched {
+    inner: MemoryBucket,
+    seen: Mutex<Vec<Range<u64>>>,
+    gate: Semaphore,
+    /// This many requests are answered by an error.
+    failures: AtomicUsize,
+    /// This many requests are never answered.
+    stuck: AtomicUsize,
+    in_flight: AtomicUsize,
+    in_flight_most: AtomicUsize,
+}
+
+fn take_one(counter: &AtomicUsize) -> bool {
+    counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+impl Bucket for Watched {
+    fn put<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        body: Vec<Bytes>,
+    ) -> BoxFuture<'a, Result<(), BucketError>> {
+        self.inner.put(key, body)
+    }
+
+    fn get_range<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Bytes, BucketError>> {
+        Box::pin(async move {
+            self.seen.lock().await.push(range.clone());
+            if take_one(&self.stuck) {
+                std::future::pending::<()>().await;
+            }
+            let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+            self.in_flight_most.fetch_max(now, Ordering::SeqCst);
+            self.gate.acquire().await.unwrap().forget();
+            self.in_flight.fetch_sub(1, Ordering::SeqCst);
+            if take_one(&self.failures) {
+                let (kind, key) = (BucketErrorKind::Retry, key.to_string());
+                return Err(BucketError { kind, operation: "get", key, message: "no".to_owned() });
+            }
+            self.inner.get_range(key, range).await
+        })
+    }
+
+    fn head<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<u64, BucketError>> {
+        self.inner.head(key)
+    }
+
+    fn delete<'a>(&'a self, keys: Vec<ObjectKey>) -> BoxFuture<'a, Vec<Result<(), BucketError>>> {
+        self.inner.delete(keys)
+    }
+
+    fn list<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a ObjectKey>,
+    ) -> BoxFuture<'a, Result<ListPage, BucketError>> {
+        self.inner.list(prefix, after)
+    }
+}
+
+struct World {
+    bucket: Arc<Watched>,
+    cache: Arc<MemoryCache>,
+    reader: ObjectReader,
+    object: CachedObject,
+    content: Bytes,
+}
+
+const OPEN: usize = 1 << 20;
+
+/// A world with one object of `len` bytes and a gate that lets `permits` requests through.
+async fn world(env: &Env, len: u64, cache_bytes: u64, permits: usize, o: &ReaderOptions) -> World {
+    // No two places within a few chunks of each other look alike.
+    let content: Bytes = (0..len.div_ceil(8)).flat_map(|at| (at * 8 + 1).to_le_bytes()).collect();
+    let content = content.slice(..usize::try_from(len).unwrap());
+    let key = ObjectKey::new("d/00/1-1");
+    let bucket = Arc::new(Watched {
+        inner: MemoryBucket::new(),
+        seen: Mutex::default(),
+        gate: Semaphore::new(permits),
+        failures: AtomicUsize::new(0),
+        stuck: AtomicUsize::new(0),
+        in_flight: AtomicUsize::new(0),
+        in_flight_most: AtomicUsize::new(0),
+    });
+    bucket.put(&key, vec![content.clone()]).await.unwrap();
+    let cache = Arc::new(MemoryCache::new(usize::try_from(cache_bytes).unwrap()));
+    let shared: Arc<dyn Bucket> = Arc::<Watched>::clone(&bucket);
+    let reader = ObjectReader::new(env, shared, Arc::<MemoryCache>::clone(&cache) as _, o);
+    World { bucket, cache, reader, object: CachedObject { id: ObjectId(1), key, len }, content }
+}
+
+impl World {
+    async fn check(&self, range: Range<u64>, hint: ReadHint<'_>) {
+        let got = self.reader.read(&self.object, range.clone(), hint).await.unwrap().concat();
+        let index = |at: u64| usize::try_from(at).unwrap();
+        assert!(got == self.content[index(range.start)..index(range.end)], "{range:?} differs");
+    }
+
+    async fn seen(&self) -> Vec<Range<u64>> {
+        self.bucket.seen.lock().await.clone()
+    }
+
+    /// Waits until `count` requests have reached the bucket.
+    async fn until_seen(&self, count: usize) {
+        while self.seen().await.len() < count {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn run<T>(body: impl AsyncFnOnce(Env) -> T) -> T {
+    let runtimes = Runtimes::start(1, 2).unwrap();
+    let env = Env::real(&runtimes);
+    runtimes.block_on(body(env))
+}
+
+#[test]
+fn missing_neighbours_come_by_one_request_and_stay() {
+    run(async |env| {
+        let len = 20 * MIB + 12_345;
+        let world = world(&env, len, 64 * MIB, OPEN, &ReaderOptions::default()).await;
+        world.check(MIB + 5..4 * MIB + 7, ReadHint::SINGLE).await;
+        assert_eq!(world.seen().await, vec![MIB..5 * MIB; 1]);
+        world.check(2 * MIB..3 * MIB, ReadHint::SINGLE).await;
+        // What is there splits what is missing; no request is longer than the limit.
+        world.check(0..len, ReadHint::SINGLE).await;
+        let mut seen = world.seen().await;
+        seen.sort_by_key(|range| range.start);
+        assert_eq!(seen, [0..MIB, MIB..5 * MIB, 5 * MIB..13 * MIB, 13 * MIB..len]);
+        world.check(len - 1..len, ReadHint::SINGLE).await;
+        world.check(7..7, ReadHint::SINGLE).await;
+        let totals = world.reader.stats().totals();
+        assert_eq!((totals.gets, totals.chunks_fetched), (4, 21));
+        world.cache.clear().await;
+        world.check(0..10, ReadHint::SINGLE).await;
+        assert_eq!(world.seen().await.len(), 5);
+        let error = world.reader.read(&world.object, 0..len + 1, ReadHint::SINGLE).await;
+        assert_eq!(error.unwrap_err().kind, BucketErrorKind::Invalid);
+    });
+}
+
+#[test]
+fn one_flight_serves_all_and_outlives_its_first_caller() {
+    run(async |env| {
+        let world = Arc::new(world(&env, 4 * MIB, 64 * MIB, 0, &ReaderOptions::default()).await);
+        // The first caller asks and goes away while the request is on its way.
+        let mut first = Box::pin(world.check(0..2 * MIB, ReadHint::SINGLE));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        world.until_seen(1).await;
+        drop(first);
+        let others = (0..20).map(|_| world.check(10..2 * MIB - 10, ReadHint::SINGLE));
+        let mut others = Box::pin(futures_util::future::join_all(others));
+        assert!(futures_util::poll!(&mut others).is_pending());
+        world.bucket.gate.add_permits(1);
+        others.await;
+        assert_eq!(world.seen().await, vec![0..2 * MIB; 1]);
+        assert_eq!(world.reader.stats().totals().chunks_joined, 40);
+    });
+}
+
+#[test]
+fn a_failure_reaches_all_who_wait_and_the_next_read_asks_again() {
+    run(async |env| {
+        let world = world(&env, 4 * MIB, 64 * MIB, 0, &ReaderOptions::default()).await;
+        world.bucket.failures.store(1, Ordering::SeqCst);
+        let read = || world.reader.read(&world.object, 0..100, ReadHint::SINGLE);
+        let mut both = Box::pin(futures_util::future::join(read(), read()));
+        assert!(futures_util::poll!(&mut both).is_pending());
+        world.bucket.gate.add_permits(2);
+        let (one, two) = both.await;
+        assert_eq!(one.unwrap_err().kind, BucketErrorKind::Retry);
+        assert_eq!(two.unwrap_err().kind, BucketErrorKind::Retry);
+        world.check(0..100, ReadHint::SINGLE).await;
+        assert_eq!(world.seen().await.len(), 2);
+    });
+}
+
+#[test]
+fn a_sequential_reader_finds_its_chunks_fetched_and_none_twice() {
+    run(async |env| {
+        let len = 100 * MIB;
+        let world = world(&env, len, 128 * MIB, OPEN, &ReaderOptions::default()).await;
+        let cursor = Cursor::new();
+        // The reader's part ends in the middle of the object.
+        let until = 70 * MIB + 1;
+        let mut next = 0;
+        while next < until {
+            let end = (next + MIB + 4321).min(until);
+            world.check(next..end, ReadHint::following(&cursor, until)).await;
+            next = end;
+        }
+        let seen = world.seen().await;
+        let mut chunks: Vec<u64> = seen.iter().flat_map(|r| r.start / MIB..r.end / MIB).collect();
+        chunks.sort_unstable();
+        assert_eq!(chunks, (0..71).collect::<Vec<_>>(), "each chunk of the part once");
+        assert!(seen.len() <= 20, "{} requests for 71 MiB", seen.len());
+        assert_eq!(world.reader.stats().totals().ahead_lost, 0);
+    });
+}
+
+#[test]
+fn chunks_fetched_ahead_in_vain_stop_the_readahead() {
+    run(async |env| {
+        // The cache holds less than the first window.
+        let world = world(&env, 100 * MIB, 3 * MIB, OPEN, &ReaderOptions::default()).await;
+        let cursor = Cursor::new();
+        for start in 0..100 {
+            let hint = ReadHint::following(&cursor, 100 * MIB);
+            world.check(start * MIB..(start + 1) * MIB, hint).await;
+            // Let everything that was asked for ahead arrive and push out what came before.
+            while world.bucket.in_flight.load(Ordering::SeqCst) > 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        let totals = world.reader.stats().totals();
+        assert!(totals.ahead_lost >= 1, "{totals:?}");
+        let fetched = totals.get_bytes;
+        assert!(fetched < 150 * MIB, "{fetched} bytes fetched for 100 MiB");
+    });
+}
+
+#[test]
+fn requests_in_flight_keep_to_their_budget() {
+    run(async |env| {
+        let options = ReaderOptions {
+            in_flight_bytes: 4 << 20,
+            get_bytes_max: 2 * MIB,
+            ..ReaderOptions::default()
+        };
+        let world = world(&env, 64 * MIB, 128 * MIB, 0, &options).await;
+        let mut read = Box::pin(world.check(0..64 * MIB, ReadHint::SINGLE));
+        assert!(futures_util::poll!(&mut read).is_pending());
+        world.until_seen(2).await;
+        world.bucket.gate.add_permits(OPEN);
+        read.await;
+        assert_eq!(world.seen().await.len(), 32);
+        assert!(world.bucket.in_flight_most.load(Ordering::SeqCst) <= 2);
+        // Ahead of need nothing is fetched when there is no room.
+        let small = ReaderOptions { in_flight_bytes: 1 << 20, ..options };
+        let reader = ObjectReader::new(
+            &env,
+            Arc::<Watched>::clone(&world.bucket) as _,
+            Arc::clone(world.reader.cache()),
+            &small,
+        );
+        reader.prefetch(&world.object, 0..8 * MIB).unwrap();
+        assert_eq!(reader.stats().totals().ahead_skipped, 1);
+    });
+}
+
+#[test]
+fn a_stuck_request_is_asked_again_for_one_who_waits() {
+    run(async |env| {
+        let world = world(&env, 64 * MIB, 512 * MIB, OPEN, &ReaderOptions::default()).await;
+        for _ in 0..3 {
+            for chunk in 0..64 {
+                world.check(chunk * MIB..(chunk + 1) * MIB, ReadHint::SINGLE).await;
+            }
+            world.cache.clear().await;
+        }
+        world.bucket.stuck.store(1, Ordering::SeqCst);
+        world.check(0..MIB, ReadHint::SINGLE).await;
+        // A busy machine may have been slow enough for another one before.
+        let totals = world.reader.stats().totals();
+        assert!(totals.hedges_won >= 1, "{totals:?}");
+        assert_eq!(totals.gets, 64 * 3 + 1 + totals.hedges);
+        assert!(totals.hedges * 20 <= totals.gets, "{totals:?}");
+    });
+}
+
+#[test]
+fn pieces_are_cut_across_chunks() {
+    run(async |env| {
+        let world = world(&env, 5 * MIB, 64 * MIB, OPEN, &ReaderOptions::default()).await;
+        let borders =
+            [3..3, 10..20, MIB - 5..MIB, MIB..MIB + 1, MIB + 9..4 * MIB + 9, 4 * MIB + 9..5 * MIB];
+        let pieces =
+            world.reader.read_each(&world.object, &borders, ReadHint::SINGLE).await.unwrap();
+        for (range, piece) in borders.iter().zip(&pieces) {
+            let index = |at: u64| usize::try_from(at).unwrap();
+            assert!(*piece == world.content[index(range.start)..index(range.end)], "{range:?}");
+        }
+        assert_eq!(pieces.len(), borders.len());
+        assert_eq!(world.seen().await, vec![0..5 * MIB; 1]);
+        let footer = world.reader.read_uncached(&world.object, 5 * MIB - 77..5 * MIB, true).await;
+        assert!(footer.unwrap() == world.content[5 * (1 << 20) - 77..]);
+        assert_eq!(world.seen().await[1], 5 * MIB - 77..5 * MIB);
+        assert_eq!(CHUNK_BYTES, MIB);
+    });
+}
