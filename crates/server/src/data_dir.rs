@@ -1,0 +1,187 @@
+//! The data directory: whose it is, and that only one process has it.
+
+use esker_env::{Disk, DiskLock};
+use esker_types::{BrokerId, ClusterId};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+const IDENTITY: &str = "identity.json";
+const LOCK: &str = "LOCK";
+/// Longest identity file that is read.
+const IDENTITY_LEN_MAX: u64 = 64 << 10;
+/// The layout of the directory that this program knows.
+const FORMAT: u32 = 1;
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// The operating system refused.
+    #[error("{operation} {}: {source}. Give a directory that this user can write with --data-dir", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error("{} is in use by another process: stop that one, or give another directory with --data-dir", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It holds other things.
+    #[error(
+        "{} holds `{found}` and is no data directory of Esker: give an empty or new directory with --data-dir",
+        path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Something in it.
+        found: String,
+    },
+    /// It was made by a newer program, or its identity is damaged.
+    #[error("{}: {what}", path.display())]
+    Unusable {
+        /// The identity file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        what: String,
+    },
+}
+
+/// Who lives here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Layout of the directory.
+    pub format: u32,
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The broker.
+    pub broker: BrokerId,
+}
+
+/// A data directory that this process holds.
+pub struct DataDir {
+    path: PathBuf,
+    identity: Identity,
+    _lock: Box<dyn DiskLock>,
+}
+
+impl std::fmt::Debug for DataDir {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DataDir").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl DataDir {
+    /// Takes the directory, founding a cluster of its own (`fresh` names it) when it is empty. Blocks.
+    ///
+    /// # Errors
+    /// See [`DataDirError`]; a directory that is not ours is not changed.
+    pub fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        broker: BrokerId,
+        fresh: u128,
+    ) -> Result<Self, DataDirError> {
+        let io = |operation, path: &Path| {
+            let path = path.to_owned();
+            move |source| DataDirError::Io { operation, path, source }
+        };
+        let identity_path = path.join(IDENTITY);
+        let names = disk.list(path).map_err(io("read", path))?;
+        let known = names.iter().any(|name| name == IDENTITY);
+        let ours = |name: &&String| !matches!(name.as_str(), LOCK | "identity.json.tmp");
+        if let (false, Some(found)) = (known, names.iter().find(ours)) {
+            return Err(DataDirError::Foreign { path: path.to_owned(), found: found.clone() });
+        }
+        disk.create_dir_all(path).map_err(io("create", path))?;
+        let lock = disk.lock(&path.join(LOCK)).map_err(|source| match source.kind() {
+            io::ErrorKind::WouldBlock => DataDirError::InUse { path: path.to_owned() },
+            _ => io("lock", path)(source),
+        })?;
+        let identity = if known {
+            let bytes =
+                disk.read(&identity_path, IDENTITY_LEN_MAX).map_err(io("read", &identity_path))?;
+            read_identity(&identity_path, &bytes)?
+        } else {
+            let cluster = ClusterId(Uuid::from_u128(fresh));
+            let identity = Identity { format: FORMAT, cluster, broker };
+            let text = serde_json::to_vec_pretty(&identity).expect("an identity is plain data");
+            disk.replace(&identity_path, &text).map_err(io("write", &identity_path))?;
+            identity
+        };
+        Ok(Self { path: path.to_owned(), identity, _lock: lock })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Who lives here.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+fn read_identity(path: &Path, bytes: &[u8]) -> Result<Identity, DataDirError> {
+    let unusable = |what: String| DataDirError::Unusable { path: path.to_owned(), what };
+    let identity: Identity = serde_json::from_slice(bytes).map_err(|error| {
+        unusable(format!("not a readable identity ({error}): restore the file from a copy"))
+    })?;
+    if identity.format > FORMAT {
+        return Err(unusable(format!(
+            "the directory has layout {}, this program knows layouts up to {FORMAT}: run a newer Esker",
+            identity.format
+        )));
+    }
+    Ok(identity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use esker_env::real::FileSystem;
+
+    #[test]
+    fn a_directory_keeps_its_identity_and_lets_one_process_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/data");
+        let open = |fresh| DataDir::open(&FileSystem, &path, BrokerId(1), fresh);
+        let first = open(7).unwrap();
+        assert!(matches!(open(8), Err(DataDirError::InUse { .. })));
+        let identity = first.identity().clone();
+        drop(first);
+        assert_eq!(open(8).unwrap().identity(), &identity);
+    }
+
+    #[test]
+    fn a_foreign_directory_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        FileSystem.replace(&dir.path().join("thesis.txt"), b"do not touch").unwrap();
+        let opened = DataDir::open(&FileSystem, dir.path(), BrokerId(1), 1);
+        assert!(matches!(opened, Err(DataDirError::Foreign { .. })));
+        assert_eq!(FileSystem.list(dir.path()).unwrap(), ["thesis.txt"]);
+    }
+
+    #[test]
+    fn a_damaged_or_newer_identity_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(DataDir::open(&FileSystem, dir.path(), BrokerId(1), 1).unwrap());
+        let path = dir.path().join(IDENTITY);
+        let newer = br#"{"format":99,"cluster":"00000000-0000-0000-0000-000000000001","broker":1}"#;
+        for content in [&b"{"[..], newer] {
+            FileSystem.replace(&path, content).unwrap();
+            let opened = DataDir::open(&FileSystem, dir.path(), BrokerId(1), 1);
+            assert!(matches!(opened, Err(DataDirError::Unusable { .. })));
+        }
+    }
+}

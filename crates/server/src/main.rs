@@ -1,0 +1,19 @@
+//! The `esker` program.
+
+mod admin;
+mod command;
+mod config;
+mod logging;
+mod metrics;
+mod run;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = command::Arguments::parse();
+    match arguments.verb {
+        command::Verb::Dev(options) => run::serve(config::Config::for_dev(&options)),
+        command::Verb::Server(options) => run::serve(config::Config::from_file(&options)),
+    }
+}

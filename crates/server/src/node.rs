@@ -1,0 +1,107 @@
+//! A node: metadata, engine and listener over one world. The simulator builds the same from its own.
+
+use esker_broker::{Broker, BrokerOptions, ListenError, Listening};
+use esker_engine::{Engine, EngineError, EngineOptions, ResolveSettings};
+use esker_env::{Bucket, Env};
+use esker_meta::Command;
+use esker_meta_client::{MetaClient, MetaError};
+use esker_meta_raft::{Quorum, QuorumError, QuorumOptions};
+use esker_types::ClusterId;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Log entries between two metadata snapshots.
+const SNAPSHOT_EVERY: u64 = 5000;
+
+/// What a node is made of.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Where clients connect (`host:port`).
+    pub kafka_address: String,
+    /// Where the metadata log lives.
+    pub metadata_dir: PathBuf,
+    /// The engine.
+    pub engine: EngineOptions,
+    /// The request side.
+    pub broker: BrokerOptions,
+    /// How long a stop may wait for the bucket.
+    pub stop_patience: Duration,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The metadata log.
+    #[error(transparent)]
+    Quorum(#[from] QuorumError),
+    /// The metadata.
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The listener.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    quorum: Quorum,
+    engine: Arc<Engine>,
+    broker: Arc<Broker>,
+    listening: Listening,
+    stop_patience: Duration,
+}
+
+impl Node {
+    /// Starts a node.
+    ///
+    /// # Errors
+    /// See [`NodeError`]; nothing runs then.
+    pub async fn start(
+        env: &Env,
+        bucket: Arc<dyn Bucket>,
+        settings: Arc<dyn ResolveSettings>,
+        options: NodeOptions,
+    ) -> Result<Self, NodeError> {
+        let quorum_options =
+            QuorumOptions { dir: options.metadata_dir, voter: 1, snapshot_every: SNAPSHOT_EVERY };
+        let quorum = Quorum::open(env, quorum_options).await?;
+        quorum.propose(Command::FoundCluster { cluster: options.cluster }).await?;
+        let meta: Arc<dyn MetaClient> = Arc::new(quorum.clone());
+        let engine = Engine::start(env.clone(), meta, bucket, settings, options.engine).await?;
+        let broker = Broker::new(Arc::clone(&engine), options.broker);
+        let listening = Listening::start(Arc::clone(&broker), &options.kafka_address).await?;
+        Ok(Self { quorum, engine, broker, listening, stop_patience: options.stop_patience })
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn kafka_address(&self) -> std::net::SocketAddr {
+        self.listening.address()
+    }
+
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The request side.
+    #[must_use]
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// Stops accepting, flushes what the bucket takes in time, lets go of everything.
+    pub async fn stop(&self) {
+        self.listening.stop().await;
+        self.engine.stop(self.stop_patience).await;
+        self.quorum.close().await;
+    }
+}
