@@ -1,21 +1,32 @@
-//! Every setting of brokers and topics by Kafka's names.
+//! Every setting of brokers, topics and groups: a table, the rules of its values, and how they are resolved.
+//!
+//! Names, kinds, defaults and rules are Kafka's (4.3) where Kafka has the setting; ours begin with `esker.`. A
+//! setting of Kafka's is either *honoured*, or *accepted* (stored and shown; what it controls does not exist here),
+//! or *refused* (ignoring it would mislead, so that only its default may be set). Nothing is ignored silently, and
+//! an unknown name is an error that suggests known ones.
+//!
+//! This crate knows neither the engine nor the broker: they take what they need from [`typed`].
 
-/// Where a value comes from: `DescribeConfigs`' config source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// Set on the topic.
-    DynamicTopic,
-    /// Nobody set it.
-    Default,
-}
+mod docs;
+mod properties;
+mod resolve;
+mod rule;
+mod setting;
+mod similar;
+mod table;
+pub mod typed;
+mod value;
 
-impl Source {
-    /// Kafka's number for it.
-    #[must_use]
-    pub const fn code(self) -> i8 {
-        match self {
-            Self::DynamicTopic => 1,
-            Self::Default => 5,
-        }
-    }
-}
+pub use docs::{docs_json, docs_markdown};
+pub use properties::{PropertiesError, parse_properties};
+pub use resolve::{
+    BrokerSettings, Level, Resolved, ResolvedSettings, ResolvedTopic, Source, SynonymValue,
+};
+pub use rule::Rule;
+pub use setting::{Kind, Setting, SettingError, Support, Synonym, Update};
+pub use similar::unknown;
+pub use table::{
+    Scope, broker_setting, broker_settings, group_setting, group_settings, topic_setting,
+    topic_settings,
+};
+pub use value::Value;

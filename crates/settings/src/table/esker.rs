@@ -1,0 +1,81 @@
+//! Esker's own settings. Sizes take `64MiB` and times `30s` besides plain bytes and milliseconds.
+
+use super::why::NOT_YET;
+
+settings! { ESKER
+    "esker.admin.listener": Text = Some("127.0.0.1:9600"), NonEmpty, ReadOnly, Honoured;
+        "Address of the admin interface: health, metrics, and what the `tier`, `cache` and `wal` commands ask."
+    "esker.stop.patience.ms": Duration = Some("30000"), AtLeast(0), ReadOnly, Honoured;
+        "How long a stopping broker may wait for the bucket. What does not get there stays in the write-ahead log."
+    "esker.metadata.snapshot.entries": Long = Some("5000"), AtLeast(1), ReadOnly, Honoured;
+        "Changes of the metadata between two snapshots of it."
+    "esker.partitions.max": Int = Some("100000"), AtLeast(1), ReadOnly, Honoured;
+        "Most partitions of one topic."
+    "esker.decompressed.max.bytes": Size = Some("67108864"), AtLeast(1), ReadOnly, Honoured;
+        "Most bytes that a produced batch may decompress to where its records have to be looked at."
+    "esker.wal.capacity.bytes": Size = Some("2147483648"), AtLeast(262_144), ReadOnly, Honoured;
+        "Disk that the write-ahead log may take. Room for at least four segments."
+    "esker.wal.segment.bytes": Size = Some("67108864"), Between(65_536, 1_073_741_824), ReadOnly, Honoured;
+        "Size of a file of the write-ahead log; a multiple of 4096."
+    "esker.wal.prefill": Boolean = Some("true"), Any, ReadOnly, Honoured;
+        "Whether files of the write-ahead log are filled ahead of use: writes into written files are faster."
+    "esker.tail.memory.bytes": Size = Some("268435456"), AtLeast(1_048_576), ReadOnly, Honoured;
+        "Memory for the newest batches of all partitions; consumers that keep up read from it."
+    "esker.throttle.percent": Int = Some("70"), Between(1, 100), ReadOnly, Honoured;
+        "Share of the write-ahead log that may be in use before produce is slowed down."
+    "esker.flush.bytes": Size = Some("67108864"), AtLeast(1), ReadOnly, Honoured;
+        "Unflushed bytes that start a flush to the bucket. Larger flushes cost fewer requests."
+    "esker.flush.ms": Duration = Some("30000"), AtLeast(1), ReadOnly, Honoured;
+        "Age of unflushed records that starts a flush to the bucket."
+    "esker.segment.min.bytes": Size = Some("16777216"), AtLeast(1), ReadOnly, Honoured;
+        "A partition with more bytes than this in one flush gets an object of its own."
+    "esker.segment.max.bytes": Size = Some("268435456"), AtLeast(1), ReadOnly, Honoured;
+        "Most bytes of a merged object."
+    "esker.merge.extents": Int = Some("16"), Between(2, 64), ReadOnly, Honoured;
+        "Pieces of a partition that are merged into one."
+    "esker.gc.grace.ms": Duration = Some("600000"), AtLeast(0), ReadOnly, Honoured;
+        "How long an object that nothing refers to is kept for readers that still have it in their plan."
+    "esker.housekeeping.interval.ms": Duration = Some("30000"), AtLeast(1), ReadOnly, Honoured;
+        "How often retention, merging and the collection of garbage look for work."
+    "esker.cache.memory.bytes": Size = Some("134217728"), AtLeast(0), ReadOnly, Honoured;
+        "Memory for data that was read back from the bucket."
+    "esker.cache.disk.bytes": Size = Some("0"), AtLeast(0), ReadOnly, Honoured;
+        "Disk for data that was read back from the bucket; 0 keeps none there."
+    "esker.group.join.timeout.ms": Duration = Some("300000"), AtLeast(1), ReadOnly, Honoured;
+        "How long a classic group's member that joined for the first time may wait for the rebalance to end."
+    "esker.bucket.url": Text = None, NonEmpty, ReadOnly, Honoured;
+        "Where records live: `s3://BUCKET/PREFIX`, `gs://…`, `az://…`, `file:///DIR` or `memory:`."
+    "esker.bucket.endpoint": Text = None, NonEmpty, ReadOnly, Honoured;
+        "Address of the store where it is not the cloud's own, such as `http://127.0.0.1:9000`."
+    "esker.bucket.region": Text = None, NonEmpty, ReadOnly, Honoured;
+        "Region of the bucket; `us-east-1` if unset."
+    "esker.bucket.access.key.id": Text = None, NonEmpty, ReadOnly, Honoured;
+        "Fixed credentials. Without them the machine's own are used."
+    "esker.bucket.secret.access.key": Password = None, NonEmpty, ReadOnly, Honoured;
+        "The secret that belongs to `esker.bucket.access.key.id`."
+    "esker.bucket.session.token": Password = None, NonEmpty, ReadOnly, Honoured;
+        "Token of temporary credentials."
+    "esker.bucket.path.style": Boolean = None, Any, ReadOnly, Honoured;
+        "Whether the bucket's name goes into the path rather than the host name; if unset, where an endpoint is set."
+    "esker.bucket.allow.http": Boolean = Some("false"), Any, ReadOnly, Honoured;
+        "Whether an endpoint without TLS is allowed. One on this machine always is."
+    "esker.bucket.unsigned.payload": Boolean = Some("true"), Any, ReadOnly, Honoured;
+        "Whether requests leave the body out of their signature; the checksum guards it then."
+    "esker.bucket.checksum": Text = Some("crc64nvme"), OneOf(&["crc64nvme", "sha256", "none"]), ReadOnly, Honoured;
+        "Checksum that the store verifies with each write."
+    "esker.bucket.single.delete": Boolean = Some("false"), Any, ReadOnly, Honoured;
+        "Whether objects are deleted one by one, for stores without bulk deletion."
+    "esker.bucket.request.timeout.ms": Duration = Some("30000"), AtLeast(1), ReadOnly, Honoured;
+        "Longest that one attempt of a request to the store may take."
+    "esker.bucket.connect.timeout.ms": Duration = Some("5000"), AtLeast(1), ReadOnly, Honoured;
+        "Longest that connecting to the store may take."
+    "esker.bucket.retries": Int = Some("2"), AtLeast(0), ReadOnly, Honoured;
+        "How often a request to the store is sent again after a failure that may pass."
+    "esker.bucket.retry.timeout.ms": Duration = Some("10000"), AtLeast(0), ReadOnly, Honoured;
+        "No attempt of a request to the store starts later than this after the first."
+}
+
+settings! { ESKER_TOPIC
+    "esker.durability": Text = Some("replicated"), OneOf(&["replicated", "object", "local"]), Dynamic, Refused(NOT_YET);
+        "When a record is acknowledged: on the disks of a quorum (`replicated`), in the bucket (`object`), or on one disk (`local`)."
+}

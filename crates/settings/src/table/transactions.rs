@@ -1,0 +1,32 @@
+//! Transactions.
+
+use super::why::TXN;
+
+settings! { TRANSACTIONS
+    "transaction.max.timeout.ms": Int = Some("900000"), AtLeast(1), ReadOnly, Accepted(TXN);
+        "Longest timeout that a transaction may ask for."
+    "transactional.id.expiration.ms": Int = Some("604800000"), AtLeast(1), ReadOnly, Accepted(TXN);
+        "How long an unused transactional id is remembered."
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": Int = Some("10000"), AtLeast(1), ReadOnly, Accepted(TXN);
+        "How often transactions that ran out of time are looked for."
+    "transaction.remove.expired.transaction.cleanup.interval.ms": Int = Some("3600000"), AtLeast(1), ReadOnly, Accepted(TXN);
+        "How often expired transactional ids are looked for."
+    "transaction.partition.verification.enable": Boolean = Some("true"), Any, ClusterWide, Accepted(TXN);
+        "Whether a write is checked to belong to an open transaction."
+    "transaction.two.phase.commit.enable": Boolean = Some("false"), Any, ReadOnly, Accepted(TXN);
+        "Whether transactions of an outer coordinator are served."
+    "transaction.state.log.load.buffer.size": Int = Some("5242880"), AtLeast(1), ReadOnly, Accepted(TXN);
+        "Bytes that are read at a time when a coordinator loads transactions."
+    "transaction.state.log.min.isr": Int = Some("2"), AtLeast(1), ReadOnly, Accepted(TXN);
+        "Least in-sync replicas of the transaction topic."
+    "transaction.state.log.num.partitions": Int = Some("50"), AtLeast(1), ReadOnly, Accepted(TXN);
+        "Partitions of the transaction topic."
+    "transaction.state.log.replication.factor": Short = Some("3"), AtLeast(1), ReadOnly, Accepted(TXN);
+        "Replication factor of the transaction topic."
+    "transaction.state.log.segment.bytes": Int = Some("104857600"), AtLeast(1), ReadOnly, Accepted(TXN);
+        "Segment size of the transaction topic."
+    "add.partitions.to.txn.retry.backoff.ms": Int = Some("20"), AtLeast(1), ReadOnly, Accepted(TXN);
+        "Pause before a partition is added again that could not be added at once."
+    "add.partitions.to.txn.retry.backoff.max.ms": Int = Some("100"), AtLeast(0), ReadOnly, Accepted(TXN);
+        "Longest that a request to add partitions is retried."
+}
