@@ -2,6 +2,7 @@
 
 use crate::coordinator::Coordinator;
 use crate::fetch_session::FetchSessions;
+use crate::live_settings::LiveSettings;
 use crate::options::BrokerOptions;
 use esker_engine::Engine;
 use esker_env::{Budget, Env};
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 pub struct Broker {
     engine: Arc<Engine>,
     options: BrokerOptions,
+    settings: Arc<LiveSettings>,
     request_memory: Budget,
     advertised_port: AtomicU16,
     pub(crate) fetch_sessions: FetchSessions,
@@ -34,7 +36,11 @@ impl std::fmt::Debug for Broker {
 impl Broker {
     /// The request side over `engine`.
     #[must_use]
-    pub fn new(engine: Arc<Engine>, options: BrokerOptions) -> Arc<Self> {
+    pub fn new(
+        engine: Arc<Engine>,
+        settings: Arc<LiveSettings>,
+        options: BrokerOptions,
+    ) -> Arc<Self> {
         let broker = Arc::new(Self {
             coordinator: Coordinator::default(),
             request_memory: Budget::new(options.request_memory),
@@ -48,6 +54,7 @@ impl Broker {
             producer_ids: Mutex::new(0..0),
             creating: tokio::sync::Mutex::new(()),
             engine,
+            settings,
             options,
         });
         broker.start_coordinators();
@@ -58,6 +65,12 @@ impl Broker {
     #[must_use]
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    /// The settings by Kafka's names.
+    #[must_use]
+    pub fn settings(&self) -> &Arc<LiveSettings> {
+        &self.settings
     }
 
     /// The settings.

@@ -3,6 +3,7 @@
 //! Handlers know the wire and the engine; the engine knows no wire. Every Kafka error code is chosen here, in
 //! [`error_code`], from the engine's own errors.
 
+mod alter_configs;
 mod api;
 mod broker;
 mod connection;
@@ -11,10 +12,12 @@ mod dispatch;
 mod error_code;
 mod fetch_session;
 mod listener;
+mod live_settings;
 mod options;
 mod topics;
 
 pub use broker::Broker;
 pub use coordinator::CoordinatorOptions;
 pub use listener::{ListenError, Listening};
+pub use live_settings::LiveSettings;
 pub use options::BrokerOptions;

@@ -2,6 +2,7 @@
 
 use crate::broker::Broker;
 use crate::error_code;
+use crate::live_settings::check_topic_setting;
 use esker_engine::{HostedTopic, Partition, Topics};
 use esker_meta::{Command, NewPartition};
 use esker_types::{LeaderEpoch, PartitionIndex, TopicId, TopicName};
@@ -99,6 +100,11 @@ impl Broker {
         &self,
         configs: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<Vec<(String, String)>, (ErrorCode, String)> {
-        Ok(configs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        configs
+            .map(|(name, value)| match check_topic_setting(name, value) {
+                Ok(canonical) => Ok((name.to_owned(), canonical)),
+                Err(error) => Err((ErrorCode::InvalidConfig, error.to_string())),
+            })
+            .collect()
     }
 }

@@ -375,12 +375,14 @@ impl Engine {
     #[must_use]
     pub fn pressure(&self) -> f64 {
         let space = self.wal.space();
-        let start = space.capacity / 100 * u64::from(self.options.throttle_percent.min(99));
+        // The last segment is kept for what frees space.
+        let usable = space.capacity.saturating_sub(self.options.wal_segment.get()).max(1);
+        let start = usable / 100 * u64::from(self.options.throttle_percent.min(99));
         if space.full {
             return 1.0;
         }
         let over = space.used.saturating_sub(start);
-        let range = space.capacity - start;
+        let range = usable - start;
         // Ratios of byte counts: precision is of no interest.
         #[expect(clippy::cast_precision_loss, reason = "a ratio for a delay")]
         let pressure = over as f64 / range as f64;

@@ -221,6 +221,7 @@ impl Engine {
     /// What each partition contributes to a stretch.
     async fn shares(self: &Arc<Self>, stretch: &Stretch) -> Result<Vec<Share>, FlushError> {
         let state = self.meta().image();
+        let now = self.env().clock.wall();
         let mut shares = Vec::new();
         for (pid, (partition, end)) in &stretch.ends {
             // A deleted partition has no share.
@@ -236,7 +237,7 @@ impl Engine {
             let mut delta = ProducerTable::default();
             for batch in &bytes {
                 if let Ok(view) = BatchView::parse(batch) {
-                    delta.note(&view);
+                    delta.note(&view, now);
                 }
             }
             let full = next_is_full(row);

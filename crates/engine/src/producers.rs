@@ -53,7 +53,7 @@ impl Engine {
                 continue;
             }
             let views = bytes.iter().filter_map(|batch| BatchView::parse(batch).ok());
-            inner.log.load_producers(table, views);
+            inner.log.load_producers(table, views, self.env().clock.wall());
             return Ok(());
         }
     }

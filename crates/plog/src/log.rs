@@ -166,7 +166,7 @@ impl PartitionLog {
         let view = BatchView::parse(&bytes).expect("a patched batch parses");
         let (end, max_timestamp) = (view.next_offset(), view.max_timestamp());
         if let Some(producers) = &mut self.producers {
-            producers.note(&view);
+            producers.note(&view, now);
         }
         self.tail.push(TailBatch {
             base,
@@ -220,14 +220,15 @@ impl PartitionLog {
     }
 
     /// Puts the producers' state as of the objects' end in place and brings it up to the log end. `tail` are the
-    /// tail's batches from the objects' end on, in order.
+    /// tail's batches from the objects' end on, in order; they count as seen at `now`.
     pub fn load_producers<'a>(
         &mut self,
         mut table: ProducerTable,
         tail: impl Iterator<Item = BatchView<'a>>,
+        now: Timestamp,
     ) {
         for batch in tail {
-            table.note(&batch);
+            table.note(&batch, now);
         }
         self.producers = Some(table);
     }

@@ -111,8 +111,11 @@ impl ProducerTable {
         }
     }
 
-    /// Notes an appended batch. Batches without a producer id leave no trace.
-    pub fn note(&mut self, batch: &BatchView<'_>) {
+    /// Notes an appended batch, seen at `now`. Batches without a producer id leave no trace.
+    ///
+    /// The clock counts beside the record's own timestamp, so that a producer of old data is not forgotten while it
+    /// writes.
+    pub fn note(&mut self, batch: &BatchView<'_>, now: Timestamp) {
         if !batch.has_producer_id() || batch.is_control() {
             return;
         }
@@ -137,7 +140,7 @@ impl ProducerTable {
             state.batches.pop_front();
         }
         state.batches.push_back(noted);
-        state.last_seen = state.last_seen.max(noted.timestamp);
+        state.last_seen = state.last_seen.max(noted.timestamp).max(now);
     }
 
     /// Takes over what a later stretch of the log says about its producers: as if its batches had been noted here.

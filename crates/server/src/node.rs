@@ -1,6 +1,6 @@
 //! A node: metadata, engine and listener over one world. The simulator builds the same from its own.
 
-use esker_broker::{Broker, BrokerOptions, ListenError, Listening};
+use esker_broker::{Broker, BrokerOptions, ListenError, Listening, LiveSettings};
 use esker_engine::{Engine, EngineError, EngineOptions, ResolveSettings};
 use esker_env::{Bucket, Env};
 use esker_meta::Command;
@@ -66,7 +66,7 @@ impl Node {
     pub async fn start(
         env: &Env,
         bucket: Arc<dyn Bucket>,
-        settings: Arc<dyn ResolveSettings>,
+        settings: Arc<LiveSettings>,
         options: NodeOptions,
     ) -> Result<Self, NodeError> {
         let quorum_options =
@@ -74,8 +74,9 @@ impl Node {
         let quorum = Quorum::open(env, quorum_options).await?;
         quorum.propose(Command::FoundCluster { cluster: options.cluster }).await?;
         let meta: Arc<dyn MetaClient> = Arc::new(quorum.clone());
-        let engine = Engine::start(env.clone(), meta, bucket, settings, options.engine).await?;
-        let broker = Broker::new(Arc::clone(&engine), options.broker);
+        let resolve: Arc<dyn ResolveSettings> = Arc::clone(&settings) as _;
+        let engine = Engine::start(env.clone(), meta, bucket, resolve, options.engine).await?;
+        let broker = Broker::new(Arc::clone(&engine), settings, options.broker);
         let listening = Listening::start(Arc::clone(&broker), &options.kafka_address).await?;
         Ok(Self { quorum, engine, broker, listening, stop_patience: options.stop_patience })
     }

@@ -3,22 +3,23 @@
 use crate::admin::Admin;
 use crate::config::{Config, ConfigProblem};
 use crate::logging;
-use esker_broker::BrokerOptions;
+use esker_broker::{BrokerOptions, CoordinatorOptions, LiveSettings};
 use esker_bucket::marker;
 use esker_engine::EngineOptions;
 use esker_env::Env;
 use esker_env::real::Runtimes;
+use esker_group::Options as GroupOptions;
 use esker_server::{DataDir, Node, NodeOptions};
+use esker_settings::{BrokerSettings, Level, typed};
 use esker_types::BrokerId;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The exit code for "you asked for something that cannot be": nothing was changed.
 const USAGE: u8 = 2;
-/// How long a stop waits for the bucket.
-const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// Memory for requests where `queued.max.request.bytes` sets no limit: there always is one.
+const REQUEST_MEMORY: usize = 512 << 20;
 
 /// Serves until a signal comes.
 pub(crate) fn serve(config: Result<Config, ConfigProblem>) -> ExitCode {
@@ -60,7 +61,9 @@ async fn run(env: &Env, config: Config) -> Result<(), ConfigProblem> {
     // Signals are heard from the very beginning: a stop during a long recovery is a stop.
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
-    let broker_id = BrokerId(1);
+    let settings = settings_of(&config)?;
+    let typed = settings.broker().map_err(|error| error.to_string())?;
+    let broker_id = BrokerId(typed.node_id);
     let data_dir = DataDir::open(&*env.disk, &config.data_dir, broker_id, env.entropy.next_u128())
         .map_err(|error| error.to_string())?;
     let identity = data_dir.identity().clone();
@@ -69,8 +72,16 @@ async fn run(env: &Env, config: Config) -> Result<(), ConfigProblem> {
     marker::claim(&*bucket, identity.cluster)
         .await
         .map_err(|error| format!("bucket {bucket_url}: {error}"))?;
-    let options = node_options(&config, &data_dir, broker_id)?;
-    let settings = Arc::new(KafkaDefaults);
+    if identity.broker != broker_id {
+        return Err(format!(
+            "{} belongs to broker {}, not to broker {broker_id}: set node.id={}, or give another directory",
+            data_dir.path().display(),
+            identity.broker,
+            identity.broker
+        ));
+    }
+    let options = node_options(&config, &typed, &data_dir)?;
+    let settings = Arc::new(LiveSettings::new(broker_id, settings));
     let node = Node::start(env, Arc::clone(&bucket), settings, options)
         .await
         .map_err(|error| error.to_string())?;
@@ -107,42 +118,92 @@ async fn stop(node: &Node, admin: &Admin) {
     admin.stop().await;
 }
 
+/// The settings by Kafka's names, as the configuration has them.
+fn settings_of(config: &Config) -> Result<BrokerSettings, ConfigProblem> {
+    let mut settings = BrokerSettings::default();
+    for (name, value) in &config.settings {
+        settings.set(Level::Static, name, value).map_err(|error| error.to_string())?;
+    }
+    Ok(settings)
+}
+
 fn node_options(
     config: &Config,
+    settings: &typed::Broker,
     data_dir: &DataDir,
-    broker: BrokerId,
 ) -> Result<NodeOptions, ConfigProblem> {
-    let mut engine = EngineOptions::new(broker, data_dir.path().join("wal"));
-    let mut broker_options = BrokerOptions::default();
-    let advertised = config.advertised_addr.as_deref().unwrap_or(&config.kafka_addr);
-    let (host, port) =
-        advertised.rsplit_once(':').ok_or_else(|| format!("`{advertised}` is no HOST:PORT"))?;
-    let port: u16 = port.parse().map_err(|_| format!("`{advertised}`: `{port}` is no port"))?;
-    // Nobody can connect to "any address".
-    let host = if matches!(host, "0.0.0.0" | "[::]" | "") { "localhost" } else { host };
-    host.clone_into(&mut engine.host);
-    host.clone_into(&mut broker_options.advertised_host);
-    engine.port = port;
-    broker_options.advertised_port = port;
+    let (host, port) = advertised(config, settings)?;
+    let groups = &settings.groups;
+    let engine = EngineOptions {
+        broker: data_dir.identity().broker,
+        host: host.clone(),
+        port,
+        rack: settings.rack.clone(),
+        wal_dir: data_dir.path().join("wal"),
+        wal_capacity: settings.wal_capacity,
+        wal_segment: settings.wal_segment,
+        tail_memory: settings.tail_memory,
+        flush_bytes: settings.flush_bytes,
+        flush_age: settings.flush_age,
+        segment_bytes_min: settings.segment_bytes_min,
+        segment_bytes_max: settings.segment_bytes_max,
+        merge_extents: settings.merge_extents,
+        garbage_grace: settings.garbage_grace,
+        housekeeping_every: settings.housekeeping_every,
+        producer_expiry: settings.producer_expiry,
+        throttle_percent: settings.throttle_percent,
+    };
+    let broker = BrokerOptions {
+        advertised_host: host,
+        advertised_port: port,
+        request_bytes_max: settings.request_bytes_max,
+        request_memory: settings.request_memory.unwrap_or(REQUEST_MEMORY),
+        fetch_bytes_max: settings.fetch_bytes_max,
+        connections_max: settings.connections_max,
+        connection_idle_max: settings.connection_idle_max,
+        fetch_sessions_max: settings.fetch_sessions_max,
+        auto_create_topics: settings.auto_create_topics,
+        partitions_default: settings.partitions_default,
+        replication_factor_default: settings.replication_factor_default,
+        delete_topics: settings.delete_topics,
+        partitions_max: settings.partitions_max,
+        coordinator: CoordinatorOptions {
+            groups: GroupOptions {
+                group_min_session_timeout_ms: groups.session_timeout_min_ms,
+                group_max_session_timeout_ms: groups.session_timeout_max_ms,
+                group_initial_rebalance_delay_ms: groups.initial_rebalance_delay_ms,
+                group_max_size: groups.size_max,
+                new_member_join_timeout: groups.join_timeout,
+                offsets_retention_minutes: groups.offsets_retention_minutes,
+                offsets_retention_check_interval_ms: groups.offsets_retention_check_interval_ms,
+                offset_metadata_max_bytes: groups.offset_metadata_bytes_max,
+            },
+            ..CoordinatorOptions::default()
+        },
+    };
     Ok(NodeOptions {
         cluster: data_dir.identity().cluster,
         kafka_address: config.kafka_addr.clone(),
         metadata_dir: data_dir.path().join("metadata"),
         engine,
-        broker: broker_options,
-        stop_patience: STOP_PATIENCE,
+        broker,
+        stop_patience: settings.stop_patience,
     })
 }
 
-/// Kafka's defaults for every topic.
-struct KafkaDefaults;
-
-impl esker_engine::ResolveSettings for KafkaDefaults {
-    fn resolve(
-        &self,
-        _state: &esker_meta::State,
-        _topic: &esker_meta::Topic,
-    ) -> esker_engine::TopicSettings {
-        esker_engine::TopicSettings::default()
+/// Where clients are told to connect; port 0 stands for the one that is bound.
+fn advertised(config: &Config, settings: &typed::Broker) -> Result<(String, u16), ConfigProblem> {
+    if config.advertised_addr.is_none()
+        && config.settings.contains_key("advertised.listeners")
+        && let Some(listener) = settings.advertised.first()
+    {
+        return Ok((listener.host.clone(), listener.port));
     }
+    let address = config.advertised_addr.as_deref().unwrap_or(&config.kafka_addr);
+    let (host, port) =
+        address.rsplit_once(':').ok_or_else(|| format!("`{address}` is no HOST:PORT"))?;
+    let port: u16 = port.parse().map_err(|_| format!("`{address}`: `{port}` is no port"))?;
+    // Nobody can connect to "any address".
+    let host = if matches!(host, "0.0.0.0" | "[::]" | "") { "localhost" } else { host };
+    Ok((host.to_owned(), port))
 }

@@ -26,6 +26,8 @@ use std::time::Duration;
 
 /// First version that names topics by id.
 const BY_ID: i16 = 13;
+/// "Acknowledge when all copies have it."
+const ACKS_ALL: i16 = -1;
 
 /// The request, taken out of its frame.
 struct Plan {
@@ -190,7 +192,8 @@ fn append(broker: &Arc<Broker>, mut plan: Plan) -> Slot {
                 Ok(topic) => {
                     let records = std::mem::take(&mut part.records);
                     let index = part.index;
-                    append_one(broker, topic, index, records, plan.version, now, ack.as_ref())
+                    let request = (plan.version, plan.acks);
+                    append_one(broker, topic, index, records, request, now, ack.as_ref())
                 }
             };
         }
@@ -220,7 +223,7 @@ fn append_one(
     topic: &HostedTopic,
     index: i32,
     records: BytesMut,
-    version: i16,
+    (version, acks): (i16, i16),
     now: Timestamp,
     ack: Option<&Arc<Ack>>,
 ) -> Outcome {
@@ -231,6 +234,10 @@ fn append_one(
         Ok(partition) => partition,
         Err(code) => return Outcome::refused(code),
     };
+    // Every journal is copied as often as its brokers have stores for it: once, as long as there is one.
+    if acks == ACKS_ALL && topic.settings.insync_min > 1 {
+        return Outcome::refused(ErrorCode::NotEnoughReplicas);
+    }
     let limits = topic.settings.limits;
     let judged = produced_batch(&records, version)
         .and_then(|batch| validate_produced(&batch, &limits).map(|()| batch));

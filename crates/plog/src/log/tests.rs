@@ -13,7 +13,7 @@ fn open() -> PartitionLog {
             (LeaderEpoch(3), Offset(20)),
         ],
     });
-    log.load_producers(ProducerTable::default(), std::iter::empty());
+    log.load_producers(ProducerTable::default(), std::iter::empty(), Timestamp(9));
     log
 }
 
@@ -102,7 +102,7 @@ fn the_state_of_producers_is_the_same_live_and_rebuilt() {
         let Ok(Appended::New { bytes, .. }) = append(&mut log, sequenced(0, first, 2)) else {
             panic!()
         };
-        parts[usize::from(place > 2)].note(&BatchView::parse(&bytes).unwrap());
+        parts[usize::from(place > 2)].note(&BatchView::parse(&bytes).unwrap(), Timestamp(9));
     }
     let [mut earlier, later] = parts;
     earlier.merge(later);

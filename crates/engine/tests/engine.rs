@@ -1,0 +1,415 @@
+//! The engine over real files, a bucket in memory and metadata that outlives it.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+use bytes::{Bytes, BytesMut};
+use esker_bucket::MemoryBucket;
+use esker_engine::{
+    Ack, AppendError, Engine, EngineOptions, Partition, ReadError, ResolveSettings, TopicSettings,
+};
+use esker_env::real::Runtimes;
+use esker_env::{BoxFuture, Bucket, BucketError, BucketErrorKind, Env, ListPage, ObjectKey};
+use esker_meta::{Command, NewPartition};
+use esker_meta_client::{MetaClient, SoloMeta};
+use esker_record::{BatchBuilder, batches};
+use esker_types::{
+    BrokerId, ByteCount, ClusterId, Offset, ProducerEpoch, ProducerId, Timestamp, TopicId,
+    TopicName,
+};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use uuid::Uuid;
+
+const TOPIC: TopicId = TopicId(Uuid::from_u128(7));
+
+struct Settings(TopicSettings);
+
+impl ResolveSettings for Settings {
+    fn resolve(&self, _: &esker_meta::State, _: &esker_meta::Topic) -> TopicSettings {
+        self.0.clone()
+    }
+}
+
+/// A bucket that can be out of reach.
+struct Flaky {
+    inner: Arc<dyn Bucket>,
+    down: AtomicBool,
+}
+
+impl Flaky {
+    fn check(&self, key: &ObjectKey) -> Result<(), BucketError> {
+        if !self.down.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let (key, message) = (key.to_string(), "out of reach".to_owned());
+        Err(BucketError { kind: BucketErrorKind::Retry, operation: "any", key, message })
+    }
+}
+
+impl Bucket for Flaky {
+    fn put<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        body: Vec<Bytes>,
+    ) -> BoxFuture<'a, Result<(), BucketError>> {
+        Box::pin(async move {
+            self.check(key)?;
+            self.inner.put(key, body).await
+        })
+    }
+    fn get_range<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<Bytes, BucketError>> {
+        Box::pin(async move {
+            self.check(key)?;
+            self.inner.get_range(key, range).await
+        })
+    }
+    fn head<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<u64, BucketError>> {
+        self.inner.head(key)
+    }
+    fn delete<'a>(&'a self, keys: Vec<ObjectKey>) -> BoxFuture<'a, Vec<Result<(), BucketError>>> {
+        self.inner.delete(keys)
+    }
+    fn list<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a ObjectKey>,
+    ) -> BoxFuture<'a, Result<ListPage, BucketError>> {
+        self.inner.list(prefix, after)
+    }
+}
+
+/// A machine whose engine can be started again and again.
+struct Machine {
+    dir: tempfile::TempDir,
+    meta: Arc<SoloMeta>,
+    bucket: Arc<Flaky>,
+    settings: TopicSettings,
+    adjust: fn(&mut EngineOptions),
+}
+
+impl Machine {
+    fn new() -> Self {
+        let clock = Arc::new(esker_env::real::SystemClock::new());
+        let bucket =
+            Arc::new(Flaky { inner: Arc::new(MemoryBucket::new()), down: AtomicBool::new(false) });
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            meta: Arc::new(SoloMeta::new(clock)),
+            bucket,
+            settings: TopicSettings { retention: None, ..TopicSettings::default() },
+            adjust: |_| {},
+        }
+    }
+
+    /// Runs `work` on a started engine. The engine is dropped without a stop, as a crash would.
+    fn run<T>(&self, work: impl AsyncFnOnce(&Arc<Engine>) -> T) -> T {
+        let runtimes = Runtimes::start(1, 2).unwrap();
+        let env = Env::real(&runtimes);
+        runtimes.block_on(async {
+            let cluster = ClusterId(Uuid::from_u128(1));
+            self.meta.propose(Command::FoundCluster { cluster }).await.unwrap();
+            let mut options = EngineOptions::new(BrokerId(1), self.dir.path().join("wal"));
+            options.wal_segment = ByteCount::mib(1);
+            options.wal_capacity = ByteCount::mib(8);
+            options.garbage_grace = Duration::ZERO;
+            (self.adjust)(&mut options);
+            let meta: Arc<dyn MetaClient> = Arc::clone(&self.meta) as _;
+            let bucket: Arc<dyn Bucket> = Arc::clone(&self.bucket) as _;
+            let settings = Arc::new(Settings(self.settings.clone()));
+            let engine = Engine::start(env, meta, bucket, settings, options).await.unwrap();
+            if self.meta.image().topics.is_empty() {
+                let command = Command::CreateTopic {
+                    topic: TOPIC,
+                    name: TopicName::new("t").unwrap(),
+                    partitions: vec![NewPartition { leader: BrokerId(1) }; 2],
+                    replication_factor: 1,
+                    configs: vec![],
+                };
+                self.meta.propose(command).await.unwrap();
+                engine.refresh();
+            }
+            let result = work(&engine).await;
+            // Lets go of the directory for the next start; nothing is flushed.
+            engine.stop(Duration::ZERO).await;
+            result
+        })
+    }
+}
+
+fn partition(engine: &Engine, index: usize) -> Arc<Partition> {
+    let topics = engine.topics();
+    topics.by_id(TOPIC).unwrap().partitions[index].clone().unwrap()
+}
+
+fn batch(values: Range<i64>, timestamp: i64) -> BytesMut {
+    let mut builder = BatchBuilder::new(Offset(0));
+    for value in values {
+        builder.append(Timestamp(timestamp + value), None, Some(&value.to_be_bytes()), &[]);
+    }
+    BytesMut::from(&builder.build()[..])
+}
+
+fn sequenced(first: i32, count: i32) -> BytesMut {
+    let mut builder = BatchBuilder::new(Offset(0)).producer(ProducerId(9), ProducerEpoch(0), first);
+    for value in first..first + count {
+        builder.append(Timestamp(1), None, Some(&i64::from(value).to_be_bytes()), &[]);
+    }
+    BytesMut::from(&builder.build()[..])
+}
+
+async fn append(engine: &Engine, partition: &Arc<Partition>, batch: BytesMut) -> Offset {
+    let ack = Ack::new();
+    let result = engine.append(partition, batch, Some(&ack)).unwrap();
+    ack.arm();
+    assert!(ack.wait().await);
+    result.base
+}
+
+/// All values from `from` on, with their offsets checked to be dense.
+async fn read(engine: &Arc<Engine>, partition: &Arc<Partition>, from: i64) -> Vec<i64> {
+    let mut values = Vec::new();
+    let mut next = Offset(from);
+    while next < partition.position().high_watermark {
+        let fetched = engine.read(partition, next, 10_000, true).await.unwrap();
+        for bytes in &fetched.batches {
+            for batch in batches(bytes) {
+                let batch = batch.unwrap();
+                assert!(batch.verify_crc().is_ok());
+                let payload = batch.decompressed(1 << 20).unwrap();
+                for record in batch.records(&payload) {
+                    let record = record.unwrap();
+                    let offset = batch.offset_of(record.offset_delta);
+                    if offset >= next {
+                        assert_eq!(offset, next);
+                        next = offset.next();
+                        values.push(i64::from_be_bytes(record.value.unwrap().try_into().unwrap()));
+                    }
+                }
+            }
+        }
+    }
+    values
+}
+
+fn numbers(range: Range<i64>) -> Vec<i64> {
+    range.collect()
+}
+
+#[test]
+fn what_was_acknowledged_survives_restarts_hot_and_cold() {
+    let machine = Machine::new();
+    for round in 0..4 {
+        machine.run(async |engine| {
+            let partition = partition(engine, 0);
+            assert_eq!(
+                read(engine, &partition, 0).await,
+                numbers(0..round * 10),
+                "after a restart"
+            );
+            for first in [0, 5] {
+                let start = round * 10 + first;
+                let base = append(engine, &partition, batch(start..start + 5, 0)).await;
+                assert_eq!(base, Offset(start));
+            }
+            assert_eq!(read(engine, &partition, 0).await, numbers(0..round * 10 + 10));
+            // Every other round leaves its records in the log only.
+            if round % 2 == 0 {
+                engine.flush_all(None).await;
+                assert_eq!(engine.flush_status().unflushed_bytes, 0);
+                assert_eq!(read(engine, &partition, 3).await, numbers(3..round * 10 + 10));
+            }
+        });
+    }
+    assert!(machine.meta.image().check().is_ok());
+}
+
+#[test]
+fn each_restart_begins_a_leader_epoch_at_the_log_end() {
+    let machine = Machine::new();
+    machine.run(async |engine| {
+        append(engine, &partition(engine, 0), batch(0..5, 0)).await;
+    });
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        assert_eq!(partition.position().leader_epoch.get(), 1);
+        append(engine, &partition, batch(5..6, 0)).await;
+        let end = partition.end_of_epoch(esker_types::LeaderEpoch(0));
+        assert_eq!(end.end, Offset(5));
+        assert_eq!(partition.epoch_at(Offset(4)).get(), 0);
+        assert_eq!(partition.epoch_at(Offset(5)).get(), 1);
+    });
+}
+
+#[test]
+fn producers_are_remembered_across_restart_and_flush() {
+    let machine = Machine::new();
+    for flushed in [false, true, true] {
+        machine.run(async |engine| {
+            let partition = partition(engine, 0);
+            if !partition.knows_producers() {
+                let cold = engine.append(&partition, sequenced(0, 5), None);
+                assert_eq!(cold, Err(AppendError::ProducersNotLoaded));
+                engine.load_producers(&partition).await.unwrap();
+            }
+            assert_eq!(append(engine, &partition, sequenced(0, 5)).await, Offset(0));
+            let end = partition.position().log_end;
+            assert_eq!(append(engine, &partition, sequenced(0, 5)).await, Offset(0), "a repeat");
+            assert_eq!(partition.position().log_end, end);
+            let gap = engine.append(&partition, sequenced(99, 1), None);
+            assert!(matches!(gap, Err(AppendError::Producer(_))));
+            if flushed {
+                engine.flush_all(None).await;
+            }
+        });
+    }
+}
+
+#[test]
+fn a_bucket_out_of_reach_fills_the_log_then_stops_appends_and_drains_by_itself() {
+    let mut machine = Machine::new();
+    machine.adjust = |options| {
+        options.tail_memory = ByteCount::kib(64);
+        options.flush_bytes = ByteCount::kib(256);
+    };
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        machine.bucket.down.store(true, Ordering::SeqCst);
+        let mut written = 0;
+        loop {
+            let ack = Ack::new();
+            match engine.append(&partition, batch(written..written + 1000, 0), Some(&ack)) {
+                Ok(_) => written += 1000,
+                Err(AppendError::Full) => break,
+                Err(other) => panic!("{other}"),
+            }
+            ack.arm();
+            let limit = Duration::from_secs(5);
+            // The append that finds the log full is not acknowledged until there is room again.
+            if esker_env::timeout(&*engine.env().clock, limit, ack.wait()).await.is_err() {
+                break;
+            }
+            assert!(written < 10_000_000, "the log never filled up");
+        }
+        assert!(engine.pressure() > 0.5);
+        assert!(engine.flush_status().tail_memory_bytes <= 64 << 10, "memory stays bounded");
+        assert_eq!(read(engine, &partition, 500).await[..3], [500, 501, 502], "read from the log");
+
+        machine.bucket.down.store(false, Ordering::SeqCst);
+        engine.flush_all(None).await;
+        while engine.append(&partition, batch(written..written + 1, 0), None).is_err() {
+            engine.env().clock.sleep(Duration::from_millis(10)).await;
+        }
+        engine.flush_all(None).await;
+        assert_eq!(read(engine, &partition, 0).await, numbers(0..written + 1));
+    });
+    assert!(machine.meta.image().check().is_ok());
+}
+
+#[test]
+fn small_extents_are_merged_and_their_objects_deleted() {
+    let mut machine = Machine::new();
+    machine.adjust = |options| options.merge_extents = 4;
+    machine.run(async |engine| {
+        let partitions = [partition(engine, 0), partition(engine, 1)];
+        for round in 0..6 {
+            for partition in &partitions {
+                append(engine, partition, batch(round * 5..round * 5 + 5, 0)).await;
+            }
+            engine.flush_all(None).await;
+        }
+        let before = engine.meta().image();
+        assert_eq!(before.objects.len(), 6, "one object a flush");
+        engine.keep_house().await;
+        let after = engine.meta().image();
+        assert_eq!(after.objects.len(), 2, "one object a partition");
+        engine.clear_cache().await;
+        for partition in &partitions {
+            assert_eq!(after.partitions[&partition.id].extents.len(), 1);
+            assert_eq!(read(engine, partition, 0).await, numbers(0..30));
+        }
+        engine.keep_house().await;
+        let listed = machine.bucket.list("d", None).await.unwrap();
+        assert_eq!(listed.objects.len(), 2, "what nothing refers to is deleted");
+        assert!(engine.meta().image().garbage.is_empty());
+    });
+}
+
+#[test]
+fn trims_and_retention_raise_the_log_start_for_good() {
+    let mut machine = Machine::new();
+    machine.settings.retention = Some(Duration::from_hours(1));
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        let now = engine.env().clock.wall().get();
+        append(engine, &partition, batch(0..10, now - 7_200_000)).await;
+        engine.flush_all(None).await;
+        append(engine, &partition, batch(10..20, now)).await;
+        engine.flush_all(None).await;
+        engine.keep_house().await;
+        assert_eq!(partition.position().log_start, Offset(10), "expired");
+        let gone = engine.read(&partition, Offset(9), 1000, true).await;
+        assert!(matches!(gone, Err(ReadError::OffsetOutOfRange(_))));
+        // A trim into what is only in the log.
+        append(engine, &partition, batch(20..30, now)).await;
+        engine.set_log_starts(vec![(partition.id, Offset(25))]).await.unwrap();
+        assert_eq!(read(engine, &partition, 25).await, numbers(25..30));
+    });
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        assert_eq!(partition.position().log_start, Offset(25));
+        assert_eq!(read(engine, &partition, 25).await, numbers(25..30));
+        engine.flush_all(None).await;
+        assert_eq!(read(engine, &partition, 25).await, numbers(25..30));
+    });
+    assert!(machine.meta.image().check().is_ok());
+}
+
+#[test]
+fn timestamps_are_found_in_every_tier() {
+    let machine = Machine::new();
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        for (round, first) in [0, 10, 20].into_iter().enumerate() {
+            append(engine, &partition, batch(first..first + 10, 1000)).await;
+            if round < 2 {
+                engine.flush_all(None).await;
+            }
+        }
+        for wanted in [0, 1000, 1005, 1010, 1019, 1025, 1029] {
+            let found = engine.offset_for_timestamp(&partition, Timestamp(wanted)).await.unwrap();
+            let expected = (wanted - 1000).max(0);
+            assert_eq!(found.map(|f| f.offset), Some(Offset(expected)), "at {wanted}");
+        }
+        let beyond = engine.offset_for_timestamp(&partition, Timestamp(1030)).await.unwrap();
+        assert_eq!(beyond, None);
+        let latest = engine.latest_timestamp(&partition).await.unwrap().unwrap();
+        assert_eq!((latest.offset, latest.timestamp), (Offset(29), Timestamp(1029)));
+    });
+}
+
+#[test]
+fn a_deleted_topic_leaves_nothing_behind() {
+    let machine = Machine::new();
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        append(engine, &partition, batch(0..10, 0)).await;
+        engine.flush_all(None).await;
+        append(engine, &partition, batch(10..20, 0)).await;
+        engine.meta().propose(Command::DeleteTopic { topic: TOPIC }).await.unwrap();
+        engine.refresh();
+        let refused = engine.append(&partition, batch(0..1, 0), None);
+        assert_eq!(refused, Err(AppendError::NotLeader));
+        engine.flush_all(None).await;
+        engine.keep_house().await;
+        engine.keep_house().await;
+        let listed = machine.bucket.list("d", None).await.unwrap();
+        assert_eq!(listed.objects, vec![]);
+        assert_eq!(engine.flush_status().unflushed_bytes, 0);
+    });
+}
