@@ -4,11 +4,12 @@ use crate::engine::Engine;
 use crate::partition::Partition;
 use crate::read::FetchedBatches;
 use bytes::Bytes;
+use esker_cache::{CachedObject, ChunkCache, Cursors, ObjectReader, ReadHint, ReaderOptions};
 use esker_env::{Bucket, BucketError, BucketErrorKind, Env, ObjectKey};
 use esker_meta::State;
 use esker_object::{Block, Manifest, ObjectMeta, Part, data_key, manifest_key};
 use esker_record::batches;
-use esker_types::{Incarnation, ObjectId, Offset};
+use esker_types::{Incarnation, ObjectId, Offset, PartitionId};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,9 +58,14 @@ pub(crate) struct Stored {
 
 /// Reads objects.
 pub(crate) struct ColdReader {
-    bucket: Arc<dyn Bucket>,
+    reader: ObjectReader,
+    /// Readers that go through a partition, by where each will come back.
+    cursors: Cursors<(PartitionId, Offset)>,
     metas: Mutex<Metas>,
 }
+
+/// Readers that are remembered between their requests.
+const CURSORS_MAX: usize = 10_000;
 
 #[derive(Default)]
 struct Metas {
@@ -108,13 +114,23 @@ impl Metas {
 }
 
 impl ColdReader {
-    pub(crate) fn new(_env: &Env, bucket: Arc<dyn Bucket>) -> Self {
-        Self { bucket, metas: Mutex::default() }
+    pub(crate) fn new(env: &Env, bucket: Arc<dyn Bucket>, cache: Arc<dyn ChunkCache>) -> Self {
+        Self {
+            reader: ObjectReader::new(env, bucket, cache, &ReaderOptions::default()),
+            cursors: Cursors::new(CURSORS_MAX),
+            metas: Mutex::default(),
+        }
+    }
+
+    /// The reader of objects.
+    pub(crate) fn reader(&self) -> &ObjectReader {
+        &self.reader
     }
 
     /// Forgets everything that could be read again.
-    pub(crate) fn clear(&self) {
+    pub(crate) async fn clear(&self) {
         *self.metas.lock() = Metas::default();
+        self.reader.cache().clear().await;
     }
 
     /// An object's footer.
@@ -122,8 +138,9 @@ impl ColdReader {
         if let Some(Cached::Object(meta)) = self.metas.lock().get(stored.object) {
             return Ok(meta);
         }
-        let key = ObjectKey::new(&data_key(stored.object, stored.incarnation));
-        let bytes = self.bucket.get_range(&key, stored.meta_position..stored.len).await?;
+        let CachedObject { key, .. } = &stored.cached();
+        let range = stored.meta_position..stored.len;
+        let bytes = self.reader.read_uncached(&stored.cached(), range, true).await?;
         let meta = ObjectMeta::parse(bytes, stored.meta_position)
             .map_err(|error| ColdError::Corrupt(format!("object `{key}`: {error}")))?;
         if meta.header().object != stored.object {
@@ -145,7 +162,8 @@ impl ColdReader {
             return Ok(manifest);
         }
         let key = ObjectKey::new(&manifest_key(object, incarnation));
-        let bytes = self.bucket.get_range(&key, 0..len).await?;
+        let cached = CachedObject { id: object, key: key.clone(), len };
+        let bytes = self.reader.read_uncached(&cached, 0..len, true).await?;
         let manifest = Manifest::parse(bytes)
             .map_err(|error| ColdError::Corrupt(format!("manifest `{key}`: {error}")))?;
         let manifest = Arc::new(manifest);
@@ -158,22 +176,27 @@ impl ColdReader {
         &self,
         stored: &Stored,
         blocks: &[Block],
+        hint: ReadHint<'_>,
     ) -> Result<Vec<Bytes>, ColdError> {
-        let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
-            return Ok(Vec::new());
-        };
-        let key = ObjectKey::new(&data_key(stored.object, stored.incarnation));
-        let range = first.position..last.position + u64::from(last.len);
-        let bytes = self.bucket.get_range(&key, range.clone()).await?;
-        let slice = |block: &Block| {
-            let start = usize::try_from(block.position - range.start).expect("within the read");
-            let bytes = bytes.slice(start..start + block.len as usize);
+        let ranges: Vec<_> = blocks
+            .iter()
+            .map(|block| block.position..block.position + u64::from(block.len))
+            .collect();
+        let object = stored.cached();
+        let pieces = self.reader.read_each(&object, &ranges, hint).await?;
+        for (block, bytes) in blocks.iter().zip(&pieces) {
             block
-                .verify(&bytes)
-                .map_err(|error| ColdError::Corrupt(format!("object `{key}`: {error}")))?;
-            Ok(bytes)
-        };
-        blocks.iter().map(slice).collect()
+                .verify(bytes)
+                .map_err(|error| ColdError::Corrupt(format!("object `{}`: {error}", object.key)))?;
+        }
+        Ok(pieces)
+    }
+}
+
+impl Stored {
+    fn cached(&self) -> CachedObject {
+        let key = ObjectKey::new(&data_key(self.object, self.incarnation));
+        CachedObject { id: self.object, key, len: self.len }
     }
 }
 
@@ -217,17 +240,24 @@ impl Engine {
         let state = self.meta().image();
         let mut fetched = FetchedBatches::default();
         let Some(row) = state.partitions.get(&partition.id) else { return Ok(fetched) };
+        let cursor = self.cold.cursors.resume(&(partition.id, from));
         let mut next = from;
         while fetched.batches.is_empty() {
             let Some(stored) = self.stored_at(&state, row, next).await? else { break };
             let meta = self.cold.object(&stored).await?;
             let part = find_part(&meta, partition, &stored)?;
             let blocks = wanted_blocks(&meta, &part, next, bytes_max);
-            for block in self.cold.blocks(&stored, &blocks).await? {
-                take_batches(&block, from, bytes_max, first_whole, &mut fetched)?;
+            let part_end = meta.blocks(&part).last().map(|b| b.position + u64::from(b.len));
+            let hint = ReadHint::following(&cursor, part_end.unwrap_or_default());
+            for block in self.cold.blocks(&stored, &blocks, hint).await? {
+                let taken = take_batches(&block, from, bytes_max, first_whole, &mut fetched)?;
+                next = taken.unwrap_or(next);
             }
-            next = stored.end;
+            if fetched.batches.is_empty() {
+                next = stored.end;
+            }
         }
+        self.cold.cursors.park((partition.id, next), cursor);
         Ok(fetched)
     }
 }
@@ -272,16 +302,18 @@ fn wanted_blocks(meta: &ObjectMeta, part: &Part, from: Offset, bytes_max: usize)
     blocks
 }
 
-/// Takes whole batches out of a block: those before `from` are left out, those beyond the limit too.
+/// Takes whole batches out of a block: those before `from` are left out, those beyond the limit too. Answers the offset
+/// after the last one taken.
 fn take_batches(
     block: &Bytes,
     from: Offset,
     bytes_max: usize,
     first_whole: bool,
     fetched: &mut FetchedBatches,
-) -> Result<(), ColdError> {
+) -> Result<Option<Offset>, ColdError> {
     let mut start = 0;
     let mut end = 0;
+    let mut next = None;
     let base = fetched.bytes;
     for batch in batches(block) {
         let batch = batch.map_err(|error| ColdError::Corrupt(error.to_string()))?;
@@ -296,9 +328,10 @@ fn take_batches(
             break;
         }
         end += batch.len();
+        next = Some(batch.next_offset());
     }
     if end > start {
         fetched.push(block.slice(start..end));
     }
-    Ok(())
+    Ok(next)
 }

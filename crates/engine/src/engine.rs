@@ -11,6 +11,7 @@ use crate::sink::Sink;
 use crate::tail_memory::TailMemory;
 use crate::topic::ResolveSettings;
 use arc_swap::ArcSwap;
+use esker_cache::{ChunkCache, ObjectReader};
 use esker_env::{Blocking, Bucket, Env, Place};
 use esker_meta::{Command, Reply, State};
 use esker_meta_client::{MetaClient, MetaError};
@@ -111,6 +112,7 @@ impl Engine {
         env: Env,
         meta: Arc<dyn MetaClient>,
         bucket: Arc<dyn Bucket>,
+        cache: Arc<dyn ChunkCache>,
         settings: Arc<dyn ResolveSettings>,
         options: EngineOptions,
     ) -> Result<Arc<Self>, EngineError> {
@@ -144,7 +146,7 @@ impl Engine {
             journals.push(journal);
         }
         let ids = ObjectIds::new(Arc::clone(&meta), options.broker, incarnation);
-        let cold = ColdReader::new(&env, Arc::clone(&bucket));
+        let cold = ColdReader::new(&env, Arc::clone(&bucket), cache);
         let engine = Arc::new(Self {
             env,
             options,
@@ -218,6 +220,7 @@ impl Engine {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.cold.reader().cache().close().await;
         let closed = self.sink.closed.notified();
         self.wal.close();
         if !self.is_failed() {
@@ -391,7 +394,13 @@ impl Engine {
 
     /// Forgets what could be read again: footers, and what the caches hold of objects.
     pub async fn clear_cache(&self) {
-        self.cold.clear();
+        self.cold.clear().await;
+    }
+
+    /// The reader of objects, for its figures.
+    #[must_use]
+    pub fn objects(&self) -> &ObjectReader {
+        self.cold.reader()
     }
 
     /// The world.

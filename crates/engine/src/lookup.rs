@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::partition::Partition;
 use crate::read::ReadError;
 use bytes::Bytes;
+use esker_cache::ReadHint;
 use esker_plog::{EpochEnd, TailBatch};
 use esker_record::{BatchView, batches};
 use esker_types::{LeaderEpoch, Offset, Timestamp};
@@ -143,7 +144,7 @@ impl Engine {
             let part = find_part(&meta, partition, &stored)?;
             let blocks = meta.blocks_from(&part, start);
             for block in blocks.filter(|block| may_hold(block.max_timestamp)) {
-                for bytes in self.cold.blocks(&stored, &[block]).await? {
+                for bytes in self.cold.blocks(&stored, &[block], ReadHint::SINGLE).await? {
                     if let Some(found) = search_batches(&bytes, start, search)? {
                         return Ok(Some(found));
                     }

@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::flush::flags_of;
 use crate::producers::{kind_of, section_of, table_of};
 use bytes::Bytes;
+use esker_cache::ReadHint;
 use esker_env::{BucketError, ObjectKey};
 use esker_meta::{
     Command, Extent, ExtentFlags, ExtentSwap, FlushedObject, ManifestRef, ObjectKind, State,
@@ -81,7 +82,7 @@ impl Engine {
             }
             producers.merge(table_of(&meta, &source));
             for block in meta.blocks_from(&source, extent.base) {
-                for bytes in self.cold.blocks(&stored, &[block]).await? {
+                for bytes in self.cold.blocks(&stored, &[block], ReadHint::SINGLE).await? {
                     push_batches(part, &bytes)?;
                 }
             }

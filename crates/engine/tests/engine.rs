@@ -4,6 +4,7 @@
 
 use bytes::{Bytes, BytesMut};
 use esker_bucket::MemoryBucket;
+use esker_cache::MemoryCache;
 use esker_engine::{
     Ack, AppendError, Engine, EngineOptions, Partition, ReadError, ResolveSettings, TopicSettings,
 };
@@ -122,7 +123,8 @@ impl Machine {
             let meta: Arc<dyn MetaClient> = Arc::clone(&self.meta) as _;
             let bucket: Arc<dyn Bucket> = Arc::clone(&self.bucket) as _;
             let settings = Arc::new(Settings(self.settings.clone()));
-            let engine = Engine::start(env, meta, bucket, settings, options).await.unwrap();
+            let cache = Arc::new(MemoryCache::new(16 << 20));
+            let engine = Engine::start(env, meta, bucket, cache, settings, options).await.unwrap();
             if self.meta.image().topics.is_empty() {
                 let command = Command::CreateTopic {
                     topic: TOPIC,

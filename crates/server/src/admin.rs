@@ -129,6 +129,7 @@ async fn answer(node: &Node, ready: &AtomicBool, request: &Request<Body>) -> Ans
         }
         (&Method::GET, "/v1/tier/status") => json(&tier_status(node)),
         (&Method::POST, "/v1/tier/flush") => flush(node, request.uri().query()).await,
+        (&Method::GET, "/v1/cache/stats") => json(&cache_stats(node)),
         (&Method::POST, "/v1/cache/clear") => {
             node.engine().clear_cache().await;
             json(&serde_json::json!({ "cleared": true }))
@@ -181,6 +182,27 @@ fn tier_status(node: &Node) -> TierStatus {
         tiered_bytes: state.partitions.values().map(|partition| partition.tiered_bytes()).sum(),
         flush_failing: flush.failing,
     }
+}
+
+/// What `esker cache stats` shows.
+fn cache_stats(node: &Node) -> serde_json::Value {
+    let reader = node.engine().objects();
+    let (cache, totals) = (reader.cache().stats(), reader.stats().totals());
+    serde_json::json!({
+        "hits_memory": totals.chunks_memory,
+        "hits_disk": totals.chunks_disk,
+        "misses": totals.chunks_fetched,
+        "joined": totals.chunks_joined,
+        "inserted": cache.inserted,
+        "dropped": cache.dropped,
+        "corrupt": cache.corrupt,
+        "memory_bytes": cache.memory_bytes,
+        "disk_bytes": cache.disk_bytes,
+        "gets": totals.gets,
+        "get_bytes": totals.get_bytes,
+        "get_errors": totals.get_errors,
+        "hedges": totals.hedges,
+    })
 }
 
 /// Answers when everything that was committed at the time of the request is in the bucket.

@@ -1,6 +1,7 @@
 //! A node: metadata, engine and listener over one world. The simulator builds the same from its own.
 
 use esker_broker::{Broker, BrokerOptions, ListenError, Listening, LiveSettings};
+use esker_cache::ChunkCache;
 use esker_engine::{Engine, EngineError, EngineOptions, ResolveSettings};
 use esker_env::{Bucket, Env};
 use esker_meta::Command;
@@ -66,6 +67,7 @@ impl Node {
     pub async fn start(
         env: &Env,
         bucket: Arc<dyn Bucket>,
+        cache: Arc<dyn ChunkCache>,
         settings: Arc<LiveSettings>,
         options: NodeOptions,
     ) -> Result<Self, NodeError> {
@@ -75,7 +77,7 @@ impl Node {
         quorum.propose(Command::FoundCluster { cluster: options.cluster }).await?;
         let meta: Arc<dyn MetaClient> = Arc::new(quorum.clone());
         let resolve: Arc<dyn ResolveSettings> = Arc::clone(&settings) as _;
-        let engine = Engine::start(env.clone(), meta, bucket, resolve, options.engine).await?;
+        let engine = Engine::start(env.clone(), meta, bucket, cache, resolve, options.engine).await?;
         let broker = Broker::new(Arc::clone(&engine), settings, options.broker);
         let listening = Listening::start(Arc::clone(&broker), &options.kafka_address).await?;
         Ok(Self { quorum, engine, broker, listening, stop_patience: options.stop_patience })

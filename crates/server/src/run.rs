@@ -5,6 +5,8 @@ use crate::config::{Config, ConfigProblem};
 use crate::logging;
 use esker_broker::{BrokerOptions, CoordinatorOptions, LiveSettings};
 use esker_bucket::marker;
+use esker_cache::{ChunkCache, MemoryCache};
+use esker_cache_foyer::{FoyerCache, FoyerOptions};
 use esker_engine::EngineOptions;
 use esker_env::Env;
 use esker_env::real::Runtimes;
@@ -82,7 +84,8 @@ async fn run(env: &Env, config: Config) -> Result<(), ConfigProblem> {
     }
     let options = node_options(&config, &typed, &data_dir)?;
     let settings = Arc::new(LiveSettings::new(broker_id, settings));
-    let node = Node::start(env, Arc::clone(&bucket), settings, options)
+    let cache = cache_of(env, &typed, &data_dir);
+    let node = Node::start(env, Arc::clone(&bucket), cache, settings, options)
         .await
         .map_err(|error| error.to_string())?;
     let node = Arc::new(node);
@@ -116,6 +119,18 @@ async fn stop(node: &Node, admin: &Admin) {
     admin.not_ready();
     node.stop().await;
     admin.stop().await;
+}
+
+/// The cache of what was read from the bucket. Nothing of it exists before the first cold read.
+fn cache_of(env: &Env, settings: &typed::Broker, data_dir: &DataDir) -> Arc<dyn ChunkCache> {
+    let memory = usize::try_from(settings.cache_memory.get()).unwrap_or(usize::MAX);
+    if settings.cache_disk.get() == 0 {
+        return Arc::new(MemoryCache::new(memory));
+    }
+    let disk = settings.cache_disk.get();
+    let cluster = data_dir.identity().cluster;
+    let dir = data_dir.path().join("cache");
+    Arc::new(FoyerCache::new(env, FoyerOptions::new(dir, disk, memory, cluster)))
 }
 
 /// The settings by Kafka's names, as the configuration has them.
