@@ -10,8 +10,10 @@
 //! The index of the disk and its writes are foyer's. Writing is never waited for: when the disk cannot keep up,
 //! chunks stay out of it.
 
+mod drops;
 mod entry;
 
+use crate::drops::Drops;
 use crate::entry::{DiskKey, Entry};
 use bytes::Bytes;
 use esker_cache::{CHUNK_BYTES, CacheStats, ChunkCache, ChunkKey, MemoryCache};
@@ -99,6 +101,7 @@ struct Counters {
     misses: AtomicU64,
     inserted: AtomicU64,
     corrupt: AtomicU64,
+    dropped: Arc<AtomicU64>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -215,6 +218,7 @@ impl Shared {
             .with_policy(HybridCachePolicy::WriteOnInsertion)
             // Everything that was taken in has been handed to the writers already.
             .with_flush_on_close(false)
+            .with_metrics_registry(Box::new(Drops(Arc::clone(&self.counters.dropped))))
             .memory(options.memory_bytes)
             // Few shards: each must hold what is read ahead for a reader.
             .with_shards(4)
@@ -297,13 +301,14 @@ impl ChunkCache for FoyerCache {
 
     fn insert(&self, key: ChunkKey, chunk: Bytes) {
         debug_assert!(chunk.len() as u64 <= CHUNK_BYTES, "a chunk is no longer than a chunk");
-        // Looked up and inserted under one lock: else a chunk could fall between two caches while the disk's
-        // part opens.
         let state = self.shared.state.lock();
         if let State::Open(open) = &*state {
+            let open = open.clone();
+            drop(state);
             count(&self.shared.counters.inserted);
             open.cache.insert(self.shared.key(key), Entry(chunk));
         } else {
+            // Under the lock: else a chunk could fall between two caches while the disk's part opens.
             self.shared.memory.insert(key, chunk);
         }
     }
@@ -342,7 +347,7 @@ impl ChunkCache for FoyerCache {
             hits_disk: get(&counters.hits_disk),
             misses: before.misses + get(&counters.misses),
             inserted: before.inserted + get(&counters.inserted),
-            dropped: before.dropped,
+            dropped: before.dropped + get(&counters.dropped),
             corrupt: get(&counters.corrupt),
             memory_bytes: before.memory_bytes + memory,
             disk_bytes: open.map_or(0, |_| self.shared.options.disk_bytes),

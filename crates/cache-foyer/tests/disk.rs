@@ -144,3 +144,31 @@ fn nothing_is_opened_before_it_is_needed_and_nothing_is_lost_while_it_opens() {
     });
     assert!(count() < larger, "{} files of {larger}", count());
 }
+
+#[test]
+fn what_the_disk_cannot_take_is_dropped_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    run(async |env| {
+        let mut options =
+            FoyerOptions::new(dir.path().to_owned(), 256 << 20, 4 << 20, ClusterId::ZERO);
+        options.flushers = 1;
+        options.write_buffer_bytes = 2 << 20;
+        let cache = FoyerCache::new(&env, options);
+        assert!(cache.ready().await);
+        // Faster than anything is written: the task that writes runs beside this one.
+        let chunks: Vec<_> = (0..CHUNKS).map(chunk).collect();
+        for (number, chunk) in (0..).zip(chunks) {
+            cache.insert(key(number), chunk);
+        }
+        cache.close().await;
+        let dropped = cache.stats().dropped;
+        assert!(dropped > 0 && dropped < u64::from(CHUNKS), "{dropped} of {CHUNKS} dropped");
+    });
+    run(async |env| {
+        let cache = cache(&env, dir.path(), ClusterId::ZERO);
+        assert!(cache.ready().await);
+        let found = found(&cache).await;
+        assert!(found > 0 && found < CHUNKS, "{found} of {CHUNKS} came back");
+        cache.close().await;
+    });
+}
