@@ -77,7 +77,8 @@ impl Node {
         quorum.propose(Command::FoundCluster { cluster: options.cluster }).await?;
         let meta: Arc<dyn MetaClient> = Arc::new(quorum.clone());
         let resolve: Arc<dyn ResolveSettings> = Arc::clone(&settings) as _;
-        let engine = Engine::start(env.clone(), meta, bucket, cache, resolve, options.engine).await?;
+        let engine =
+            Engine::start(env.clone(), meta, bucket, cache, resolve, options.engine).await?;
         let broker = Broker::new(Arc::clone(&engine), settings, options.broker);
         let listening = Listening::start(Arc::clone(&broker), &options.kafka_address).await?;
         Ok(Self { quorum, engine, broker, listening, stop_patience: options.stop_patience })
