@@ -8,6 +8,7 @@
 
 use crate::partition::Partition;
 use bytes::Bytes;
+use esker_journal::{Owner, Quorum};
 use esker_plog::Place;
 use esker_types::{JournalId, MonoTime, Offset, PartitionId, Seq, TopicId};
 use esker_wal::{AppendError, Bundle, BundleBuilder, FrameMeta, Wal};
@@ -20,6 +21,9 @@ use tokio::sync::Notify;
 const BUNDLE_BYTES: usize = 1 << 20;
 /// Bundles on their way to the device.
 const IN_FLIGHT_MAX: usize = 4;
+
+/// Place of this broker's own store in the ensemble.
+const OWN_STORE: usize = 0;
 
 /// A journal of this process.
 pub(crate) struct Journal {
@@ -37,16 +41,36 @@ struct State {
     /// Committed bundles that the bucket does not hold, oldest first.
     undrained: VecDeque<Committed>,
     undrained_bytes: usize,
-    next: Seq,
-    exposed: Seq,
-    drained: Seq,
+    role: Role,
     /// The device has no room: bundles wait until it has.
     blocked: bool,
     failed: bool,
-    /// Takes nothing more: it is of an earlier registration and waits to be drained.
-    sealed: bool,
     /// Somebody waits until everything up to here is drained.
     flush_target: Seq,
+}
+
+/// What this process is to the journal.
+enum Role {
+    /// It writes it.
+    Owner(Owner),
+    /// An earlier registration wrote it; everything up to the tail is committed and waits to be drained.
+    Sealed { tail: Seq, drained: Seq },
+}
+
+impl Role {
+    fn exposed(&self) -> Seq {
+        match self {
+            Self::Owner(owner) => owner.exposed(),
+            Self::Sealed { tail, .. } => *tail,
+        }
+    }
+
+    fn drained(&self) -> Seq {
+        match self {
+            Self::Owner(owner) => owner.drained(),
+            Self::Sealed { drained, .. } => *drained,
+        }
+    }
 }
 
 /// Frames for the next bundle.
@@ -104,6 +128,8 @@ pub(crate) struct Backlog {
 
 impl Journal {
     pub(crate) fn new(id: JournalId, wal: Wal) -> Self {
+        // One store, this broker's own, and its word is enough.
+        let quorum = Quorum::new(1, 1).expect("one of one is a quorum");
         Self {
             id,
             wal,
@@ -112,12 +138,9 @@ impl Journal {
                 in_flight: VecDeque::new(),
                 undrained: VecDeque::new(),
                 undrained_bytes: 0,
-                next: Seq(1),
-                exposed: Seq::NONE,
-                drained: Seq::NONE,
+                role: Role::Owner(Owner::new(quorum)),
                 blocked: false,
                 failed: false,
-                sealed: false,
                 flush_target: Seq::NONE,
             }),
             drained_bell: Notify::new(),
@@ -137,15 +160,13 @@ impl Journal {
             let mut state = journal.state.lock();
             state.undrained_bytes = undrained.iter().map(|bundle| bundle.bytes).sum();
             state.undrained = undrained;
-            state.exposed = tail;
-            state.drained = drained;
-            state.sealed = true;
+            state.role = Role::Sealed { tail, drained };
         }
         journal
     }
 
     pub(crate) fn is_sealed(&self) -> bool {
-        self.state.lock().sealed
+        matches!(self.state.lock().role, Role::Sealed { .. })
     }
 
     pub(crate) fn is_blocked(&self) -> bool {
@@ -168,7 +189,7 @@ impl Journal {
             let rung = self.drained_bell.notified();
             let mut rung = std::pin::pin!(rung);
             rung.as_mut().enable();
-            if self.state.lock().drained >= target {
+            if self.state.lock().role.drained() >= target {
                 return;
             }
             rung.await;
@@ -185,8 +206,7 @@ impl Journal {
 
     /// Whether nothing will come after what is drained.
     pub(crate) fn is_empty_for_ever(&self) -> bool {
-        let state = self.state.lock();
-        state.sealed && state.drained >= state.exposed
+        matches!(self.state.lock().role, Role::Sealed { tail, drained } if drained >= tail)
     }
 
     /// Whether appends are taken. Asked before a batch gets its offset.
@@ -206,7 +226,6 @@ impl Journal {
     /// Answers false when the journal has failed meanwhile: the frame will never be committed.
     pub(crate) fn push(&self, partition: &Arc<Partition>, meta: FrameMeta, payload: Bytes) -> bool {
         let mut state = self.state.lock();
-        assert!(!state.sealed, "append to sealed journal {}", self.id);
         if state.failed {
             return false;
         }
@@ -233,10 +252,17 @@ impl Journal {
         while state.in_flight.is_empty()
             || (state.filling.len() > 1 && state.in_flight.len() < IN_FLIGHT_MAX)
         {
+            let Role::Owner(owner) = &mut state.role else {
+                panic!("append to sealed journal {}", self.id)
+            };
+            if state.filling.is_empty() {
+                break;
+            }
+            // A journal that has ended gives out no number: what waits is for its successor.
+            let Some(seq) = owner.append() else { break };
+            let (exposed, drained) = (owner.exposed(), owner.drained());
             let Some(Filling { builder, frames, bytes }) = state.filling.pop_front() else { break };
-            let seq = state.next;
-            state.next = seq.next();
-            let bundle = builder.finish(self.id, seq, state.exposed, state.drained);
+            let bundle = builder.finish(self.id, seq, exposed, drained);
             state.in_flight.push_back(InFlight { bundle, frames, bytes, submitted: false });
             closed = true;
         }
@@ -275,10 +301,11 @@ impl Journal {
         let mut committed = Vec::new();
         {
             let mut state = self.state.lock();
-            while state.in_flight.front().is_some_and(|f| f.submitted && f.bundle.seq() <= upto) {
+            let Role::Owner(owner) = &mut state.role else { return };
+            let Some(exposed) = owner.on_durable(OWN_STORE, upto) else { return };
+            while state.in_flight.front().is_some_and(|f| f.bundle.seq() <= exposed) {
                 let Some(flying) = state.in_flight.pop_front() else { break };
                 let seq = flying.bundle.seq();
-                state.exposed = seq;
                 state.undrained_bytes += flying.bytes;
                 let mut ends: Vec<(Arc<Partition>, Offset)> = Vec::new();
                 for frame in &flying.frames {
@@ -339,8 +366,8 @@ impl Journal {
         Backlog {
             bytes: state.undrained_bytes,
             oldest: state.undrained.front().map(|bundle| bundle.at),
-            exposed: state.exposed,
-            drained: state.drained,
+            exposed: state.role.exposed(),
+            drained: state.role.drained(),
         }
     }
 
@@ -349,8 +376,8 @@ impl Journal {
         let state = self.state.lock();
         let mut stretch = Stretch {
             journal: self.id,
-            after: state.drained,
-            upto: state.drained,
+            after: state.role.drained(),
+            upto: state.role.drained(),
             ends: BTreeMap::new(),
             bytes: 0,
         };
@@ -375,7 +402,10 @@ impl Journal {
                 state.undrained_bytes -= bundle.bytes;
             }
         }
-        state.drained = state.drained.max(upto);
+        match &mut state.role {
+            Role::Owner(owner) => owner.on_drained(upto),
+            Role::Sealed { drained, .. } => *drained = upto.max(*drained),
+        }
         drop(state);
         self.drained_bell.notify_waiters();
     }
