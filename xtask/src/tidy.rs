@@ -94,7 +94,8 @@ fn files() -> Result<Vec<String>> {
             if !path.starts_with("xtask/") && unfinished.iter().any(|mark| code.contains(mark)) {
                 problems.push(format!("{path}:{number}: unfinished"));
             }
-            if line.len() > 140 && !line.contains("http") && !line.contains('"') {
+            let table = code.starts_with("//! |") || code.starts_with("/// |");
+            if line.len() > 140 && !line.contains("http") && !line.contains('"') && !table {
                 problems.push(format!("{path}:{number}: {} columns", line.len()));
             }
         }

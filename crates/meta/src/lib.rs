@@ -1,9 +1,9 @@
 //! The cluster's metadata as a pure state machine.
 //!
 //! A [`Command`] is proposed by a broker, ordered by the quorum and applied by [`State::apply`]: a pure function of
-//! state, log index and command. It yields a [`Reply`] for the proposer. What changed is the
-//! difference of two states, which the persistent maps give in the time of the change. There is no clock but the one that commands carry, no randomness, and no map with an order of its own, so every node
-//! arrives at the same bytes.
+//! state, log index and command. It yields a [`Reply`] for the proposer. What changed is the difference of two
+//! states, which the persistent maps give in the time of the change. There is no clock but the one that commands
+//! carry, no randomness, and no map with an order of its own, so every node arrives at the same bytes.
 //!
 //! *What is absent*: heartbeats and leases (soft state of the leader), group offsets (an internal topic), producer
 //! state (travels with the data), and extents older than the newest few dozen of a partition (manifest segments in

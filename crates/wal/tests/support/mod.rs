@@ -128,7 +128,7 @@ impl Spawner for StepSpawner {
     }
 
     fn spawn(&self, _place: Place, _name: &'static str, _task: BoxFuture<'static, ()>) {
-        unimplemented!("the log spawns no tasks")
+        panic!("the log spawns no tasks")
     }
 
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {
