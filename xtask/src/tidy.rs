@@ -95,8 +95,9 @@ fn files() -> Result<Vec<String>> {
                 problems.push(format!("{path}:{number}: unfinished"));
             }
             let table = code.starts_with("//! |") || code.starts_with("/// |");
-            if line.len() > 140 && !line.contains("http") && !line.contains('"') && !table {
-                problems.push(format!("{path}:{number}: {} columns", line.len()));
+            if line.chars().count() > 140 && !line.contains("http") && !line.contains('"') && !table
+            {
+                problems.push(format!("{path}:{number}: {} columns", line.chars().count()));
             }
         }
     }
