@@ -18,6 +18,6 @@ mod topics;
 
 pub use broker::Broker;
 pub use coordinator::CoordinatorOptions;
-pub use listener::{ListenError, Listening};
+pub use listener::Listening;
 pub use live_settings::LiveSettings;
 pub use options::BrokerOptions;

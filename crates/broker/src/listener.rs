@@ -9,16 +9,6 @@ use std::sync::atomic::Ordering;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Why a listener does not start.
-#[derive(Debug, thiserror::Error)]
-#[error("listen on {address}: {source}")]
-pub struct ListenError {
-    /// The address that was asked for.
-    pub address: String,
-    /// The operating system's words.
-    pub source: std::io::Error,
-}
-
 /// A running listener.
 #[derive(Debug)]
 pub struct Listening {
@@ -28,17 +18,10 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Listens on `address` and serves `broker` to whoever connects.
-    ///
-    /// # Errors
-    /// See [`ListenError`].
-    pub async fn start(broker: Arc<Broker>, address: &str) -> Result<Self, ListenError> {
+    /// Serves `broker` to whoever connects to `listener`.
+    #[must_use]
+    pub fn start(broker: Arc<Broker>, listener: Box<dyn Listener>) -> Self {
         let env = broker.env().clone();
-        let listener = env
-            .net
-            .bind(address)
-            .await
-            .map_err(|source| ListenError { address: address.to_owned(), source })?;
         let local = listener.local_addr();
         broker.bound_to(local.port());
         let listening =
@@ -49,7 +32,7 @@ impl Listening {
             "accept",
             Box::pin(listening.tasks.track_future(accept(broker, listener, stop, tasks))),
         );
-        Ok(listening)
+        listening
     }
 
     /// The bound address.

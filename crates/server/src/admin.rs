@@ -26,25 +26,8 @@ pub(crate) struct Admin {
     tasks: TaskTracker,
 }
 
-/// Why it does not start.
-#[derive(Debug, thiserror::Error)]
-#[error("listen on {address} for administration: {source}. Choose another with --admin-addr")]
-pub(crate) struct AdminError {
-    address: String,
-    source: std::io::Error,
-}
-
 impl Admin {
-    pub(crate) async fn start(
-        env: &Env,
-        address: &str,
-        node: Arc<Node>,
-    ) -> Result<Self, AdminError> {
-        let listener = env
-            .net
-            .bind(address)
-            .await
-            .map_err(|source| AdminError { address: address.to_owned(), source })?;
+    pub(crate) fn start(env: &Env, listener: Box<dyn Listener>, node: Arc<Node>) -> Self {
         let admin = Self {
             address: listener.local_addr(),
             ready: Arc::new(AtomicBool::new(true)),
@@ -61,7 +44,7 @@ impl Admin {
         );
         let task = admin.tasks.track_future(serve);
         env.spawner.spawn(Place::Background, "admin", Box::pin(task));
-        Ok(admin)
+        admin
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -1,9 +1,9 @@
 //! A node: metadata, engine and listener over one world. The simulator builds the same from its own.
 
-use esker_broker::{Broker, BrokerOptions, ListenError, Listening, LiveSettings};
+use esker_broker::{Broker, BrokerOptions, Listening, LiveSettings};
 use esker_cache::ChunkCache;
 use esker_engine::{Engine, EngineError, EngineOptions, ResolveSettings};
-use esker_env::{Bucket, Env};
+use esker_env::{Bucket, Env, Listener};
 use esker_meta::Command;
 use esker_meta_client::{MetaClient, MetaError};
 use esker_meta_raft::{Quorum, QuorumError, QuorumOptions};
@@ -20,8 +20,6 @@ const SNAPSHOT_EVERY: u64 = 5000;
 pub struct NodeOptions {
     /// The cluster.
     pub cluster: ClusterId,
-    /// Where clients connect (`host:port`).
-    pub kafka_address: String,
     /// Where the metadata log lives.
     pub metadata_dir: PathBuf,
     /// The engine.
@@ -44,9 +42,6 @@ pub enum NodeError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The listener.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
 }
 
 /// A running node.
@@ -60,12 +55,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node.
+    /// Starts a node that serves whoever connects to `listener`. Whoever does so before the node is up waits.
     ///
     /// # Errors
     /// See [`NodeError`]; nothing runs then.
     pub async fn start(
         env: &Env,
+        listener: Box<dyn Listener>,
         bucket: Arc<dyn Bucket>,
         cache: Arc<dyn ChunkCache>,
         settings: Arc<LiveSettings>,
@@ -80,7 +76,7 @@ impl Node {
         let engine =
             Engine::start(env.clone(), meta, bucket, cache, resolve, options.engine).await?;
         let broker = Broker::new(Arc::clone(&engine), settings, options.broker);
-        let listening = Listening::start(Arc::clone(&broker), &options.kafka_address).await?;
+        let listening = Listening::start(Arc::clone(&broker), listener);
         Ok(Self { quorum, engine, broker, listening, stop_patience: options.stop_patience })
     }
 

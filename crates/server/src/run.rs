@@ -8,12 +8,12 @@ use esker_bucket::marker;
 use esker_cache::{ChunkCache, MemoryCache};
 use esker_cache_foyer::{FoyerCache, FoyerOptions};
 use esker_engine::EngineOptions;
-use esker_env::Env;
 use esker_env::real::Runtimes;
+use esker_env::{Env, Listener};
 use esker_group::Options as GroupOptions;
 use esker_server::{DataDir, Node, NodeOptions};
 use esker_settings::{BrokerSettings, Level, typed};
-use esker_types::BrokerId;
+use esker_types::{BrokerId, ClusterId};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,11 +66,17 @@ async fn run(env: &Env, config: Config) -> Result<(), ConfigProblem> {
     let settings = settings_of(&config)?;
     let typed = settings.broker().map_err(|error| error.to_string())?;
     let broker_id = BrokerId(typed.node_id);
+    // What cannot be had is found out before anything is written.
+    let kafka = listen(env, &config.kafka_addr, "--kafka-addr").await?;
+    let admin = listen(env, &config.admin_addr, "--admin-addr").await?;
+    let bucket = esker_bucket::open(env, &config.bucket).map_err(|error| error.to_string())?;
+    let bucket_url = config.bucket.url.to_string();
+    marker::check_marker(&*bucket, ClusterId::ZERO)
+        .await
+        .map_err(|error| format!("bucket {bucket_url}: {error}"))?;
     let data_dir = DataDir::open(&*env.disk, &config.data_dir, broker_id, env.entropy.next_u128())
         .map_err(|error| error.to_string())?;
     let identity = data_dir.identity().clone();
-    let bucket = esker_bucket::open(env, &config.bucket).map_err(|error| error.to_string())?;
-    let bucket_url = config.bucket.url.to_string();
     marker::claim(&*bucket, identity.cluster)
         .await
         .map_err(|error| format!("bucket {bucket_url}: {error}"))?;
@@ -85,13 +91,11 @@ async fn run(env: &Env, config: Config) -> Result<(), ConfigProblem> {
     let options = node_options(&config, &typed, &data_dir)?;
     let settings = Arc::new(LiveSettings::new(broker_id, settings));
     let cache = cache_of(env, &typed, &data_dir);
-    let node = Node::start(env, Arc::clone(&bucket), cache, settings, options)
+    let node = Node::start(env, kafka, bucket, cache, settings, options)
         .await
         .map_err(|error| error.to_string())?;
     let node = Arc::new(node);
-    let admin = Admin::start(env, &config.admin_addr, Arc::clone(&node))
-        .await
-        .map_err(|error| error.to_string())?;
+    let admin = Admin::start(env, admin, Arc::clone(&node));
     tracing::info!(
         kafka = %node.kafka_address(),
         admin = %admin.address(),
@@ -119,6 +123,17 @@ async fn stop(node: &Node, admin: &Admin) {
     admin.not_ready();
     node.stop().await;
     admin.stop().await;
+}
+
+async fn listen(
+    env: &Env,
+    address: &str,
+    option: &str,
+) -> Result<Box<dyn Listener>, ConfigProblem> {
+    env.net
+        .bind(address)
+        .await
+        .map_err(|error| format!("listen on {address}: {error}. Choose another with {option}"))
 }
 
 /// The cache of what was read from the bucket. Nothing of it exists before the first cold read.
@@ -198,7 +213,6 @@ fn node_options(
     };
     Ok(NodeOptions {
         cluster: data_dir.identity().cluster,
-        kafka_address: config.kafka_addr.clone(),
         metadata_dir: data_dir.path().join("metadata"),
         engine,
         broker,
