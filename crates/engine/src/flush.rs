@@ -82,6 +82,8 @@ impl Engine {
                         tracing::warn!(%error, "cannot flush; records stay in the write-ahead log and it is tried again");
                     }
                     self.env().clock.sleep(wait).await;
+                    // Room on the disk may return while the bucket stays away.
+                    self.journals().iter().for_each(|journal| journal.retry());
                     wait = (wait * 2).min(RETRY_WAIT_MAX);
                 }
             }
@@ -185,7 +187,12 @@ impl Engine {
             objects,
             parts,
         };
-        self.propose_until_known(command).await?;
+        match self.propose_until_known(command).await {
+            Err(MetaError::Rejected(_)) if self.is_drained(&stretch) => {
+                // The answer to the first proposal was lost; it had been applied.
+            }
+            outcome => drop(outcome?),
+        }
         // The partitions learn it before the log forgets.
         self.refresh();
         journal.on_drained(stretch.upto);
@@ -193,6 +200,12 @@ impl Engine {
         let _failed = self.wal().trim(stretch.journal, stretch.upto);
         self.forget_if_empty(journal);
         Ok(())
+    }
+
+    /// Whether the metadata has a stretch behind it.
+    fn is_drained(&self, stretch: &Stretch) -> bool {
+        let state = self.meta().image();
+        state.journals.get(&stretch.journal).is_none_or(|row| row.drained >= stretch.upto)
     }
 
     /// Proposes until the outcome is known.
