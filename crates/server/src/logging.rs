@@ -6,8 +6,9 @@ use tracing_subscriber::EnvFilter;
 /// Starts logging. `ESKER_LOG` chooses what is logged (`info`, `debug`, `esker_engine=debug`, …), `ESKER_LOG_FORMAT`
 /// how (`text` or `json`).
 pub(crate) fn start() {
-    let filter = EnvFilter::try_from_env("ESKER_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,openraft=warn,object_store=warn"));
+    let filter = EnvFilter::try_from_env("ESKER_LOG").unwrap_or_else(|_| {
+        EnvFilter::new("info,openraft=warn,openraft::raft::responder=error,object_store=warn")
+    });
     let format = std::env::var("ESKER_LOG_FORMAT").unwrap_or_default();
     let terminal = std::io::stderr().is_terminal();
     let json = format == "json" || (format != "text" && !terminal);

@@ -154,6 +154,11 @@ fn settings_of(config: &Config) -> Result<BrokerSettings, ConfigProblem> {
     for (name, value) in &config.settings {
         settings.set(Level::Static, name, value).map_err(|error| error.to_string())?;
     }
+    // The broker's number stands in its settings under both of Kafka's names, whoever chose it.
+    let id = settings.broker().map_err(|error| error.to_string())?.node_id.to_string();
+    for name in ["node.id", "broker.id"] {
+        settings.set(Level::Static, name, &id).map_err(|error| error.to_string())?;
+    }
     Ok(settings)
 }
 
