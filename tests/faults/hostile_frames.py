@@ -54,28 +54,82 @@ def cases(chance):
     yield "varint of 6 bytes", frame(header(METADATA, 12, flexible=True) + b"\xff" * 6), CLOSED
     yield "a million tags", frame(header(METADATA, 12, flexible=False) + b"\xc0\x84\x3d" + b"\x01\x00" * 9), CLOSED
     yield "topic name of -3 bytes", frame(header(METADATA, 1) + struct.pack(">ih", 1, -3)), CLOSED
-    yield "produce with records beyond the frame", frame(
-        header(PRODUCE, 7) + struct.pack(">hhii", -1, 1, 1000, 1) + b"\x00\x01t" + struct.pack(">iii", 1, 0, 2**30)), CLOSED
+    yield (
+        "produce with records beyond the frame",
+        frame(
+            header(PRODUCE, 7) + struct.pack(">hhii", -1, 1, 1000, 1) + b"\x00\x01t" + struct.pack(">iii", 1, 0, 2**30)
+        ),
+        CLOSED,
+    )
     for size in (0, 1, 12, 48, 60):
-        yield f"produce with a batch of {size} bytes", frame(
-            header(PRODUCE, 7) + struct.pack(">hhii", -1, 1, 1000, 1) + b"\x00\x01t"
-            + struct.pack(">iii", 1, 0, size) + bytes(size)), ANSWERED
-    yield "produce with acks 7", frame(
-        header(PRODUCE, 7) + struct.pack(">hhii", -1, 7, 1000, 1) + b"\x00\x01t" + struct.pack(">iii", 1, 0, 0)), ANSWERED
-    yield "fetch of 2^31-1 topics", frame(
-        header(FETCH, 4) + struct.pack(">iiiibi", -1, 0, 0, 2**31 - 1, 0, 2**31 - 1)), CLOSED
-    yield "join with 2^31-1 protocols", frame(
-        header(JOIN_GROUP, 0) + b"\x00\x01g" + struct.pack(">i", 6000) + b"\x00\x00" + b"\x00\x01c"
-        + struct.pack(">i", 2**31 - 1)), CLOSED
-    yield "commit of 2^31-1 topics", frame(
-        header(OFFSET_COMMIT, 2) + b"\x00\x01g" + struct.pack(">i", -1) + b"\x00\x00" + struct.pack(">qi", -1, 2**31 - 1)), CLOSED
-    yield "topic of 2^31-1 partitions", frame(
-        header(CREATE_TOPICS, 2) + struct.pack(">i", 1) + b"\x00\x03big" + struct.pack(">ihii", 2**31 - 1, 1, 0, 0)
-        + struct.pack(">ib", 1000, 0)), ANSWERED
+        yield (
+            f"produce with a batch of {size} bytes",
+            frame(
+                header(PRODUCE, 7)
+                + struct.pack(">hhii", -1, 1, 1000, 1)
+                + b"\x00\x01t"
+                + struct.pack(">iii", 1, 0, size)
+                + bytes(size)
+            ),
+            ANSWERED,
+        )
+    yield (
+        "produce with acks 7",
+        frame(header(PRODUCE, 7) + struct.pack(">hhii", -1, 7, 1000, 1) + b"\x00\x01t" + struct.pack(">iii", 1, 0, 0)),
+        ANSWERED,
+    )
+    yield (
+        "fetch of 2^31-1 topics",
+        frame(header(FETCH, 4) + struct.pack(">iiiibi", -1, 0, 0, 2**31 - 1, 0, 2**31 - 1)),
+        CLOSED,
+    )
+    yield (
+        "join with 2^31-1 protocols",
+        frame(
+            header(JOIN_GROUP, 0)
+            + b"\x00\x01g"
+            + struct.pack(">i", 6000)
+            + b"\x00\x00"
+            + b"\x00\x01c"
+            + struct.pack(">i", 2**31 - 1)
+        ),
+        CLOSED,
+    )
+    yield (
+        "commit of 2^31-1 topics",
+        frame(
+            header(OFFSET_COMMIT, 2)
+            + b"\x00\x01g"
+            + struct.pack(">i", -1)
+            + b"\x00\x00"
+            + struct.pack(">qi", -1, 2**31 - 1)
+        ),
+        CLOSED,
+    )
+    yield (
+        "topic of 2^31-1 partitions",
+        frame(
+            header(CREATE_TOPICS, 2)
+            + struct.pack(">i", 1)
+            + b"\x00\x03big"
+            + struct.pack(">ihii", 2**31 - 1, 1, 0, 0)
+            + struct.pack(">ib", 1000, 0)
+        ),
+        ANSWERED,
+    )
     for name in (b"", b".", b"..", b"a/b", b"a\x00b", b"x" * 250, b"%2e%2e%2f", b"a\nb"):
-        yield f"topic named {name[:12]!r}", frame(
-            header(CREATE_TOPICS, 2) + struct.pack(">i", 1) + struct.pack(">h", len(name)) + name
-            + struct.pack(">ihii", 1, 1, 0, 0) + struct.pack(">ib", 1000, 0)), ANSWERED
+        yield (
+            f"topic named {name[:12]!r}",
+            frame(
+                header(CREATE_TOPICS, 2)
+                + struct.pack(">i", 1)
+                + struct.pack(">h", len(name))
+                + name
+                + struct.pack(">ihii", 1, 1, 0, 0)
+                + struct.pack(">ib", 1000, 0)
+            ),
+            ANSWERED,
+        )
     whole = frame(header(METADATA, 12, flexible=True) + b"\x02" + b"\x00" * 16 + b"\x02t\x00" + b"\x01\x00\x00")
     for number in range(200):
         mutant = bytearray(whole)
@@ -119,8 +173,18 @@ def main():
     with tempfile.TemporaryDirectory(prefix="esker-hostile-") as directory:
         with open(os.path.join(directory, "log"), "wb") as log:
             process = subprocess.Popen(
-                [arguments.program, "dev", "--data-dir", os.path.join(directory, "data"),
-                 "--kafka-addr", f"127.0.0.1:{kafka}", "--admin-addr", f"127.0.0.1:{admin}"], stderr=log)
+                [
+                    arguments.program,
+                    "dev",
+                    "--data-dir",
+                    os.path.join(directory, "data"),
+                    "--kafka-addr",
+                    f"127.0.0.1:{kafka}",
+                    "--admin-addr",
+                    f"127.0.0.1:{admin}",
+                ],
+                stderr=log,
+            )
             for _ in range(500):
                 try:
                     urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz", timeout=1)

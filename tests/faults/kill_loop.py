@@ -46,9 +46,18 @@ class Broker:
     def start(self):
         log = open(os.path.join(self.directory, "esker.log"), "ab")
         self.process = subprocess.Popen(
-            [self.program, "dev", "--data-dir", os.path.join(self.directory, "data"),
-             "--kafka-addr", self.kafka, "--admin-addr", self.admin],
-            stderr=log)
+            [
+                self.program,
+                "dev",
+                "--data-dir",
+                os.path.join(self.directory, "data"),
+                "--kafka-addr",
+                self.kafka,
+                "--admin-addr",
+                self.admin,
+            ],
+            stderr=log,
+        )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -89,17 +98,27 @@ def write(broker, rounds, chance):
         acknowledged[place] = message.value()
 
     for _ in range(rounds):
-        producer = Producer({
-            "bootstrap.servers": broker.kafka, "acks": "all", "enable.idempotence": True, "linger.ms": 1,
-            "message.timeout.ms": 30000, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100, **QUIET})
+        producer = Producer(
+            {
+                "bootstrap.servers": broker.kafka,
+                "acks": "all",
+                "enable.idempotence": True,
+                "linger.ms": 1,
+                "message.timeout.ms": 30000,
+                "reconnect.backoff.ms": 20,
+                "reconnect.backoff.max.ms": 100,
+                **QUIET,
+            }
+        )
         kill_at = time.monotonic() + chance.uniform(0.05, 0.6)
         end = kill_at + 0.3
         killed = False
         while time.monotonic() < end:
             for _ in range(20):
                 try:
-                    producer.produce(TOPIC, value=b"%d" % sent, partition=chance.randrange(PARTITIONS),
-                                     on_delivery=on_delivery)
+                    producer.produce(
+                        TOPIC, value=b"%d" % sent, partition=chance.randrange(PARTITIONS), on_delivery=on_delivery
+                    )
                     sent += 1
                 except BufferError:
                     producer.poll(0.05)
@@ -121,8 +140,15 @@ def write(broker, rounds, chance):
 
 
 def read(broker):
-    consumer = Consumer({"bootstrap.servers": broker.kafka, "group.id": "reader", "enable.partition.eof": True,
-                         "enable.auto.commit": False, **QUIET})
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker.kafka,
+            "group.id": "reader",
+            "enable.partition.eof": True,
+            "enable.auto.commit": False,
+            **QUIET,
+        }
+    )
     consumer.assign([TopicPartition(TOPIC, partition, 0) for partition in range(PARTITIONS)])
     found, ended = {}, set()
     deadline = time.monotonic() + 300
@@ -171,10 +197,22 @@ def main():
         if broker.process.poll() is None:
             broker.kill()
     clean = hot == (0, 0) and cold == (0, 0)
-    print(json.dumps({
-        "kills": arguments.rounds, "seed": arguments.seed, "sent": sent, "acknowledged": len(acknowledged),
-        "failed": failed, "lost_hot": hot[0], "doubled_hot": hot[1], "lost_cold": cold[0], "doubled_cold": cold[1],
-        "seconds": round(time.monotonic() - started, 1)}))
+    print(
+        json.dumps(
+            {
+                "kills": arguments.rounds,
+                "seed": arguments.seed,
+                "sent": sent,
+                "acknowledged": len(acknowledged),
+                "failed": failed,
+                "lost_hot": hot[0],
+                "doubled_hot": hot[1],
+                "lost_cold": cold[0],
+                "doubled_cold": cold[1],
+                "seconds": round(time.monotonic() - started, 1),
+            }
+        )
+    )
     if clean:
         shutil.rmtree(directory)
     else:

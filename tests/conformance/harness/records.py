@@ -14,8 +14,9 @@ class Sample:
     headers: tuple[tuple[str, bytes | None], ...] = field(default=())
 
 
-def samples(count: int = 200) -> list[Sample]:
-    """Keys and values that are null, empty, text, no text, and long; headers that repeat and that are empty."""
+def samples(count: int = 200, null_headers: bool = True) -> list[Sample]:
+    """Keys and values that are null, empty, text, no text, and long; headers that repeat, and that are empty or null."""
+    null = None if null_headers else b""
     shapes = [
         lambda i: Sample(b"key-%d" % i, b"value-%d" % i),
         lambda i: Sample(None, b"no key %d" % i),
@@ -24,6 +25,6 @@ def samples(count: int = 200) -> list[Sample]:
         lambda i: Sample(b"binary-%d" % i, bytes(range(256)) * 3),
         lambda i: Sample(b"long-%d" % i, b"%d;" % i * 4000),
         lambda i: Sample(b"header-%d" % i, b"h", (("trace", b"%d" % i), ("trace", b"again"), ("empty", b""))),
-        lambda i: Sample(b"null-header-%d" % i, b"h", (("null", None), ("\u00fcml\u00e4ut", b"\xff\x00"))),
+        lambda i: Sample(b"null-header-%d" % i, b"h", (("null", null), ("\u00fcml\u00e4ut", b"\xff\x00"))),
     ]
     return [shapes[i % len(shapes)](i) for i in range(count)]
