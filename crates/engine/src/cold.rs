@@ -7,7 +7,7 @@ use bytes::Bytes;
 use esker_cache::{CachedObject, ChunkCache, Cursors, ObjectReader, ReadHint, ReaderOptions};
 use esker_env::{Bucket, BucketError, BucketErrorKind, Env, ObjectKey};
 use esker_meta::State;
-use esker_object::{Block, Manifest, ObjectMeta, Part, data_key, manifest_key};
+use esker_object::{Block, Manifest, ManifestEntry, ObjectMeta, Part, data_key, manifest_key};
 use esker_record::batches;
 use esker_types::{Incarnation, ObjectId, Offset, PartitionId};
 use parking_lot::Mutex;
@@ -194,6 +194,20 @@ impl ColdReader {
 }
 
 impl Stored {
+    /// The stretch that a manifest lists.
+    pub(crate) fn of_entry(entry: &ManifestEntry) -> Self {
+        Self {
+            base: entry.base,
+            end: entry.end,
+            object: entry.object,
+            incarnation: entry.incarnation,
+            len: entry.len,
+            meta_position: entry.meta_pos,
+            max_timestamp: entry.max_timestamp,
+            bytes: entry.bytes,
+        }
+    }
+
     fn cached(&self) -> CachedObject {
         let key = ObjectKey::new(&data_key(self.object, self.incarnation));
         CachedObject { id: self.object, key, len: self.len }
@@ -216,16 +230,7 @@ impl Engine {
         let Some(manifest) = manifest else { return Ok(None) };
         let object = &state.objects[&manifest.object];
         let manifest = self.cold.manifest(manifest.object, object.incarnation, object.len).await?;
-        Ok(manifest.find(from).map(|entry| Stored {
-            base: entry.base,
-            end: entry.end,
-            object: entry.object,
-            incarnation: entry.incarnation,
-            len: entry.len,
-            meta_position: entry.meta_pos,
-            max_timestamp: entry.max_timestamp,
-            bytes: entry.bytes,
-        }))
+        Ok(manifest.find(from).map(|entry| Stored::of_entry(&entry)))
     }
 
     /// Batches from the bucket, from the one that holds `from`.

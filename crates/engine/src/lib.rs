@@ -29,6 +29,7 @@ mod retention;
 mod sink;
 mod tail_memory;
 mod topic;
+mod verify;
 
 pub use ack::{Ack, AckWait, DataWait, DataWaiter};
 pub use append::{AppendError, AppendResult};
@@ -39,3 +40,4 @@ pub use options::EngineOptions;
 pub use partition::Partition;
 pub use read::{FetchedBatches, ReadError};
 pub use topic::{ResolveSettings, TopicSettings};
+pub use verify::Verified;

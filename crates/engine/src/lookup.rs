@@ -1,6 +1,6 @@
 //! Offsets by timestamp, over all tiers.
 
-use crate::cold::{ColdError, find_part, stored_extent};
+use crate::cold::{ColdError, Stored, find_part, stored_extent};
 use crate::engine::Engine;
 use crate::partition::Partition;
 use crate::read::ReadError;
@@ -124,16 +124,7 @@ impl Engine {
             let object = &state.objects[&manifest.object];
             let entries =
                 self.cold.manifest(manifest.object, object.incarnation, object.len).await?;
-            candidates.extend(entries.entries().map(|entry| crate::cold::Stored {
-                base: entry.base,
-                end: entry.end,
-                object: entry.object,
-                incarnation: entry.incarnation,
-                len: entry.len,
-                meta_position: entry.meta_pos,
-                max_timestamp: entry.max_timestamp,
-                bytes: entry.bytes,
-            }));
+            candidates.extend(entries.entries().map(|entry| Stored::of_entry(&entry)));
         }
         candidates.extend(row.extents.iter().map(|extent| stored_extent(&state, extent)));
         for stored in candidates {

@@ -2,21 +2,27 @@
 
 use crate::metrics;
 use bytes::Bytes;
+use esker_cli::admin_api::{CacheCleared, CacheStats, FlushLine, Problem, TierStatus, VerifyLine};
+use esker_engine::Verified;
 use esker_env::{ByteStream, Env, Incoming, Listener, Place};
 use esker_server::Node;
-use http_body_util::Full;
-use hyper::body::Incoming as Body;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming as Body};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// The admin listener.
 pub(crate) struct Admin {
@@ -73,7 +79,7 @@ async fn accept(
 ) {
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let Ok(incoming) = accepted else {
-            env.clock.sleep(std::time::Duration::from_millis(100)).await;
+            env.clock.sleep(Duration::from_millis(100)).await;
             continue;
         };
         let connection = serve(incoming, Arc::clone(&node), Arc::clone(&ready), stop.clone());
@@ -92,7 +98,7 @@ async fn serve(
     let stream: Box<dyn ByteStream> = stream;
     let service = service_fn(|request: Request<Body>| {
         let (node, ready) = (Arc::clone(&node), Arc::clone(&ready));
-        async move { Ok::<_, std::convert::Infallible>(answer(&node, &ready, &request).await) }
+        async move { Ok::<_, Infallible>(answer(&node, &ready, &request).await) }
     });
     let connection =
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
@@ -101,7 +107,7 @@ async fn serve(
     }
 }
 
-async fn answer(node: &Node, ready: &AtomicBool, request: &Request<Body>) -> Answer {
+async fn answer(node: &Arc<Node>, ready: &AtomicBool, request: &Request<Body>) -> Answer {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/livez") => text(StatusCode::OK, "ok\n"),
         (&Method::GET, "/readyz") => readiness(node, ready),
@@ -111,16 +117,15 @@ async fn answer(node: &Node, ready: &AtomicBool, request: &Request<Body>) -> Ans
             with_type(StatusCode::OK, kind, body)
         }
         (&Method::GET, "/v1/tier/status") => json(&tier_status(node)),
-        (&Method::POST, "/v1/tier/flush") => flush(node, request.uri().query()).await,
+        (&Method::POST, "/v1/tier/flush") => flush(node, request.uri().query()),
+        (&Method::POST, "/v1/tier/verify") => verify(node),
         (&Method::GET, "/v1/cache/stats") => json(&cache_stats(node)),
         (&Method::POST, "/v1/cache/clear") => {
             node.engine().clear_cache().await;
-            json(&serde_json::json!({ "cleared": true }))
+            json(&CacheCleared { cleared: true })
         }
-        (_, path) => {
-            let body =
-                serde_json::json!({ "error": format!("nothing at {} {path}", request.method()) });
-            with_type(StatusCode::NOT_FOUND, "application/json", body.to_string())
+        (method, path) => {
+            problem(StatusCode::NOT_FOUND, format!("there is nothing at {method} {path}"))
         }
     }
 }
@@ -135,76 +140,127 @@ fn readiness(node: &Node, ready: &AtomicBool) -> Answer {
     }
 }
 
-/// What `esker tier status` shows.
-#[derive(Serialize)]
-struct TierStatus {
-    unflushed_bytes: usize,
-    oldest_unflushed_ms: Option<u128>,
-    tail_memory_bytes: usize,
-    wal_used_bytes: u64,
-    wal_capacity_bytes: u64,
-    objects: usize,
-    garbage_objects: usize,
-    tiered_bytes: u64,
-    flush_failing: bool,
-}
-
 fn tier_status(node: &Node) -> TierStatus {
     let engine = node.engine();
     let flush = engine.flush_status();
     let space = engine.wal().space();
     let state = engine.meta().image();
     TierStatus {
-        unflushed_bytes: flush.unflushed_bytes,
-        oldest_unflushed_ms: flush.oldest.map(|age| age.as_millis()),
-        tail_memory_bytes: flush.tail_memory_bytes,
+        unflushed_bytes: flush.unflushed_bytes as u64,
+        oldest_unflushed_ms: flush.oldest.and_then(|age| u64::try_from(age.as_millis()).ok()),
+        tail_memory_bytes: flush.tail_memory_bytes as u64,
         wal_used_bytes: space.used,
         wal_capacity_bytes: space.capacity,
-        objects: state.objects.len(),
-        garbage_objects: state.garbage.len(),
+        objects: state.objects.len() as u64,
+        garbage_objects: state.garbage.len() as u64,
         tiered_bytes: state.partitions.values().map(|partition| partition.tiered_bytes()).sum(),
         flush_failing: flush.failing,
     }
 }
 
-/// What `esker cache stats` shows.
-fn cache_stats(node: &Node) -> serde_json::Value {
+fn cache_stats(node: &Node) -> CacheStats {
     let reader = node.engine().objects();
     let (cache, totals) = (reader.cache().stats(), reader.stats().totals());
-    serde_json::json!({
-        "hits_memory": totals.chunks_memory,
-        "hits_disk": totals.chunks_disk,
-        "misses": totals.chunks_fetched,
-        "joined": totals.chunks_joined,
-        "inserted": cache.inserted,
-        "dropped": cache.dropped,
-        "corrupt": cache.corrupt,
-        "memory_bytes": cache.memory_bytes,
-        "disk_bytes": cache.disk_bytes,
-        "gets": totals.gets,
-        "get_bytes": totals.get_bytes,
-        "get_errors": totals.get_errors,
-        "hedges": totals.hedges,
-    })
+    CacheStats {
+        hits_memory: totals.chunks_memory,
+        hits_disk: totals.chunks_disk,
+        misses: totals.chunks_fetched,
+        joined: totals.chunks_joined,
+        inserted: cache.inserted,
+        dropped: cache.dropped,
+        corrupt: cache.corrupt,
+        memory_bytes: cache.memory_bytes,
+        disk_bytes: cache.disk_bytes,
+        gets: totals.gets,
+        get_bytes: totals.get_bytes,
+        get_errors: totals.get_errors,
+        hedges: totals.hedges,
+    }
 }
 
-/// Answers when everything that was committed at the time of the request is in the bucket.
-async fn flush(node: &Node, query: Option<&str>) -> Answer {
-    let engine = node.engine();
+/// Ends when everything that was committed at the time of the request is in the bucket; says how far it is meanwhile.
+fn flush(node: &Arc<Node>, query: Option<&str>) -> Answer {
     let wanted =
         query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("topic=")));
     let topic = match wanted {
         None => None,
-        Some(name) => match engine.topics().by_name(name) {
+        Some(name) => match node.engine().topics().by_name(name) {
             Some(topic) => Some(topic.id),
-            None => {
-                let body = serde_json::json!({ "error": format!("no topic `{name}`") });
-                return with_type(StatusCode::NOT_FOUND, "application/json", body.to_string());
-            }
+            None => return problem(StatusCode::NOT_FOUND, format!("no topic `{name}`")),
         },
     };
-    engine.flush_all(topic).await;
-    json(&tier_status(node))
+    let node = Arc::clone(node);
+    stream(async move |lines: Lines| {
+        let engine = node.engine();
+        let total = engine.flush_status().unflushed_bytes as u64;
+        let mut done = std::pin::pin!(engine.flush_all(topic));
+        loop {
+            let tick = engine.env().clock.sleep(PROGRESS_EVERY);
+            match futures_util::future::select(done, tick).await {
+                futures_util::future::Either::Left(_) => break,
+                futures_util::future::Either::Right(((), rest)) => done = rest,
+            }
+            let left = (engine.flush_status().unflushed_bytes as u64).min(total);
+            lines.send(&FlushLine::Progress { flushed_bytes: total - left, total_bytes: total });
+        }
+        lines.send(&FlushLine::Done(tier_status(&node)));
+    })
+}
+
+/// Reads and checks everything in the bucket.
+fn verify(node: &Arc<Node>) -> Answer {
+    let node = Arc::clone(node);
+    stream(async move |lines: Lines| {
+        let tell = |verified: Verified| {
+            lines.send(&match verified {
+                Verified::Progress { read, total } => {
+                    VerifyLine::Progress { read_bytes: read, total_bytes: total }
+                }
+                Verified::Damaged { object, problem } => VerifyLine::Damaged { object, problem },
+                Verified::Done { objects, bytes, damaged } => {
+                    VerifyLine::Done { objects, bytes, damaged }
+                }
+            });
+        };
+        node.engine().verify(tell).await;
+    })
+}
+
+/// How often long work says how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
+/// Where the lines of an answer go.
+struct Lines(mpsc::UnboundedSender<Bytes>);
+
+impl Lines {
+    fn send(&self, line: &impl Serialize) {
+        let text = serde_json::to_string(line).expect("plain data") + "\n";
+        // Whoever asked may have gone; the work goes on.
+        let _gone = self.0.send(Bytes::from(text));
+    }
+}
+
+/// An answer whose lines come while `work` goes on; it goes on only while somebody reads.
+fn stream<F: Future<Output = ()> + Send + 'static>(work: impl FnOnce(Lines) -> F) -> Answer {
+    let (lines, mut received) = mpsc::unbounded_channel();
+    let mut work = Some(Box::pin(work(Lines(lines))));
+    let body = futures_util::stream::poll_fn(move |context| {
+        if let Some(running) = &mut work
+            && running.as_mut().poll(context).is_ready()
+        {
+            work = None;
+        }
+        received.poll_recv(context).map(|line| line.map(|line| Ok(Frame::data(line))))
+    });
+    Response::builder()
+        .header(header::CONTENT_TYPE, "application/x-ndjson")
+        .body(StreamBody::new(body).boxed_unsync())
+        .expect("a known header and a body")
+}
+
+fn problem(status: StatusCode, error: String) -> Answer {
+    let body = serde_json::to_string(&Problem { error }).expect("plain data");
+    with_type(status, "application/json", body + "\n")
 }
 
 fn json(body: &impl Serialize) -> Answer {
@@ -220,6 +276,6 @@ fn with_type(status: StatusCode, kind: &'static str, body: String) -> Answer {
     Response::builder()
         .status(status)
         .header(header::CONTENT_TYPE, kind)
-        .body(Full::new(Bytes::from(body)))
+        .body(Full::new(Bytes::from(body)).boxed_unsync())
         .expect("a status, a known header and a body")
 }

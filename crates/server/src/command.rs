@@ -1,6 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand};
+use esker_cli::ClientVerb;
 use std::path::PathBuf;
 
 /// A Kafka-protocol log service on object storage.
@@ -18,6 +19,8 @@ pub(crate) enum Verb {
     Dev(DevOptions),
     /// Run a broker as a configuration file says
     Server(ServerOptions),
+    #[command(flatten)]
+    Client(ClientVerb),
 }
 
 /// Options of `esker dev`.

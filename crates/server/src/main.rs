@@ -15,5 +15,6 @@ fn main() -> ExitCode {
     match arguments.verb {
         command::Verb::Dev(options) => run::serve(config::Config::for_dev(&options)),
         command::Verb::Server(options) => run::serve(config::Config::from_file(&options)),
+        command::Verb::Client(verb) => run::client(verb),
     }
 }

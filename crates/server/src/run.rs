@@ -1,12 +1,15 @@
 //! The life of a server process.
 
 use crate::admin::Admin;
+use crate::command::Arguments;
 use crate::config::{Config, ConfigProblem};
 use crate::logging;
+use clap::CommandFactory;
 use esker_broker::{BrokerOptions, CoordinatorOptions, LiveSettings};
 use esker_bucket::marker;
 use esker_cache::{ChunkCache, MemoryCache};
 use esker_cache_foyer::{FoyerCache, FoyerOptions};
+use esker_cli::ClientVerb;
 use esker_engine::EngineOptions;
 use esker_env::real::Runtimes;
 use esker_env::{Env, Listener};
@@ -41,6 +44,19 @@ pub(crate) fn serve(config: Result<Config, ConfigProblem>) -> ExitCode {
             ExitCode::from(USAGE)
         }
     }
+}
+
+/// Carries out a client verb.
+pub(crate) fn client(verb: ClientVerb) -> ExitCode {
+    let runtimes = match Runtimes::start(1, 1) {
+        Ok(runtimes) => runtimes,
+        Err(error) => {
+            complain(&format!("start threads: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let env = Env::real(&runtimes);
+    runtimes.block_on(esker_cli::run(&env, Arguments::command(), verb))
 }
 
 #[expect(clippy::print_stderr, reason = "the one line that says why the server does not start")]

@@ -1,0 +1,421 @@
+//! The command line of the client verbs.
+
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// What a client can do.
+#[derive(Debug, Subcommand)]
+pub enum ClientVerb {
+    /// List, make, describe, change, delete, trim topics; write and read records
+    Topic {
+        /// The cluster.
+        #[command(flatten)]
+        cluster: ClusterArgs,
+        /// What to do.
+        #[command(subcommand)]
+        verb: TopicVerb,
+    },
+    /// List, describe, move, delete consumer groups
+    Group {
+        /// The cluster.
+        #[command(flatten)]
+        cluster: ClusterArgs,
+        /// What to do.
+        #[command(subcommand)]
+        verb: GroupVerb,
+    },
+    /// What is in the bucket and what is on its way there
+    Tier {
+        /// The broker.
+        #[command(flatten)]
+        admin: AdminArgs,
+        /// What to do.
+        #[command(subcommand)]
+        verb: TierVerb,
+    },
+    /// The cache of what was read back from the bucket
+    Cache {
+        /// The broker.
+        #[command(flatten)]
+        admin: AdminArgs,
+        /// What to do.
+        #[command(subcommand)]
+        verb: CacheVerb,
+    },
+    /// Look into a write-ahead log
+    Wal {
+        /// What to do.
+        #[command(subcommand)]
+        verb: WalVerb,
+    },
+    /// Look for what is wrong, and say what to do about it
+    Doctor(DoctorArgs),
+    /// Settings
+    Config {
+        /// What to do.
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the cluster is.
+#[derive(Debug, Clone, Args)]
+pub struct ClusterArgs {
+    /// Brokers to begin with, separated by commas
+    #[arg(
+        long,
+        global = true,
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        env = "ESKER_BROKERS",
+        default_value = "127.0.0.1:9092"
+    )]
+    pub brokers: Vec<String>,
+    /// How long to try while errors last that may pass
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "30")]
+    pub timeout: u64,
+}
+
+/// Where a broker's admin interface is.
+#[derive(Debug, Clone, Args)]
+pub struct AdminArgs {
+    /// The admin interface of a broker
+    #[arg(
+        long,
+        global = true,
+        value_name = "HOST:PORT",
+        env = "ESKER_ADMIN",
+        default_value = "127.0.0.1:9600"
+    )]
+    pub admin: String,
+}
+
+/// How a list is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people
+    Table,
+    /// For people with wide screens
+    Wide,
+    /// One JSON document
+    Json,
+    /// One JSON document a line
+    Jsonl,
+    /// Names only
+    Name,
+}
+
+/// How a list is printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct OutputArgs {
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub output: OutputFormat,
+}
+
+/// Permission to destroy.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct DestroyArgs {
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What to do with topics.
+#[derive(Debug, Subcommand)]
+pub enum TopicVerb {
+    /// List topics
+    #[command(alias = "ls")]
+    List {
+        /// Only topics that match this regular expression
+        #[arg(short, long, value_name = "REGEX")]
+        regex: Option<String>,
+        /// Kafka's own topics too
+        #[arg(short, long)]
+        internal: bool,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Make topics
+    Create {
+        /// Their names
+        #[arg(required = true, value_name = "TOPIC")]
+        names: Vec<String>,
+        /// Partitions; -1 for the broker's default
+        #[arg(short, long, default_value = "-1", allow_hyphen_values = true)]
+        partitions: i32,
+        /// Replicas; -1 for the broker's default
+        #[arg(short, long, default_value = "-1", allow_hyphen_values = true)]
+        replicas: i16,
+        /// A setting; may be repeated
+        #[arg(short = 'c', long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+        set: Vec<(String, String)>,
+        /// A topic that exists is no error
+        #[arg(long)]
+        if_not_exists: bool,
+        /// Only judge whether they could be made
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Show a topic: partitions, offsets, settings
+    Describe {
+        /// Its name
+        #[arg(value_name = "TOPIC")]
+        name: String,
+        /// Settings at their defaults too
+        #[arg(short, long)]
+        all: bool,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Change a topic's settings, or give it more partitions
+    Alter {
+        /// Its name
+        #[arg(value_name = "TOPIC")]
+        name: String,
+        /// A setting; may be repeated
+        #[arg(short, long, value_name = "KEY=VALUE", value_parser = key_value)]
+        set: Vec<(String, String)>,
+        /// A setting to be taken back; may be repeated
+        #[arg(short, long, value_name = "KEY")]
+        unset: Vec<String>,
+        /// How many partitions it is to have
+        #[arg(short, long)]
+        partitions: Option<i32>,
+        /// Only judge whether it could be changed
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Delete topics with all their records
+    Delete {
+        /// Their names
+        #[arg(required = true, value_name = "TOPIC")]
+        names: Vec<String>,
+        #[command(flatten)]
+        destroy: DestroyArgs,
+    },
+    /// Delete a topic's oldest records
+    Trim {
+        /// Its name
+        #[arg(value_name = "TOPIC")]
+        name: String,
+        /// What comes before is deleted: an offset, `end`, -N, or @TIME
+        #[arg(short = 'o', long, value_name = "OFFSET", allow_hyphen_values = true)]
+        before: String,
+        /// Only these partitions
+        #[arg(short, long, value_delimiter = ',')]
+        partitions: Vec<i32>,
+        #[command(flatten)]
+        destroy: DestroyArgs,
+    },
+    /// Write records, by default one a line
+    Produce(ProduceArgs),
+    /// Read records
+    Consume(ConsumeArgs),
+}
+
+/// Options of `esker topic produce`.
+#[derive(Debug, Args)]
+pub struct ProduceArgs {
+    /// The topic; not needed where the format reads it with %t
+    #[arg(value_name = "TOPIC")]
+    pub topic: Option<String>,
+    /// How records are read, such as `%k %v\n`
+    #[arg(short, long, default_value = "%v\\n")]
+    pub format: String,
+    /// How each delivery is printed; empty for not at all
+    #[arg(long, default_value = "Produced to partition %p at offset %o.\\n")]
+    pub output_format: String,
+    /// Key of every record that has none
+    #[arg(short, long)]
+    pub key: Option<String>,
+    /// A header of every record; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "KEY:VALUE")]
+    pub headers: Vec<String>,
+    /// The partition of every record that names none
+    #[arg(short, long, default_value = "-1", allow_hyphen_values = true)]
+    pub partition: i32,
+    /// Compression: none, gzip, snappy, lz4, zstd
+    #[arg(short = 'z', long, default_value = "snappy")]
+    pub compression: String,
+    /// Empty values are tombstones
+    #[arg(short = 'Z', long)]
+    pub tombstone: bool,
+    /// Who must have a record: -1 or all, 1 the leader, 0 nobody
+    #[arg(long, default_value = "all", allow_hyphen_values = true)]
+    pub acks: String,
+    /// Let brokers recognize what is sent again
+    #[arg(long)]
+    pub idempotent: bool,
+    /// A topic that does not exist is made, if the broker allows it
+    #[arg(long)]
+    pub allow_auto_topic_creation: bool,
+}
+
+/// Options of `esker topic consume`.
+#[derive(Debug, Args)]
+pub struct ConsumeArgs {
+    /// The topics
+    #[arg(required = true, value_name = "TOPIC")]
+    pub topics: Vec<String>,
+    /// From where: start, end, N, +N, -N, FROM:TO, @TIME, @TIME:TIME
+    #[arg(short, long, default_value = "start", allow_hyphen_values = true)]
+    pub offset: String,
+    /// Only these partitions
+    #[arg(short, long, value_delimiter = ',')]
+    pub partitions: Vec<i32>,
+    /// Stop after so many records
+    #[arg(short, long)]
+    pub num: Option<u64>,
+    /// Read as a member of this group, and commit what was printed
+    #[arg(short, long, conflicts_with = "partitions")]
+    pub group: Option<String>,
+    /// The topics are regular expressions
+    #[arg(short, long)]
+    pub regex: bool,
+    /// How records are printed: json, jsonl, or verbs such as `%t %k %v\n`
+    #[arg(short, long, default_value = "json")]
+    pub format: String,
+    /// Leave records of open and aborted transactions out
+    #[arg(long)]
+    pub read_committed: bool,
+    /// Print markers of transactions too
+    #[arg(long)]
+    pub print_control_records: bool,
+    /// Print what surrounds records, not keys and values (json formats)
+    #[arg(long)]
+    pub meta_only: bool,
+    /// Where this client stands
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub rack: String,
+}
+
+/// What to do with groups.
+#[derive(Debug, Subcommand)]
+pub enum GroupVerb {
+    /// List groups
+    #[command(alias = "ls")]
+    List {
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Show a group: members, offsets, lag
+    Describe {
+        /// Its id
+        #[arg(value_name = "GROUP")]
+        id: String,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Set the offsets of a group that has no members
+    Seek {
+        /// Its id
+        #[arg(value_name = "GROUP")]
+        id: String,
+        /// To where: start, end, N, +N, -N, or @TIME
+        #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
+        to: String,
+        /// Only these topics; topics without an offset of the group are added
+        #[arg(short, long, value_delimiter = ',')]
+        topics: Vec<String>,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Delete groups that have no members, with their offsets
+    Delete {
+        /// Their ids
+        #[arg(required = true, value_name = "GROUP")]
+        ids: Vec<String>,
+        #[command(flatten)]
+        destroy: DestroyArgs,
+    },
+}
+
+/// What to do with the bucket.
+#[derive(Debug, Subcommand)]
+pub enum TierVerb {
+    /// Show what is in the bucket and what is on its way
+    Status {
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Put everything that is committed into the bucket, and wait for it
+    Flush {
+        /// Only this topic
+        topic: Option<String>,
+    },
+    /// Read every object that is referred to, and check it
+    Verify,
+}
+
+/// What to do with the cache.
+#[derive(Debug, Subcommand)]
+pub enum CacheVerb {
+    /// Show how full it is and how often it helps
+    Stats {
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Empty it
+    Clear,
+}
+
+/// What to do with a write-ahead log.
+#[derive(Debug, Subcommand)]
+pub enum WalVerb {
+    /// Show journals and damage; nothing is changed
+    Inspect {
+        /// The log's directory
+        dir: PathBuf,
+        /// Every record too
+        #[arg(long)]
+        records: bool,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}
+
+/// Options of `esker doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// The broker.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What to do with settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Explain every setting
+    Docs {
+        /// Only settings whose names contain this
+        filter: Option<String>,
+        /// As JSON instead of Markdown
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
