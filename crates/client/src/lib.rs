@@ -19,6 +19,8 @@ mod metadata;
 mod offsets;
 mod partitioner;
 mod producer;
+#[cfg(test)]
+mod scripted;
 
 pub use admin::{
     ConfigEntry, ConfigOp, ConfigResource, GroupDescription, GroupListing, GroupMemberInfo,
