@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import buckets
-from harness.esker import Esker
-from harness.kafka import Kafka
-from harness.target import Target
+pytest.register_assert_rewrite("harness")
+
+from harness import buckets  # noqa: E402
+from harness.esker import Esker  # noqa: E402
+from harness.kafka import Kafka  # noqa: E402
+from harness.target import Target  # noqa: E402
 
 # What every broker under test is told; a module adds its own by a variable SETTINGS.
 _SETTINGS = {
