@@ -42,8 +42,8 @@ def build() -> Path:
 
 
 def numbers(tests: Path) -> list[str]:
-    """Every test by its number."""
-    return sorted({path.name[:4] for path in tests.iterdir() if re.match(r"\d{4}[-_].*\.(c|cpp)$", path.name)})
+    """Every test by its number. Those from 8000 on are for hand: they wait, or never end."""
+    return sorted({path.name[:4] for path in tests.iterdir() if re.match(r"[0-7]\d{3}[-_].*\.(c|cpp)$", path.name)})
 
 
 def run(tests: Path, number: str, bootstrap: str, logs: Path) -> str:
