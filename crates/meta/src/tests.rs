@@ -230,6 +230,34 @@ fn ids_that_were_never_committed_become_garbage_and_spilled_ones_do_not() {
 }
 
 #[test]
+fn a_part_below_its_log_start_does_not_bury_the_object_of_the_others() {
+    let mut log = Log::new();
+    let inc = log.register(1);
+    let (_, pids) = log.topic("t", 2);
+    let jid = log.journal(inc);
+    let oid = log.ids(inc, 2);
+    // Trimmed before it is flushed: the first partition's extent is dead on arrival.
+    let trim = vec![(pids[0], Offset(10))];
+    log.run(Command::SetLogStart { broker: BROKER, incarnation: inc, partitions: trim });
+    let parts = vec![part(pids[0], 0, 10, oid), part(pids[1], 0, 3, oid)];
+    let objects = vec![object(oid, ObjectKind::Flush)];
+    assert_eq!(log.run(flush(inc, jid, (0, 1), objects, parts)), Reply::Done);
+    assert_eq!(log.state.partitions[&pids[0]].extents, []);
+    assert_eq!(log.state.objects[&oid].references[0].1, 1);
+    // The same where extents are replaced.
+    let extents = log.state.partitions[&pids[1]].extents.clone();
+    let merged = Extent { object: ObjectId(oid.0 + 1), ..extents[0] };
+    let reply = log.run(Command::ReplaceExtents {
+        broker: BROKER,
+        incarnation: inc,
+        objects: vec![object(merged.object, ObjectKind::Segment)],
+        swaps: vec![ExtentSwap { partition: pids[1], expect: extents, new: vec![merged] }],
+    });
+    assert_eq!(reply, Reply::Skipped(vec![]));
+    assert!(log.state.objects.contains_key(&merged.object));
+}
+
+#[test]
 fn topics_collide_by_name_and_metric_name() {
     let mut log = Log::new();
     log.register(1);

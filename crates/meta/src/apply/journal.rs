@@ -171,7 +171,9 @@ impl State {
         for new in objects {
             self.insert_object(incarnation, new);
         }
-        for (pid, mut partition, part) in updated {
+        // All references before any release: a part that lies below its partition's log start lets go of the object
+        // at once, and must not be the last to hold it while other parts are still to come.
+        for (_, partition, part) in &mut updated {
             let extent = Extent {
                 base: part.base,
                 end: part.end,
@@ -183,6 +185,8 @@ impl State {
             self.reference_extent(partition.topic, &extent);
             partition.extents.push(extent);
             partition.tiered_end = part.end;
+        }
+        for (pid, mut partition, _) in updated {
             self.drop_below_log_start(&mut partition);
             self.partitions.insert(pid, Arc::new(partition));
         }

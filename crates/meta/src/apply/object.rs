@@ -154,6 +154,14 @@ impl State {
                 skipped.push(swap.partition);
             }
         }
+        // All references before any release: one partition's log start must not bury an object that another needs.
+        for swap in swaps {
+            if let Some(row) = self.partitions.get(&swap.partition) {
+                let mut partition = Partition::clone(row);
+                self.drop_below_log_start(&mut partition);
+                self.partitions.insert(swap.partition, Arc::new(partition));
+            }
+        }
         for new in objects {
             self.bury_if_unreferenced(new.object);
         }
@@ -175,7 +183,6 @@ impl State {
         }
         let old: Vec<_> = partition.extents.splice(range, swap.new.iter().copied()).collect();
         self.release_extents(partition.topic, &old);
-        self.drop_below_log_start(&mut partition);
         self.partitions.insert(swap.partition, Arc::new(partition));
         true
     }
