@@ -47,7 +47,7 @@ def main() -> int:
             "KAFKA_CONNECT": broker.bootstrap,
             "CARGO_TARGET_DIR": str(cache_dir() / "rust"),
         }
-        command = ["cargo", "test", "--no-fail-fast", "--tests", *arguments.words]
+        command = ["cargo", "test", "--no-fail-fast", "--test", "*", *arguments.words]
         done = subprocess.run(
             command,
             cwd=root,
