@@ -18,7 +18,7 @@ import tempfile
 import time
 import urllib.request
 
-from kill_loop import free_port
+from harness import free_port
 
 API_VERSIONS, METADATA, PRODUCE, FETCH, CREATE_TOPICS, JOIN_GROUP, OFFSET_COMMIT = 18, 3, 0, 1, 19, 11, 8
 CLOSED, ANSWERED, EITHER = "closed", "answered", "either"

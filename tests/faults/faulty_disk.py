@@ -1,0 +1,126 @@
+"""A file system on a disk that fails on demand: `disk/` serves an image through FUSE, a loop device makes it a disk."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from harness import Skipped
+
+PATIENCE_S = 20
+
+
+def program():
+    """The program of `disk/`, built if nobody names one."""
+    chosen = os.environ.get("FAULTY_DISK_BIN")
+    if chosen:
+        return chosen
+    if shutil.which("cargo") is None:
+        raise Skipped("cargo is not installed: it builds tests/faults/disk")
+    source = Path(__file__).resolve().parent / "disk"
+    cache = Path(os.environ.get("ESKER_TEST_CACHE") or Path.home() / ".cache" / "esker-tests")
+    target = cache / "faulty-disk"
+    command = ["cargo", "build", "--quiet", "--release", "--locked", "--target-dir", str(target)]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Skipped(f"tests/faults/disk cannot be built: {done.stderr.strip().splitlines()[-1:]}")
+    return str(target / "release" / "faulty-disk")
+
+
+def require_rights():
+    """Says what is missing to mount a disk of our own."""
+    if os.geteuid() != 0:
+        raise Skipped("mounting needs root")
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        raise Skipped("there is no /dev/fuse")
+    for tool in ("losetup", "mount", "umount", "mkfs.ext4"):
+        if shutil.which(tool) is None:
+            raise Skipped(f"{tool} is not installed")
+
+
+def run(*command, check=True):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if check and done.returncode != 0:
+        raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+class FaultyDisk:
+    """An ext4 file system, mounted at `files` while it is attached."""
+
+    def __init__(self, directory, mebibytes=512, seed=1):
+        require_rights()
+        self.program = program()
+        self.image = Path(directory) / "medium.img"
+        self.device = Path(directory) / "device"
+        self.files = Path(directory) / "files"
+        self.socket = Path(directory) / "control"
+        self.seed = seed
+        self.daemon = self.loop = self.control = None
+        self.mounted = False
+        for path in (self.device, self.files):
+            path.mkdir()
+        with self.image.open("wb") as image:
+            image.truncate(mebibytes << 20)
+        run("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(self.image))
+
+    def attach(self, options="errors=remount-ro"):
+        """Switches the disk on and mounts it, with the recovery of the file system's journal."""
+        self.socket.unlink(missing_ok=True)
+        self.seed += 1
+        command = [self.program, str(self.image), str(self.device), str(self.socket), str(self.seed)]
+        self.daemon = subprocess.Popen(command)
+        deadline = time.monotonic() + PATIENCE_S
+        while not (self.device / "disk.img").exists():
+            if self.daemon.poll() is not None or time.monotonic() > deadline:
+                raise Skipped("FUSE cannot be mounted here")
+            time.sleep(0.005)
+        self.control = socket.socket(socket.AF_UNIX)
+        self.control.connect(str(self.socket))
+        try:
+            self.loop = run("losetup", "-f", "--show", str(self.device / "disk.img"))
+            run("mount", "-o", options, self.loop, str(self.files))
+        except OSError as error:
+            raise Skipped(str(error)) from None
+        self.mounted = True
+
+    def tell(self, command):
+        """Sends a line to the disk; its counters."""
+        self.control.sendall(command.encode() + b"\n")
+        answer = b""
+        while not answer.endswith(b"\n"):
+            answer += self.control.recv(4096)
+        answer = json.loads(answer)
+        if "error" in answer:
+            raise OSError(f"{command}: {answer['error']}")
+        return answer
+
+    def detach(self):
+        """Unmounts and switches off. Whoever has files open on it must be gone."""
+        if self.mounted:
+            deadline = time.monotonic() + PATIENCE_S
+            while subprocess.run(["umount", str(self.files)], capture_output=True, check=False).returncode != 0:
+                if time.monotonic() > deadline:
+                    run("umount", "-l", str(self.files), check=False)
+                    break
+                time.sleep(0.02)
+            self.mounted = False
+        if self.loop:
+            run("losetup", "-d", self.loop, check=False)
+            self.loop = None
+        if self.control:
+            self.control.close()
+            self.control = None
+        if self.daemon:
+            deadline = time.monotonic() + PATIENCE_S
+            while self.daemon.poll() is None and time.monotonic() < deadline:
+                run("umount", str(self.device), check=False)
+                time.sleep(0.005)
+            if self.daemon.poll() is None:
+                self.daemon.kill()
+                run("umount", "-l", str(self.device), check=False)
+            self.daemon.wait()
+            self.daemon = None

@@ -1,0 +1,303 @@
+"""What the fault suites share: a broker as a process, producers that write down what was acknowledged, a reader, a judge.
+
+A suite is a program with a verdict of its own. Exit code 0: as promised; 1: not; 77: it could not run here, and the
+last line says why. The last line of a run is JSON with what was done and found.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+QUIET = {"log_level": 0}
+SKIPPED = 77
+START_PATIENCE_S = 60
+READ_PATIENCE_S = 300
+# Small, so that segments roll and are recycled within a run of seconds.
+SMALL_LOG = {
+    "esker.wal.segment.bytes": 4 << 20,
+    "esker.wal.capacity.bytes": 32 << 20,
+    "esker.flush.bytes": 2 << 20,
+    "esker.flush.ms": 2000,
+}
+
+
+class Broken(Exception):
+    """The broker does not keep a promise."""
+
+
+class Skipped(Exception):
+    """What the suite needs is not to be had on this machine."""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Broker:
+    """`esker dev` on a data directory; what it logs is kept in `log`, outside of that directory."""
+
+    def __init__(self, program, data, log, settings=None, environment=None, bucket=None):
+        self.program = program
+        self.data = Path(data)
+        self.log = Path(log)
+        self.settings = settings or {}
+        self.environment = environment or {}
+        self.bucket = bucket
+        self.kafka = f"127.0.0.1:{free_port()}"
+        self.admin = f"127.0.0.1:{free_port()}"
+        self.process = None
+
+    def spawn(self):
+        """Starts the process; does not wait for it."""
+        command = [self.program, "dev", "--data-dir", str(self.data)]
+        command += ["--kafka-addr", self.kafka, "--admin-addr", self.admin]
+        if self.bucket:
+            command += ["--bucket", self.bucket]
+        for name, value in self.settings.items():
+            command += ["--set", f"{name}={value}"]
+        with self.log.open("ab") as log:
+            environment = {**os.environ, **self.environment}
+            self.process = subprocess.Popen(command, stderr=log, stdout=log, env=environment)
+
+    def start(self):
+        """Starts the process and waits until it serves."""
+        self.spawn()
+        self.wait_ready()
+
+    def is_ready(self):
+        try:
+            self.call("readyz", "GET", 1)
+            return True
+        except OSError:
+            return False
+
+    def wait_ready(self):
+        deadline = time.monotonic() + START_PATIENCE_S
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise Broken(f"the broker ended with {self.process.returncode}: {self.last_lines()}")
+            if self.is_ready():
+                return
+            time.sleep(0.01)
+        raise Broken("the broker does not become ready")
+
+    def wait_end(self, patience_s=30):
+        """Waits until the process ends by itself; its exit code."""
+        try:
+            return self.process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            raise Broken(f"the broker runs on: {self.last_lines()}") from None
+
+    def call(self, path, method="POST", timeout=60):
+        request = urllib.request.Request(f"http://{self.admin}/{path}", method=method)
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return answer.read()
+
+    def runs(self):
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self):
+        self.process.terminate()
+        code = self.wait_end(60)
+        if code != 0:
+            raise Broken(f"an orderly stop ended with {code}: {self.last_lines()}")
+
+    def log_size(self):
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def log_since(self, position=0):
+        with self.log.open("rb") as log:
+            log.seek(position)
+            return log.read().decode(errors="replace")
+
+    def last_lines(self, count=3):
+        return " | ".join(self.log_since().strip().splitlines()[-count:])
+
+    def create_topic(self, topic, partitions, config=None):
+        admin = AdminClient({"bootstrap.servers": self.kafka, **QUIET})
+        admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})])[topic].result()
+
+
+class Load:
+    """A thread with an idempotent producer that writes numbered values and notes what is acknowledged."""
+
+    def __init__(self, broker, topic, partitions, seed, value_max=2000, pause_s=0.004, burst=8, timeout_ms=300000):
+        self.topic, self.partitions, self.chance = topic, partitions, random.Random(seed)
+        self.value_max, self.pause_s, self.burst = value_max, pause_s, burst
+        self.acknowledged, self.sent = {}, 0
+        # Time of each acknowledgement, in their order.
+        self.times = []
+        self.errors = Counter()
+        self.problem = None
+        self.config = {
+            "bootstrap.servers": broker.kafka,
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": 1,
+            "message.timeout.ms": timeout_ms,
+            "reconnect.backoff.ms": 20,
+            "reconnect.backoff.max.ms": 100,
+            "retry.backoff.ms": 20,
+            "retry.backoff.max.ms": 200,
+            "error_cb": lambda error: self.errors.update([error.name()]),
+            **QUIET,
+        }
+        self.ending = threading.Event()
+        self.thread = None
+
+    def on_delivery(self, error, message):
+        if error is not None:
+            self.errors[f"delivery: {error.name()}"] += 1
+            return
+        place = (message.partition(), message.offset())
+        if place in self.acknowledged:
+            self.problem = f"{place} was acknowledged twice"
+        self.acknowledged[place] = message.value()
+        self.times.append(time.monotonic())
+
+    def start(self):
+        self.ending.clear()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+        return self
+
+    def value(self):
+        filler = self.chance.randbytes(self.chance.randrange(self.value_max) // 2).hex() if self.value_max else ""
+        return f"{self.sent} {filler}".encode()
+
+    def run(self):
+        producer = Producer(self.config)
+        while not self.ending.is_set():
+            for _ in range(self.burst):
+                try:
+                    partition = self.chance.randrange(self.partitions)
+                    producer.produce(self.topic, value=self.value(), partition=partition, on_delivery=self.on_delivery)
+                    self.sent += 1
+                except BufferError:
+                    producer.poll(0.05)
+                except KafkaException as error:
+                    # A fatal error of an idempotent producer: only a new one goes on.
+                    self.errors[f"fatal: {error.args[0].name()}"] += 1
+                    producer = Producer(self.config)
+            producer.poll(0)
+            # A full queue means that nothing is taken: no need to fill it with a million more.
+            if len(producer) > 5000:
+                producer.poll(0.05)
+            time.sleep(self.pause_s)
+        self.left = producer.flush(120)
+
+    def wait_for(self, more, patience_s=60, what="acknowledgements"):
+        """Waits until `more` further records are acknowledged."""
+        wanted = len(self.times) + more
+        deadline = time.monotonic() + patience_s
+        while len(self.times) < wanted:
+            if time.monotonic() > deadline:
+                raise Broken(f"no {what} in {patience_s} s; errors: {dict(self.errors)}")
+            time.sleep(0.005)
+
+    def stop(self):
+        """Ends writing; everything sent is acknowledged or refused afterwards."""
+        self.ending.set()
+        self.thread.join()
+        if self.left:
+            raise Broken(f"{self.left} records were neither acknowledged nor refused: {dict(self.errors)}")
+        if self.problem:
+            raise Broken(self.problem)
+
+
+def read_all(broker, topic, partitions, patience_s=READ_PATIENCE_S):
+    """Everything from the beginning to the end: (partition, offset) to value."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker.kafka,
+            "group.id": "reader",
+            "enable.partition.eof": True,
+            "enable.auto.commit": False,
+            "check.crcs": True,
+            **QUIET,
+        }
+    )
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
+    found, ended = {}, set()
+    deadline = time.monotonic() + patience_s
+    while len(ended) < partitions and time.monotonic() < deadline:
+        for message in consumer.consume(10000, 0.2):
+            if message.error():
+                ended.add(message.partition())
+            else:
+                found[(message.partition(), message.offset())] = message.value()
+    consumer.close()
+    if len(ended) < partitions:
+        raise Broken("reading does not come to an end")
+    return found
+
+
+def judge(acknowledged, found):
+    """(acknowledged records that are not at their place, values that stand twice)"""
+    lost = [place for place, value in acknowledged.items() if found.get(place) != value]
+    values = Counter(found.values())
+    return len(lost), sum(count - 1 for count in values.values())
+
+
+def make_cold(broker):
+    """Everything into the bucket, then a restart with empty caches: what is read comes from objects."""
+    broker.call("v1/tier/flush")
+    broker.stop()
+    broker.start()
+    broker.call("v1/cache/clear")
+
+
+def arguments(description, rounds, **more):
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--program", default=os.environ.get("ESKER_BIN", "target/debug/esker"))
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--seed", type=int, default=1)
+    for name, default in more.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default)
+    return parser.parse_args()
+
+
+def run_suite(name, suite):
+    """Runs `suite(directory)`, which answers a dictionary of figures and the list of what is wrong."""
+    directory = Path(tempfile.mkdtemp(prefix=f"esker-{name}-"))
+    started = time.monotonic()
+    try:
+        figures, problems = suite(directory)
+    except Skipped as reason:
+        shutil.rmtree(directory, ignore_errors=True)
+        print(f"skipped: {reason}")
+        return SKIPPED
+    except Broken as problem:
+        figures, problems = {}, [str(problem)]
+    figures = {"suite": name, **figures, "seconds": round(time.monotonic() - started, 1)}
+    for problem in problems:
+        print(f"broken: {problem}", file=sys.stderr)
+    if problems:
+        print(f"kept: {directory}", file=sys.stderr)
+    else:
+        shutil.rmtree(directory, ignore_errors=True)
+    sys.stderr.flush()
+    print(json.dumps({**figures, "broken": len(problems)}))
+    return 1 if problems else 0
