@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 /// The layers, lowest first. A crate depends on crates of its own layer or below.
 const LAYERS: &[&[&str]] = &[
-    &["esker-types"],
+    &["esker-types", "fastant", "base2histogram"],
     &["esker-env", "esker-wire-schema", "esker-settings"],
     &["esker-record", "esker-wire", "esker-object", "esker-wal", "esker-meta", "esker-bucket"],
     &["esker-plog", "esker-group", "esker-journal", "esker-cache", "esker-meta-client"],

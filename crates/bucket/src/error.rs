@@ -116,9 +116,9 @@ fn classify(
 
 fn advice(status: Option<u16>, code: Option<&str>, words: &str) -> Option<&'static str> {
     match (status, code) {
-        (_, Some("NoSuchBucket" | "ContainerNotFound")) => {
-            Some("create the bucket, or correct its name or the endpoint")
-        }
+        (_, Some("NoSuchBucket" | "ContainerNotFound")) => Some(
+            "create it (`esker doctor --bucket URL --create`), or correct its name or the endpoint",
+        ),
         (_, Some("RequestTimeTooSkewed")) => Some("set the clock of this machine"),
         (_, Some("AuthorizationHeaderMalformed" | "PermanentRedirect")) => {
             Some("set the region of the bucket")
@@ -201,6 +201,9 @@ mod tests {
         assert!(error.message.len() < MESSAGE_BYTES_MAX + 10);
         let words = "status code: 404 Not Found: <Code>NoSuchBucket</Code><Message>gone</Message>";
         let error = mapped("put", words).to_string();
-        assert!(error.starts_with("put `k`: 404 NoSuchBucket: gone; create the bucket"), "{error}");
+        assert!(
+            error.starts_with("put `k`: 404 NoSuchBucket: gone; create it (`esker doctor"),
+            "{error}"
+        );
     }
 }

@@ -389,6 +389,12 @@ pub enum WalVerb {
 /// Options of `esker doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
+    /// Examine this bucket instead of a cluster: s3://BUCKET/PREFIX, gs://…, az://…, file:///DIR (no broker is needed)
+    #[arg(long, value_name = "URL")]
+    pub bucket: Option<String>,
+    /// Make the bucket first if it is missing (S3 protocol only)
+    #[arg(long, requires = "bucket")]
+    pub create: bool,
     /// The cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,

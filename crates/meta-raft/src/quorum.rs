@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Mutex, oneshot, watch};
 
 /// How to run a voter.
 #[derive(Debug, Clone)]
@@ -47,6 +47,7 @@ pub struct Quorum {
     raft: Raft,
     clock: Arc<dyn Clock>,
     image: watch::Receiver<Arc<State>>,
+    closed: Arc<Mutex<bool>>,
 }
 
 impl std::fmt::Debug for Quorum {
@@ -90,7 +91,9 @@ impl Quorum {
             spawner: Arc::clone(&env.spawner),
             disk: Arc::clone(&env.disk),
             dir: options.dir,
+            closed: Arc::default(),
         };
+        let closed = Arc::clone(&files.closed);
         let machine = StateMachine::new(files, loaded, image_writer);
         let store = LogStore::new(Arc::clone(&env.spawner), file, content);
         let config = Config {
@@ -101,6 +104,8 @@ impl Quorum {
             snapshot_policy: SnapshotPolicy::LogsSinceLast(options.snapshot_every),
             max_in_snapshot_log_to_keep: options.snapshot_every / 2,
             enable_pre_vote: Some(true),
+            // Times of the last entries through its stages, which nobody reads.
+            log_stage_capacity: Some(1),
             ..Config::default()
         };
         let failed = |error: &dyn std::fmt::Display| QuorumError::Raft(error.to_string());
@@ -118,7 +123,7 @@ impl Quorum {
             .current_leader(options.voter, "this voter leads")
             .await
             .map_err(|e| failed(&e))?;
-        let quorum = Self { raft, clock: Arc::clone(&env.clock), image };
+        let quorum = Self { raft, clock: Arc::clone(&env.clock), image, closed };
         // Commits, and with it applies, everything that the log held.
         quorum.propose(Command::Noop).await.map_err(|e| failed(&e))?;
         Ok(quorum)
@@ -129,6 +134,8 @@ impl Quorum {
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(%error, "the metadata quorum did not stop cleanly");
         }
+        // Whoever opens the directory next must not meet our last snapshot half way.
+        *self.closed.lock().await = true;
     }
 }
 

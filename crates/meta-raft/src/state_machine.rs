@@ -10,7 +10,7 @@ use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 /// The applied state. openraft owns it; everybody else sees the image.
 pub(crate) struct StateMachine {
@@ -27,12 +27,22 @@ pub(crate) struct Files {
     pub(crate) spawner: Arc<dyn Spawner>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) dir: PathBuf,
+    /// Whether the quorum is closed. Held by the thread that writes a snapshot, whoever still waits for it: there is
+    /// one file, and after closing it may be another's.
+    pub(crate) closed: Arc<Mutex<bool>>,
 }
 
 impl Files {
     async fn save(&self, meta: SnapshotMeta, state: Arc<State>) -> io::Result<()> {
-        let Self { disk, dir, spawner } = self.clone();
-        spawner.blocking(move || snapshot_file::save(&*disk, &dir, &meta, &state)).await
+        let Self { disk, dir, spawner, closed } = self.clone();
+        let closed = closed.lock_owned().await;
+        let save = move || {
+            if *closed {
+                return Err(io::Error::other("the metadata quorum is closed"));
+            }
+            snapshot_file::save(&*disk, &dir, &meta, &state)
+        };
+        spawner.blocking(save).await
     }
 }
 
@@ -108,7 +118,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        let Files { spawner, disk, dir } = self.files.clone();
+        let Files { spawner, disk, dir, .. } = self.files.clone();
         let loaded = spawner
             .blocking(move || snapshot_file::load(&*disk, &dir))
             .await

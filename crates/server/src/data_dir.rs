@@ -69,6 +69,8 @@ pub struct Identity {
 pub struct DataDir {
     path: PathBuf,
     identity: Identity,
+    /// Whether it was empty when this process took it.
+    founded: bool,
     _lock: Box<dyn DiskLock>,
 }
 
@@ -116,7 +118,21 @@ impl DataDir {
             disk.replace(&identity_path, &text).map_err(io("write", &identity_path))?;
             identity
         };
-        Ok(Self { path: path.to_owned(), identity, _lock: lock })
+        Ok(Self { path: path.to_owned(), identity, founded: !known, _lock: lock })
+    }
+
+    /// Gives a directory back as it was found, when the start failed before anything was served from it: one that
+    /// was empty becomes empty again. Blocks.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn abandon(self, disk: &dyn Disk) -> io::Result<()> {
+        if !self.founded {
+            return Ok(());
+        }
+        disk.remove(&self.path.join(IDENTITY))?;
+        disk.remove(&self.path.join(LOCK))?;
+        disk.sync_dir(&self.path)
     }
 
     /// The directory.
@@ -161,6 +177,17 @@ mod tests {
         let identity = first.identity().clone();
         drop(first);
         assert_eq!(open(8).unwrap().identity(), &identity);
+    }
+
+    #[test]
+    fn an_abandoned_directory_is_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |fresh| DataDir::open(&FileSystem, dir.path(), BrokerId(1), fresh).unwrap();
+        open(7).abandon(&FileSystem).unwrap();
+        assert!(FileSystem.list(dir.path()).unwrap().is_empty());
+        let identity = open(8).identity().clone();
+        open(9).abandon(&FileSystem).unwrap();
+        assert_eq!(open(10).identity(), &identity, "what was there stays");
     }
 
     #[test]

@@ -93,9 +93,13 @@ async fn run(env: &Env, config: Config) -> Result<(), ConfigProblem> {
     let data_dir = DataDir::open(&*env.disk, &config.data_dir, broker_id, env.entropy.next_u128())
         .map_err(|error| error.to_string())?;
     let identity = data_dir.identity().clone();
-    marker::claim(&*bucket, identity.cluster)
-        .await
-        .map_err(|error| format!("bucket {bucket_url}: {error}"))?;
+    if let Err(error) = marker::claim(&*bucket, identity.cluster).await {
+        // The bucket's trouble is what the operator must hear of.
+        if let Err(error) = data_dir.abandon(&*env.disk) {
+            tracing::warn!(%error, "the new data directory could not be emptied again");
+        }
+        return Err(format!("bucket {bucket_url}: {error}"));
+    }
     if identity.broker != broker_id {
         return Err(format!(
             "{} belongs to broker {}, not to broker {broker_id}: set node.id={}, or give another directory",

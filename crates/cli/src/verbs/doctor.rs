@@ -1,5 +1,7 @@
 //! `esker doctor`: what is wrong, and what to do about it.
 
+mod bucket;
+
 use super::{client, tier};
 use crate::admin_http::send;
 use crate::args::DoctorArgs;
@@ -15,7 +17,7 @@ const WAL_USED_WARN: u64 = 70;
 
 #[derive(Debug, Serialize, PartialEq, Eq)]
 struct Finding {
-    check: &'static str,
+    check: String,
     ok: bool,
     found: String,
     advice: Option<&'static str>,
@@ -27,22 +29,31 @@ impl Row for Finding {
 
     fn cells(&self) -> Vec<String> {
         vec![
-            self.check.to_owned(),
+            self.check.clone(),
             if self.ok { "ok" } else { "WRONG" }.to_owned(),
             self.found.clone(),
-            self.advice.filter(|_| !self.ok).unwrap_or("").to_owned(),
+            self.advice.unwrap_or("").to_owned(),
         ]
     }
 
     fn name(&self) -> &str {
-        self.check
+        &self.check
     }
 }
 
 pub(super) async fn run(env: &Env, ui: Ui, args: &DoctorArgs) -> Result<(), Failure> {
-    let mut findings = Vec::new();
-    check_cluster(&client(env, &args.cluster), &mut findings).await;
-    check_broker(env, &args.admin.admin, &mut findings).await;
+    let mut findings = match &args.bucket {
+        Some(url) => bucket::examine(env, ui, url, args.create).await?,
+        None => {
+            let mut findings = Vec::new();
+            check_cluster(&client(env, &args.cluster), &mut findings).await;
+            check_broker(env, &args.admin.admin, &mut findings).await;
+            findings
+        }
+    };
+    for finding in findings.iter_mut().filter(|finding| finding.ok) {
+        finding.advice = None;
+    }
     ui.rows(args.output.output, &findings)?;
     match findings.iter().filter(|finding| !finding.ok).count() {
         0 => Ok(()),
@@ -54,8 +65,8 @@ pub(super) async fn run(env: &Env, ui: Ui, args: &DoctorArgs) -> Result<(), Fail
 }
 
 async fn check_cluster(client: &Client, findings: &mut Vec<Finding>) {
-    let mut push = |check, ok, found, advice| {
-        findings.push(Finding { check, ok, found, advice: Some(advice) });
+    let mut push = |check: &str, ok, found, advice| {
+        findings.push(Finding { check: check.to_owned(), ok, found, advice: Some(advice) });
     };
     let running = "is the broker running, and is --brokers right?";
     let metadata = match client.metadata(Topics::All).await {
@@ -92,8 +103,8 @@ async fn check_cluster(client: &Client, findings: &mut Vec<Finding>) {
 }
 
 async fn check_broker(env: &Env, address: &str, findings: &mut Vec<Finding>) {
-    let mut push = |check, ok, found, advice| {
-        findings.push(Finding { check, ok, found, advice: Some(advice) });
+    let mut push = |check: &str, ok, found, advice| {
+        findings.push(Finding { check: check.to_owned(), ok, found, advice: Some(advice) });
     };
     let ready = match send(env, address, Method::GET, "/readyz").await {
         Ok((status, answer)) => {
