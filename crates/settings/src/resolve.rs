@@ -237,7 +237,9 @@ impl BrokerSettings {
     #[must_use]
     pub fn resolve_broker(&self) -> ResolvedSettings {
         let resolve = |setting: &'static Setting| {
-            self.resolved(setting, None, &[Synonym { name: setting.name, factor: 1 }])
+            let itself = Synonym { name: setting.name, factor: 1 };
+            let listed = family(setting.name).unwrap_or_else(|| std::slice::from_ref(&itself));
+            self.resolved(setting, None, &[itself], (setting.name, listed))
         };
         ResolvedSettings(Scope::Broker.settings().map(resolve).collect())
     }
@@ -268,7 +270,8 @@ impl BrokerSettings {
     ) -> ResolvedSettings {
         let resolve = |setting: &'static Setting| {
             let own = overrides(setting.name).map(|text| (text, source));
-            self.resolved(setting, own, setting.synonyms)
+            let first = setting.synonyms.first().map_or(setting.name, |synonym| synonym.name);
+            self.resolved(setting, own, setting.synonyms, (first, setting.synonyms))
         };
         ResolvedSettings(scope.settings().map(resolve).collect())
     }
@@ -316,34 +319,47 @@ impl BrokerSettings {
         (default, Source::Default)
     }
 
+    /// A row as Apache Kafka describes it. Of the places in brokers' settings those are listed that come from the first
+    /// one of the name `first` on; a row without places is a default, whatever gave it its value.
     fn resolved(
         &self,
         setting: &'static Setting,
         own: Option<(&str, Source)>,
-        synonyms: &[Synonym],
+        in_force: &[Synonym],
+        (first, listed): (&str, &[Synonym]),
     ) -> Resolved {
-        let (value, source) = self.in_force(setting, own, synonyms);
-        let mut places = Vec::new();
-        if let Some((text, source)) = own
-            && let Some(value) = setting.parse(text)
-        {
-            places.push(SynonymValue { name: setting.name, value: value.to_string(), source });
-        }
+        let (value, _) = self.in_force(setting, own, in_force);
+        let mut brokers = Vec::new();
         for level in Level::ALL {
-            let set = synonyms.iter().filter_map(|synonym| {
+            let set = listed.iter().filter_map(|synonym| {
                 let text = self.values(level).get(synonym.name)?;
-                convert(setting, synonym, text)?;
+                broker_setting(synonym.name)?.parse(text)?;
                 let (name, value) = (synonym.name, text.clone());
                 Some(SynonymValue { name, value, source: level.source() })
             });
-            places.extend(set);
+            brokers.extend(set);
         }
-        places.extend(synonyms.iter().filter_map(|synonym| {
+        brokers.extend(listed.iter().filter_map(|synonym| {
             let value = broker_setting(synonym.name)?.default?.to_owned();
             Some(SynonymValue { name: synonym.name, value, source: Source::Default })
         }));
-        Resolved { setting, value, source, synonyms: places }
+        let own = own.and_then(|(text, source)| {
+            let value = setting.parse(text)?.to_string();
+            Some(SynonymValue { name: setting.name, value, source })
+        });
+        let brokers = brokers.into_iter().skip_while(|place| place.name != first);
+        let synonyms: Vec<_> = own.into_iter().chain(brokers).collect();
+        let source = synonyms.first().map_or(Source::Default, |place| place.source);
+        Resolved { setting, value, source, synonyms }
     }
+}
+
+/// The names under which one thing can be set, `log.retention.ms` and its like in other units: those of the topic
+/// setting that falls back to several.
+fn family(name: &str) -> Option<&'static [Synonym]> {
+    let of = |setting: &'static Setting| setting.synonyms;
+    let mut families = Scope::Topic.settings().map(of).filter(|synonyms| synonyms.len() > 1);
+    families.find(|synonyms| synonyms.iter().any(|synonym| synonym.name == name))
 }
 
 /// The value of `setting` that a synonym's text stands for.
@@ -394,9 +410,13 @@ mod tests {
         let mut brokers = BrokerSettings::default();
         assert_eq!(retention(&brokers, None), ("604800000".into(), Source::Default));
         brokers.set(Level::Static, "log.retention.hours", "2").unwrap();
-        assert_eq!(retention(&brokers, None), ("7200000".into(), Source::StaticBroker));
+        assert_eq!(
+            retention(&brokers, None),
+            ("7200000".into(), Source::Default),
+            "as Apache Kafka says it"
+        );
         brokers.set(Level::Static, "log.retention.minutes", "3").unwrap();
-        assert_eq!(retention(&brokers, None), ("180000".into(), Source::StaticBroker));
+        assert_eq!(retention(&brokers, None), ("180000".into(), Source::Default));
         brokers.set(Level::Static, "log.retention.ms", "4").unwrap();
         assert_eq!(retention(&brokers, None), ("4".into(), Source::StaticBroker));
         brokers.set(Level::Cluster, "log.retention.ms", "5").unwrap();
@@ -431,6 +451,16 @@ mod tests {
         ];
         assert_eq!(synonyms, expected);
         assert!(resolved.iter().len() > 30);
+        assert!(
+            resolved.get("segment.ms").unwrap().synonyms.is_empty(),
+            "log.roll.ms has no value"
+        );
+        let row = |name: &str| brokers.resolve_broker().get(name).unwrap().clone();
+        let names = |row: Resolved| row.synonyms.iter().map(|p| p.name).collect::<Vec<_>>();
+        let hours = "log.retention.hours";
+        assert_eq!(names(row("log.retention.ms")), ["log.retention.ms", hours, hours]);
+        assert_eq!(names(row(hours)), [hours, hours]);
+        assert_eq!(row(hours).source, Source::StaticBroker);
         let other = resolved.get("remote.storage.enable").unwrap();
         assert!(other.synonyms.is_empty() && other.source == Source::Default);
     }
