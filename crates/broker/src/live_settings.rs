@@ -16,6 +16,8 @@ type Dynamic = OrdMap<ConfigResource, OrdMap<String, String>>;
 pub struct LiveSettings {
     broker: BrokerId,
     fixed: BrokerSettings,
+    /// `esker.decompressed.max.bytes`, which does not change while the broker runs.
+    decompressed_bytes_max: usize,
     /// What the dynamic part was when the settings were put together, and the result.
     current: ArcSwap<(Dynamic, Arc<BrokerSettings>)>,
 }
@@ -31,7 +33,16 @@ impl LiveSettings {
     #[must_use]
     pub fn new(broker: BrokerId, fixed: BrokerSettings) -> Self {
         let current = Arc::new(fixed.clone());
-        Self { broker, fixed, current: ArcSwap::from_pointee((Dynamic::new(), current)) }
+        let decompressed_bytes_max = fixed
+            .value("esker.decompressed.max.bytes")
+            .and_then(|value| usize::try_from(value.as_bytes()?.get()).ok())
+            .expect("a size with a default");
+        Self {
+            broker,
+            fixed,
+            decompressed_bytes_max,
+            current: ArcSwap::from_pointee((Dynamic::new(), current)),
+        }
     }
 
     /// The broker's settings as of `state`.
@@ -69,7 +80,7 @@ impl ResolveSettings for LiveSettings {
                 },
                 timestamp_before_max_ms: typed.timestamp_before_max_ms,
                 timestamp_after_max_ms: typed.timestamp_after_max_ms,
-                ..ProduceLimits::default()
+                decompressed_bytes_max: self.decompressed_bytes_max,
             },
             deletes: typed.deletes,
             retention: typed.retention,

@@ -122,7 +122,7 @@ impl Engine {
             let wal_options = WalOptions {
                 segment_bytes: options.wal_segment.get(),
                 capacity_bytes: options.wal_capacity.get(),
-                prefill: true,
+                prefill: options.wal_prefill,
             };
             env.spawner
                 .blocking(move || OpenedWal::open(&inner, &dir, cluster, wal_options))

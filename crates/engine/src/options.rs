@@ -21,6 +21,8 @@ pub struct EngineOptions {
     pub wal_capacity: ByteCount,
     /// Size of a file of the write-ahead log.
     pub wal_segment: ByteCount,
+    /// Whether files of the write-ahead log are filled with zeros before they are needed.
+    pub wal_prefill: bool,
     /// Memory for the newest batches of all partitions.
     pub tail_memory: ByteCount,
     /// Unflushed bytes that start a flush.
@@ -55,6 +57,7 @@ impl EngineOptions {
             wal_dir,
             wal_capacity: ByteCount::gib(2),
             wal_segment: ByteCount::mib(64),
+            wal_prefill: true,
             tail_memory: ByteCount::mib(256),
             flush_bytes: ByteCount::mib(64),
             flush_age: Duration::from_secs(30),

@@ -1,7 +1,9 @@
 //! What a server is told: command line, file, environment.
 
 use crate::command::{DevOptions, ServerOptions};
-use esker_bucket::{BucketConfig, BucketUrl};
+use esker_bucket::{BucketConfig, BucketUrl, Checksum};
+use esker_settings::typed::{self, BucketChecksum};
+use esker_settings::{BrokerSettings, Level};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,13 +12,27 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
+    /// HOST:PORT.
     pub(crate) kafka_addr: String,
     /// What clients are told, where it differs from what is bound.
     pub(crate) advertised_addr: Option<String>,
+    /// HOST:PORT.
     pub(crate) admin_addr: String,
     pub(crate) bucket: BucketConfig,
-    /// Settings by name, as written.
-    pub(crate) settings: BTreeMap<String, String>,
+    pub(crate) settings: BrokerSettings,
+    /// What `settings` come to.
+    pub(crate) typed: typed::Broker,
+}
+
+/// Options and file as they were written.
+struct Told {
+    data_dir: PathBuf,
+    kafka_addr: String,
+    advertised_addr: Option<String>,
+    admin_addr: String,
+    bucket: Option<String>,
+    s3: S3,
+    settings: BTreeMap<String, String>,
 }
 
 /// Why a configuration is no good: a sentence with what to try.
@@ -62,12 +78,13 @@ fn default_admin_addr() -> String {
 
 impl Config {
     pub(crate) fn for_dev(options: &DevOptions) -> Result<Self, ConfigProblem> {
-        Ok(Self {
+        Self::new(Told {
             data_dir: options.data_dir.clone(),
             kafka_addr: options.kafka_addr.clone(),
             advertised_addr: None,
             admin_addr: options.admin_addr.clone(),
-            bucket: bucket(options.bucket.as_deref(), &options.data_dir, S3::default())?,
+            bucket: options.bucket.clone(),
+            s3: S3::default(),
             settings: parse_sets(&options.settings)?,
         })
     }
@@ -87,15 +104,111 @@ impl Config {
             settings.insert(name.clone(), text_of(&name, value)?);
         }
         settings.extend(parse_sets(&options.settings)?);
-        let bucket = bucket(file.bucket.as_deref(), &file.data_dir, file.s3)?;
-        Ok(Self {
+        Self::new(Told {
             data_dir: file.data_dir,
             kafka_addr: file.kafka_addr,
             advertised_addr: file.advertised_addr,
             admin_addr: file.admin_addr,
-            bucket,
+            bucket: file.bucket,
+            s3: file.s3,
             settings,
         })
+    }
+
+    /// Settings win over the options and the keys that say the same in our own way.
+    fn new(told: Told) -> Result<Self, ConfigProblem> {
+        let settings = settings_of(&told.settings)?;
+        let typed = settings.broker().map_err(|error| error.to_string())?;
+        if !(typed.roles.broker && typed.roles.controller) {
+            return Err("process.roles must be broker,controller: processes with one of the roles are not served yet"
+                .to_owned());
+        }
+        let data_dir = typed.data_dir.as_ref().map_or(told.data_dir, PathBuf::from);
+        let kafka_addr = match typed.listeners.as_slice() {
+            _ if !settings.is_set("listeners") => told.kafka_addr,
+            [one] => address_of(&one.host, one.port),
+            _ => return Err("listeners names several: only one is served yet".to_owned()),
+        };
+        let advertised_addr = match typed.advertised.as_slice() {
+            _ if !settings.is_set("advertised.listeners") => told.advertised_addr,
+            [] => told.advertised_addr,
+            [one, ..] => Some(address_of(&one.host, one.port)),
+        };
+        let admin_addr = if settings.is_set("esker.admin.listener") {
+            typed.admin_listener.clone()
+        } else {
+            told.admin_addr
+        };
+        let bucket_url = typed.bucket.url.clone().or(told.bucket);
+        let mut bucket = bucket(bucket_url.as_deref(), &data_dir, told.s3)?;
+        override_bucket(&mut bucket, &settings, &typed.bucket);
+        Ok(Self { data_dir, kafka_addr, advertised_addr, admin_addr, bucket, settings, typed })
+    }
+}
+
+/// An address to bind or to tell; no host is every address of this machine.
+fn address_of(host: &str, port: u16) -> String {
+    match host {
+        "" => format!("0.0.0.0:{port}"),
+        host if host.contains(':') => format!("[{host}]:{port}"),
+        host => format!("{host}:{port}"),
+    }
+}
+
+/// The settings by Kafka's names.
+fn settings_of(written: &BTreeMap<String, String>) -> Result<BrokerSettings, ConfigProblem> {
+    let mut settings = BrokerSettings::default();
+    for (name, value) in written {
+        settings.set(Level::Static, name, value).map_err(|error| error.to_string())?;
+    }
+    // The broker's number stands in its settings under both of Kafka's names, whoever chose it.
+    let id = settings.broker().map_err(|error| error.to_string())?.node_id.to_string();
+    for name in ["node.id", "broker.id"] {
+        settings.set(Level::Static, name, &id).map_err(|error| error.to_string())?;
+    }
+    Ok(settings)
+}
+
+/// Puts what is set under `esker.bucket.` over what the file and the environment say.
+fn override_bucket(config: &mut BucketConfig, settings: &BrokerSettings, set: &typed::Bucket) {
+    let is_set = |name: &str| settings.is_set(&format!("esker.bucket.{name}"));
+    let text = |place: &mut Option<String>, value: &Option<String>| {
+        if value.is_some() {
+            place.clone_from(value);
+        }
+    };
+    text(&mut config.endpoint, &set.endpoint);
+    text(&mut config.region, &set.region);
+    text(&mut config.access_key, &set.access_key);
+    text(&mut config.secret_key, &set.secret_key);
+    text(&mut config.session_token, &set.session_token);
+    config.path_style = set.path_style.or(config.path_style);
+    if is_set("allow.http") {
+        config.allow_http = set.allow_http;
+    }
+    if is_set("unsigned.payload") {
+        config.unsigned_payload = set.unsigned_payload;
+    }
+    if is_set("checksum") {
+        config.checksum = set.checksum.map(|checksum| match checksum {
+            BucketChecksum::Crc64Nvme => Checksum::Crc64Nvme,
+            BucketChecksum::Sha256 => Checksum::Sha256,
+        });
+    }
+    if is_set("single.delete") {
+        config.single_delete = set.single_delete;
+    }
+    if is_set("request.timeout.ms") {
+        config.request_timeout = set.request_timeout;
+    }
+    if is_set("connect.timeout.ms") {
+        config.connect_timeout = set.connect_timeout;
+    }
+    if is_set("retries") {
+        config.retries = set.retries;
+    }
+    if is_set("retry.timeout.ms") {
+        config.retry_timeout = set.retry_timeout;
     }
 }
 

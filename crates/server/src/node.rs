@@ -12,9 +12,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Log entries between two metadata snapshots.
-const SNAPSHOT_EVERY: u64 = 5000;
-
 /// What a node is made of.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
@@ -22,6 +19,8 @@ pub struct NodeOptions {
     pub cluster: ClusterId,
     /// Where the metadata log lives.
     pub metadata_dir: PathBuf,
+    /// Log entries between two metadata snapshots.
+    pub metadata_snapshot_entries: u64,
     /// The engine.
     pub engine: EngineOptions,
     /// The request side.
@@ -67,8 +66,11 @@ impl Node {
         settings: Arc<LiveSettings>,
         options: NodeOptions,
     ) -> Result<Self, NodeError> {
-        let quorum_options =
-            QuorumOptions { dir: options.metadata_dir, voter: 1, snapshot_every: SNAPSHOT_EVERY };
+        let quorum_options = QuorumOptions {
+            dir: options.metadata_dir,
+            voter: 1,
+            snapshot_every: options.metadata_snapshot_entries,
+        };
         let quorum = Quorum::open(env, quorum_options).await?;
         quorum.propose(Command::FoundCluster { cluster: options.cluster }).await?;
         let meta: Arc<dyn MetaClient> = Arc::new(quorum.clone());

@@ -15,7 +15,7 @@ use esker_env::real::Runtimes;
 use esker_env::{Env, Listener};
 use esker_group::Options as GroupOptions;
 use esker_server::{DataDir, Node, NodeOptions};
-use esker_settings::{BrokerSettings, Level, typed};
+use esker_settings::typed;
 use esker_types::{BrokerId, ClusterId};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -79,8 +79,7 @@ async fn run(env: &Env, config: Config) -> Result<(), ConfigProblem> {
     // Signals are heard from the very beginning: a stop during a long recovery is a stop.
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
-    let settings = settings_of(&config)?;
-    let typed = settings.broker().map_err(|error| error.to_string())?;
+    let typed = &config.typed;
     let broker_id = BrokerId(typed.node_id);
     // What cannot be had is found out before anything is written.
     let kafka = listen(env, &config.kafka_addr, "--kafka-addr").await?;
@@ -108,9 +107,9 @@ async fn run(env: &Env, config: Config) -> Result<(), ConfigProblem> {
             identity.broker
         ));
     }
-    let options = node_options(&config, &typed, &data_dir)?;
-    let settings = Arc::new(LiveSettings::new(broker_id, settings));
-    let cache = cache_of(env, &typed, &data_dir);
+    let options = node_options(&config, typed, &data_dir)?;
+    let cache = cache_of(env, typed, &data_dir);
+    let settings = Arc::new(LiveSettings::new(broker_id, config.settings));
     let node = Node::start(env, kafka, bucket, cache, settings, options)
         .await
         .map_err(|error| error.to_string())?;
@@ -168,26 +167,12 @@ fn cache_of(env: &Env, settings: &typed::Broker, data_dir: &DataDir) -> Arc<dyn 
     Arc::new(FoyerCache::new(env, FoyerOptions::new(dir, disk, memory, cluster)))
 }
 
-/// The settings by Kafka's names, as the configuration has them.
-fn settings_of(config: &Config) -> Result<BrokerSettings, ConfigProblem> {
-    let mut settings = BrokerSettings::default();
-    for (name, value) in &config.settings {
-        settings.set(Level::Static, name, value).map_err(|error| error.to_string())?;
-    }
-    // The broker's number stands in its settings under both of Kafka's names, whoever chose it.
-    let id = settings.broker().map_err(|error| error.to_string())?.node_id.to_string();
-    for name in ["node.id", "broker.id"] {
-        settings.set(Level::Static, name, &id).map_err(|error| error.to_string())?;
-    }
-    Ok(settings)
-}
-
 fn node_options(
     config: &Config,
     settings: &typed::Broker,
     data_dir: &DataDir,
 ) -> Result<NodeOptions, ConfigProblem> {
-    let (host, port) = advertised(config, settings)?;
+    let (host, port) = advertised(config)?;
     let groups = &settings.groups;
     let engine = EngineOptions {
         broker: data_dir.identity().broker,
@@ -197,6 +182,7 @@ fn node_options(
         wal_dir: data_dir.path().join("wal"),
         wal_capacity: settings.wal_capacity,
         wal_segment: settings.wal_segment,
+        wal_prefill: settings.wal_prefill,
         tail_memory: settings.tail_memory,
         flush_bytes: settings.flush_bytes,
         flush_age: settings.flush_age,
@@ -239,6 +225,7 @@ fn node_options(
     Ok(NodeOptions {
         cluster: data_dir.identity().cluster,
         metadata_dir: data_dir.path().join("metadata"),
+        metadata_snapshot_entries: settings.metadata_snapshot_entries,
         engine,
         broker,
         stop_patience: settings.stop_patience,
@@ -246,18 +233,15 @@ fn node_options(
 }
 
 /// Where clients are told to connect; port 0 stands for the one that is bound.
-fn advertised(config: &Config, settings: &typed::Broker) -> Result<(String, u16), ConfigProblem> {
-    if config.advertised_addr.is_none()
-        && config.settings.contains_key("advertised.listeners")
-        && let Some(listener) = settings.advertised.first()
-    {
-        return Ok((listener.host.clone(), listener.port));
-    }
+fn advertised(config: &Config) -> Result<(String, u16), ConfigProblem> {
     let address = config.advertised_addr.as_deref().unwrap_or(&config.kafka_addr);
     let (host, port) =
         address.rsplit_once(':').ok_or_else(|| format!("`{address}` is no HOST:PORT"))?;
     let port: u16 = port.parse().map_err(|_| format!("`{address}`: `{port}` is no port"))?;
-    // Nobody can connect to "any address".
-    let host = if matches!(host, "0.0.0.0" | "[::]" | "") { "localhost" } else { host };
+    // Nobody can connect to "any address", and clients write no brackets.
+    let host = match host.trim_start_matches('[').trim_end_matches(']') {
+        "0.0.0.0" | "::" | "" => "localhost",
+        host => host,
+    };
     Ok((host.to_owned(), port))
 }

@@ -301,6 +301,7 @@ impl World {
         let options = NodeOptions {
             cluster: dir.identity().cluster,
             metadata_dir: dir.path().join("metadata"),
+            metadata_snapshot_entries: 5000,
             engine,
             broker: BrokerOptions {
                 advertised_host: "node".to_owned(),
