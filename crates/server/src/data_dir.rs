@@ -81,6 +81,26 @@ impl std::fmt::Debug for DataDir {
 }
 
 impl DataDir {
+    /// Whether the directory could be ours, as far as looking shows; says whether it has an identity. Blocks.
+    ///
+    /// # Errors
+    /// See [`DataDirError`].
+    pub fn look(disk: &dyn Disk, path: &Path) -> Result<bool, DataDirError> {
+        let names = disk.list(path).map_err(|source| DataDirError::Io {
+            operation: "read",
+            path: path.to_owned(),
+            source,
+        })?;
+        let ours = |name: &&String| !matches!(name.as_str(), LOCK | "identity.json.tmp");
+        let known = names.iter().any(|name| name == IDENTITY);
+        match names.iter().find(ours) {
+            Some(found) if !known => {
+                Err(DataDirError::Foreign { path: path.to_owned(), found: found.clone() })
+            }
+            _ => Ok(known),
+        }
+    }
+
     /// Takes the directory, founding a cluster of its own (`fresh` names it) when it is empty. Blocks.
     ///
     /// # Errors
@@ -96,12 +116,7 @@ impl DataDir {
             move |source| DataDirError::Io { operation, path, source }
         };
         let identity_path = path.join(IDENTITY);
-        let names = disk.list(path).map_err(io("read", path))?;
-        let known = names.iter().any(|name| name == IDENTITY);
-        let ours = |name: &&String| !matches!(name.as_str(), LOCK | "identity.json.tmp");
-        if let (false, Some(found)) = (known, names.iter().find(ours)) {
-            return Err(DataDirError::Foreign { path: path.to_owned(), found: found.clone() });
-        }
+        let known = Self::look(disk, path)?;
         disk.create_dir_all(path).map_err(io("create", path))?;
         let lock = disk.lock(&path.join(LOCK)).map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => DataDirError::InUse { path: path.to_owned() },

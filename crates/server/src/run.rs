@@ -82,6 +82,7 @@ async fn run(env: &Env, config: Config) -> Result<(), ConfigProblem> {
     let typed = &config.typed;
     let broker_id = BrokerId(typed.node_id);
     // What cannot be had is found out before anything is written.
+    DataDir::look(&*env.disk, &config.data_dir).map_err(|error| error.to_string())?;
     let kafka = listen(env, &config.kafka_addr, "--kafka-addr").await?;
     let admin = listen(env, &config.admin_addr, "--admin-addr").await?;
     let bucket = esker_bucket::open(env, &config.bucket).map_err(|error| error.to_string())?;

@@ -36,15 +36,18 @@ class Esker:
 
     def __init__(self, directory: Path, backend: str, settings: dict[str, str]) -> None:
         self._log = directory / "esker.log"
-        self._admin = f"127.0.0.1:{free_port()}"
+        self.admin = f"127.0.0.1:{free_port()}"
         self.bootstrap = f"127.0.0.1:{free_port()}"
         self._bucket = buckets.open_bucket(backend, directory)
+        self.bucket_url = self._bucket.url
+        self.bucket_env = self._bucket.env
+        self.data_dir = directory / "data"
         self._command = [
             str(find_program()),
             "dev",
-            *("--data-dir", str(directory / "data")),
+            *("--data-dir", str(self.data_dir)),
             *("--kafka-addr", self.bootstrap),
-            *("--admin-addr", self._admin),
+            *("--admin-addr", self.admin),
             *("--bucket", self._bucket.url),
             *(word for name, value in settings.items() for word in ("--set", f"{name}={value}")),
         ]
@@ -58,25 +61,26 @@ class Esker:
         def ready() -> bool:
             process.require_alive()
             try:
-                return self._ask("GET", "/readyz") == "ok\n"
+                return self.ask("GET", "/readyz") == "ok\n"
             except (urllib.error.URLError, OSError):
                 return False
 
         wait_for(ready, "the broker to be ready")
         return process
 
-    def _ask(self, method: str, path: str) -> str:
-        request = urllib.request.Request(f"http://{self._admin}{path}", method=method)
+    def ask(self, method: str, path: str) -> str:
+        """What the admin interface answers."""
+        request = urllib.request.Request(f"http://{self.admin}{path}", method=method)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.read().decode()
 
     def tier_status(self) -> dict[str, object]:
         """What `GET /v1/tier/status` says."""
-        return json.loads(self._ask("GET", "/v1/tier/status"))
+        return json.loads(self.ask("GET", "/v1/tier/status"))
 
     def flush(self) -> None:
         """Brings everything that is committed into the bucket."""
-        self._ask("POST", "/v1/tier/flush")
+        self.ask("POST", "/v1/tier/flush")
 
     def restart(self) -> None:
         """Stops the broker in an orderly way and starts it on the same directory, bucket and ports."""
@@ -91,7 +95,7 @@ class Esker:
     def make_cold(self) -> None:
         self.flush()
         self.restart()
-        self._ask("POST", "/v1/cache/clear")
+        self.ask("POST", "/v1/cache/clear")
         status = self.tier_status()
         # Nothing in memory, nothing unflushed: what a consumer gets now was read back from the bucket.
         assert status["unflushed_bytes"] == 0, status
