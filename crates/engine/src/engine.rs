@@ -12,7 +12,7 @@ use crate::tail_memory::TailMemory;
 use crate::topic::ResolveSettings;
 use arc_swap::ArcSwap;
 use esker_cache::{ChunkCache, ObjectReader};
-use esker_env::{Blocking, Bucket, Env, Place};
+use esker_env::{Blocking, Bucket, Budget, Env, Place};
 use esker_meta::{Command, Reply, State};
 use esker_meta_client::{MetaClient, MetaError};
 use esker_plog::{LogState, PartitionLog};
@@ -76,6 +76,8 @@ pub struct Engine {
     wal: Wal,
     sink: Arc<Sink>,
     tail_memory: Arc<TailMemory>,
+    /// What flushes and merges hold.
+    pub(crate) background: Budget,
     journals: Vec<Arc<Journal>>,
     /// Journals of earlier registrations that are not drained, oldest first; then the live ones.
     pub(crate) draining: Mutex<Vec<Arc<Journal>>>,
@@ -147,6 +149,7 @@ impl Engine {
         }
         let ids = ObjectIds::new(Arc::clone(&meta), options.broker, incarnation);
         let cold = ColdReader::new(&env, Arc::clone(&bucket), cache);
+        let background = Budget::new(bytes_of(options.background_memory));
         let engine = Arc::new(Self {
             env,
             options,
@@ -157,6 +160,7 @@ impl Engine {
             wal,
             sink,
             tail_memory,
+            background,
             draining: Mutex::default(),
             journals,
             ids,

@@ -151,6 +151,7 @@ impl Engine {
             self.forget_if_empty(journal);
             return Ok(());
         };
+        let _memory = self.background.acquire(stretch.bytes).await;
         let shares = self.shares(&stretch).await?;
         let encoded = self.build(shares).await?;
         let puts = encoded.iter().map(|(object, _, encoded)| self.put(*object, encoded));

@@ -4,7 +4,7 @@
 //! partition that moved on meanwhile are dead on arrival, which costs space and nothing else.
 
 use crate::cold::{ColdError, Stored, find_part, stored_extent};
-use crate::engine::Engine;
+use crate::engine::{Engine, bytes_of};
 use crate::flush::flags_of;
 use crate::producers::{kind_of, section_of, table_of};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use esker_object::{
 };
 use esker_plog::ProducerTable;
 use esker_record::batches;
-use esker_types::{Offset, PartitionId};
+use esker_types::{ByteCount, Offset, PartitionId};
 use std::sync::Arc;
 
 /// Extents that stay in the metadata when older ones are spilled.
@@ -40,15 +40,14 @@ impl Engine {
     /// Merges every partition that has many small extents.
     pub(crate) async fn merge_due(self: &Arc<Self>) -> Result<(), MetaError> {
         let state = self.meta().image();
+        // A flush finds room beside a merge: what is acknowledged does not wait for what tidies up.
+        let flush = bytes_of(self.options().flush_bytes);
+        let beside = self.background.total().saturating_sub(flush);
+        let bytes_max = self.options().segment_bytes_max.get().min(beside as u64);
         for (pid, row) in &state.partitions {
             // One run a round: the next one is judged by what this one made of the extents.
-            let Some(run) = run_to_merge(
-                &row.extents,
-                self.options().merge_extents,
-                self.options().segment_bytes_max.get(),
-            ) else {
-                continue;
-            };
+            let count = self.options().merge_extents;
+            let Some(run) = run_to_merge(&row.extents, count, bytes_max) else { continue };
             match self.merge(&state, *pid, run).await {
                 Ok(()) => {}
                 Err(MergeError::Meta(error)) => return Err(error),
@@ -65,6 +64,8 @@ impl Engine {
         run: &[Extent],
     ) -> Result<(), MergeError> {
         let Some(partition) = self.partition(pid) else { return Ok(()) };
+        let bytes: u64 = run.iter().map(|extent| extent.bytes).sum();
+        let _memory = self.background.acquire(bytes_of(ByteCount(bytes))).await;
         let row = &state.partitions[&pid];
         let object = self.ids.next().await?;
         let mut builder =

@@ -33,6 +33,8 @@ pub struct EngineOptions {
     pub segment_bytes_min: ByteCount,
     /// Bytes of one merged object.
     pub segment_bytes_max: ByteCount,
+    /// Memory for what flushes and merges have under way.
+    pub background_memory: ByteCount,
     /// Extents of a partition before it is merged.
     pub merge_extents: usize,
     /// How long an object that nothing refers to is kept for readers with an older plan.
@@ -63,6 +65,7 @@ impl EngineOptions {
             flush_age: Duration::from_secs(30),
             segment_bytes_min: ByteCount::mib(16),
             segment_bytes_max: ByteCount::mib(256),
+            background_memory: ByteCount::mib(384),
             merge_extents: 16,
             garbage_grace: Duration::from_mins(10),
             housekeeping_every: Duration::from_secs(30),

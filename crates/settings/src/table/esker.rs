@@ -31,6 +31,8 @@ settings! { ESKER
         "A partition with more bytes than this in one flush gets an object of its own."
     "esker.segment.max.bytes": Size = Some("268435456"), AtLeast(1), ReadOnly, Honoured;
         "Most bytes of a merged object."
+    "esker.background.memory.bytes": Size = Some("402653184"), AtLeast(1_048_576), ReadOnly, Honoured;
+        "Memory for what flushes and merges have under way; merges stay below what it leaves beside a flush."
     "esker.merge.extents": Int = Some("16"), Between(2, 64), ReadOnly, Honoured;
         "Pieces of a partition that are merged into one."
     "esker.gc.grace.ms": Duration = Some("600000"), AtLeast(0), ReadOnly, Honoured;
@@ -39,7 +41,7 @@ settings! { ESKER
         "How often retention, merging and the collection of garbage look for work."
     "esker.cache.memory.bytes": Size = Some("134217728"), AtLeast(0), ReadOnly, Honoured;
         "Memory for data that was read back from the bucket."
-    "esker.cache.disk.bytes": Size = Some("0"), AtLeast(0), ReadOnly, Honoured;
+    "esker.cache.disk.bytes": Size = Some("1073741824"), AtLeast(0), ReadOnly, Honoured;
         "Disk for data that was read back from the bucket; 0 keeps none there."
     "esker.group.join.timeout.ms": Duration = Some("300000"), AtLeast(1), ReadOnly, Honoured;
         "How long a classic group's member that joined for the first time may wait for the rebalance to end."

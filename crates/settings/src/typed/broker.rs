@@ -156,6 +156,8 @@ pub struct Broker {
     pub segment_bytes_min: ByteCount,
     /// `esker.segment.max.bytes`.
     pub segment_bytes_max: ByteCount,
+    /// `esker.background.memory.bytes`.
+    pub background_memory: ByteCount,
     /// `esker.merge.extents`.
     pub merge_extents: usize,
     /// `esker.gc.grace.ms`.
@@ -224,6 +226,7 @@ impl Broker {
             flush_age: read.duration("esker.flush.ms"),
             segment_bytes_min: read.bytes("esker.segment.min.bytes"),
             segment_bytes_max: read.bytes("esker.segment.max.bytes"),
+            background_memory: read.bytes("esker.background.memory.bytes"),
             merge_extents: read.count("esker.merge.extents"),
             garbage_grace: read.duration("esker.gc.grace.ms"),
             housekeeping_every: read.duration("esker.housekeeping.interval.ms"),
@@ -268,6 +271,10 @@ impl Broker {
         must(
             self.segment_bytes_min <= self.segment_bytes_max,
             "`esker.segment.min.bytes` must not be above `esker.segment.max.bytes`",
+        )?;
+        must(
+            self.background_memory > self.flush_bytes,
+            "`esker.background.memory.bytes` must be above `esker.flush.bytes`",
         )?;
         let unknown = self
             .advertised
