@@ -41,6 +41,8 @@ class S3Bucket:
     """A bucket in an S3 server that is started for it."""
 
     def __init__(self, backend: str, directory: Path) -> None:
+        # Whatever may skip comes before there is a server to stop.
+        boto3 = pytest.importorskip("boto3")
         port = free_port()
         endpoint = f"http://127.0.0.1:{port}"
         log = directory / f"{backend}.log"
@@ -58,7 +60,14 @@ class S3Bucket:
             self._server = Child([_program("minio"), "server", "--address", f"127.0.0.1:{port}", str(data)], log, env)
             health = endpoint + "/minio/health/live"
         wait_for(lambda: self._answers(health), f"{backend} at {endpoint}", 60)
-        _make_bucket(endpoint)
+        client = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            aws_access_key_id=_KEY,
+            aws_secret_access_key=_SECRET,
+            region_name="us-east-1",
+        )
+        client.create_bucket(Bucket="conformance")
         self.url = "s3://conformance/esker"
         self.env = {
             "AWS_ENDPOINT_URL": endpoint,
@@ -90,15 +99,3 @@ def _program(name: str) -> str:
         if candidate and os.access(candidate, os.X_OK):
             return candidate
     pytest.skip(f"{name} is not installed")
-
-
-def _make_bucket(endpoint: str) -> None:
-    boto3 = pytest.importorskip("boto3")
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id=_KEY,
-        aws_secret_access_key=_SECRET,
-        region_name="us-east-1",
-    )
-    client.create_bucket(Bucket="conformance")
