@@ -261,6 +261,16 @@ def judge(acknowledged, found):
     return len(lost), sum(count - 1 for count in values.values())
 
 
+def check(acknowledged, found, when):
+    """Raises with the places of what is lost or doubled."""
+    lost, doubled = judge(acknowledged, found)
+    if lost or doubled:
+        places = [(place, value[:20], found.get(place, b"nothing")[:20]) for place, value in acknowledged.items()]
+        places = [place for place in places if place[1] != place[2]]
+        ends = {partition: max(offset for at, offset in found if at == partition) for partition, _ in found}
+        raise Broken(f"{when}: {lost} records are lost, {doubled} doubled: {places[:10]}; read up to {ends}")
+
+
 def make_cold(broker):
     """Everything into the bucket, then a restart with empty caches: what is read comes from objects."""
     broker.call("v1/tier/flush")

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 
 from faulty_disk import FaultyDisk
-from harness import SMALL_LOG, Broken, Broker, Load, arguments, judge, make_cold, read_all, run_suite
+from harness import SMALL_LOG, Broker, Load, arguments, check, judge, make_cold, read_all, run_suite
 
 TOPIC, PARTITIONS = "power-cut", 3
 READ_EVERY = 20
@@ -43,14 +43,14 @@ def main():
     chance = random.Random(options.seed)
 
     def suite(directory):
-        disk = FaultyDisk(directory, seed=options.seed * 1000)
+        disk = FaultyDisk(directory, mebibytes=2048, seed=options.seed * 1000)
         broker = Broker(options.program, disk.files / "data", directory / "esker.log", SMALL_LOG)
         load, tally, problems = None, Counter(), []
         try:
             disk.attach()
             broker.start()
             broker.create_topic(TOPIC, PARTITIONS)
-            load = Load(broker, TOPIC, PARTITIONS, options.seed).start()
+            load = Load(broker, TOPIC, PARTITIONS, options.seed, value_max=600).start()
             cuts = without_effect = at_start = 0
             while cuts < options.rounds:
                 load.wait_for(1)
@@ -70,9 +70,7 @@ def main():
                 if cuts % READ_EVERY == 0:
                     # What was acknowledged before the reading began has to be there.
                     known = dict(load.acknowledged)
-                    lost, doubled = judge(known, read_all(broker, TOPIC, PARTITIONS))
-                    if lost or doubled:
-                        raise Broken(f"after {cuts} cuts {lost} records are lost, {doubled} doubled")
+                    check(known, read_all(broker, TOPIC, PARTITIONS), f"after {cuts} cuts")
             load.stop()
             hot = judge(load.acknowledged, read_all(broker, TOPIC, PARTITIONS))
             make_cold(broker)

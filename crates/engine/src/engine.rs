@@ -17,7 +17,7 @@ use esker_meta::{Command, Reply, State};
 use esker_meta_client::{MetaClient, MetaError};
 use esker_plog::{LogState, PartitionLog};
 use esker_types::{Incarnation, PartitionId, is_internal_topic};
-use esker_wal::{OpenedWal, Wal, WalError, WalOptions};
+use esker_wal::{OpenedWal, Wal, WalError, WalFailure, WalOptions};
 use imbl::ordmap::DiffItem;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -50,6 +50,9 @@ pub enum EngineError {
     /// The write-ahead log could not be read.
     #[error("read the write-ahead log: {0}")]
     WalRead(#[from] esker_wal::ReadError),
+    /// The write-ahead log failed during the start.
+    #[error("the write-ahead log failed: {0}")]
+    LogFailed(WalFailure),
 }
 
 /// What waits to be put into the bucket.
@@ -361,7 +364,21 @@ impl Engine {
     /// Whether the write-ahead log failed: nothing is acknowledged until the process restarts.
     #[must_use]
     pub fn is_failed(&self) -> bool {
-        self.sink.failed.load(Ordering::Acquire)
+        self.sink.failure.get().is_some()
+    }
+
+    /// Completes when the write-ahead log fails, with the reason. That is final: the process has to end, and a new
+    /// one reads what the disk really holds.
+    pub async fn failed(&self) -> WalFailure {
+        loop {
+            let changed = self.sink.changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(failure) = self.sink.failure.get() {
+                return failure.clone();
+            }
+            changed.await;
+        }
     }
 
     /// What waits to be put into the bucket.

@@ -14,7 +14,6 @@ use esker_plog::{Place, TailBatch};
 use esker_types::{BrokerId, Incarnation, JournalId, Offset, PartitionId, Seq, StoreId};
 use esker_wal::{Recovered, Wal};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::Ordering;
 
 /// Undrained batches of each partition, in order.
 pub(crate) type RecoveredTails = BTreeMap<PartitionId, Vec<TailBatch>>;
@@ -117,10 +116,10 @@ async fn seal(wal: &Wal, sink: &Sink, id: JournalId, lost: bool) -> Result<Seq, 
         changed.as_mut().enable();
         match wal.status(id) {
             Some(status) if status.state == esker_wal::JournalState::Sealed => break status,
-            _ if sink.failed.load(Ordering::Acquire) => {
-                return Err(EngineError::Damaged("the write-ahead log failed".to_owned()));
-            }
-            _ => changed.await,
+            _ => match sink.failure.get() {
+                Some(failure) => return Err(EngineError::LogFailed(failure.clone())),
+                None => changed.await,
+            },
         }
     };
     if lost || status.damaged_from.is_some() {

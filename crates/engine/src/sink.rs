@@ -6,8 +6,7 @@ use esker_env::Clock;
 use esker_types::{JournalId, Seq};
 use esker_wal::{DurableSink, JournalStatus, WalFailure};
 use parking_lot::RwLock;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
 /// The listener at the write-ahead log.
@@ -20,7 +19,8 @@ pub(crate) struct Sink {
     pub(crate) changed: Notify,
     /// Rings when a journal has something to flush.
     pub(crate) backlog: Arc<Notify>,
-    pub(crate) failed: AtomicBool,
+    /// What ended the log.
+    pub(crate) failure: OnceLock<WalFailure>,
     pub(crate) closed: Notify,
 }
 
@@ -32,7 +32,7 @@ impl Sink {
             journals: RwLock::default(),
             changed: Notify::new(),
             backlog: Arc::new(Notify::new()),
-            failed: AtomicBool::new(false),
+            failure: OnceLock::new(),
             closed: Notify::new(),
         }
     }
@@ -75,8 +75,8 @@ impl DurableSink for Sink {
     }
 
     fn failed(&self, failure: &WalFailure) {
-        tracing::error!(%failure, "the write-ahead log failed; nothing more is acknowledged until this process restarts");
-        self.failed.store(true, Ordering::Release);
+        // It fails once: the log's thread ends.
+        let _first = self.failure.set(failure.clone());
         for journal in self.journals.read().iter() {
             journal.on_failed();
         }

@@ -5,13 +5,17 @@
 //!
 //! *Crash consistency.* A vote or an entry is answered only after its record is synced. One file holds both in the
 //! order in which they were decided, so an entry cannot be durable before the term that allows it. Any failed write
-//! or sync ends the log for this process: the next start reads what the disk really holds.
+//! or sync ends the log for this process: the next start reads what the disk really holds. Only a full disk is waited
+//! for, as nothing was lost by it.
 
 mod entry;
 mod log_file;
 mod log_store;
 mod network;
+mod patience;
 mod quorum;
+#[cfg(test)]
+mod refusing_disk;
 mod snapshot_file;
 mod state_machine;
 mod types;

@@ -9,6 +9,7 @@
 //! refused, because a quorum that forgets what it promised is worse than one that is down.
 
 use crate::entry::{Reader, Writer};
+use crate::patience::is_full;
 use crate::types::{Entry, LogId, Vote};
 use esker_env::{Disk, DiskFile, Open};
 use std::collections::BTreeMap;
@@ -182,8 +183,8 @@ impl LogFile {
             });
         }
         let path = path_of(dir, generation);
-        disk.replace(&path, &bytes)?;
-        let file = disk.open(&path, Open::Write)?;
+        disk.replace(&path, &bytes).map_err(naming("replace", &path))?;
+        let file = disk.open(&path, Open::Write).map_err(naming("open", &path))?;
         let end = bytes.len() as u64;
         Ok(Self { disk, dir: dir.to_owned(), generation, file, end, failed: false })
     }
@@ -222,7 +223,7 @@ impl LogFile {
             return Err(failed());
         }
         let next = Self::create(Arc::clone(&self.disk), &self.dir, self.generation + 1, content)
-            .inspect_err(|_| self.failed = true)?;
+            .inspect_err(|error| self.failed = !is_full(error))?;
         let old = std::mem::replace(self, next);
         // The next start removes it if this fails.
         let _leftover = self.disk.remove(&path_of(&old.dir, old.generation));
@@ -233,14 +234,26 @@ impl LogFile {
         if self.failed {
             return Err(failed());
         }
-        let written = self.file.write_all_at(bytes, self.end);
-        let result = written.and_then(|()| if sync { self.file.sync_data() } else { Ok(()) });
-        match result {
-            Ok(()) => self.end += bytes.len() as u64,
-            Err(_) => self.failed = true,
+        let path = || path_of(&self.dir, self.generation);
+        if let Err(error) = self.file.write_all_at(bytes, self.end) {
+            // A full disk changes nothing: the same bytes go to the same place when there is room.
+            self.failed = !is_full(&error);
+            return Err(naming("write", &path())(error));
         }
-        result
+        if sync && let Err(error) = self.file.sync_data() {
+            self.failed = true;
+            // Never of the kind that is tried again.
+            return Err(io::Error::other(naming("sync", &path())(error)));
+        }
+        self.end += bytes.len() as u64;
+        Ok(())
     }
+}
+
+/// Adds to an error what was tried on which file.
+fn naming(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> io::Error {
+    let path = path.to_owned();
+    move |error| io::Error::new(error.kind(), format!("{operation} {}: {error}", path.display()))
 }
 
 fn failed() -> io::Error {

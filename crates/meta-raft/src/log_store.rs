@@ -1,6 +1,7 @@
 //! openraft's view of the log file.
 
 use crate::log_file::{LogContent, LogFile};
+use crate::patience::Patience;
 use crate::types::{Entry, LogId, TypeConfig, Vote};
 use esker_env::{Blocking, Spawner};
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
@@ -14,23 +15,35 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct LogStore {
     spawner: Arc<dyn Spawner>,
+    patience: Arc<Patience>,
     file: Arc<Mutex<LogFile>>,
     content: Arc<Mutex<LogContent>>,
 }
 
 impl LogStore {
-    pub(crate) fn new(spawner: Arc<dyn Spawner>, file: LogFile, content: LogContent) -> Self {
-        Self { spawner, file: Arc::new(Mutex::new(file)), content: Arc::new(Mutex::new(content)) }
+    pub(crate) fn new(
+        spawner: Arc<dyn Spawner>,
+        patience: Arc<Patience>,
+        file: LogFile,
+        content: LogContent,
+    ) -> Self {
+        let (file, content) = (Arc::new(Mutex::new(file)), Arc::new(Mutex::new(content)));
+        Self { spawner, patience, file, content }
     }
 
     /// Runs blocking work on the file, off the runtime. openraft awaits one call before it makes the next, so the
     /// order on disk is the order of the calls.
-    async fn on_file<T: Send + 'static>(
+    async fn on_file(
         &self,
-        work: impl FnOnce(&mut LogFile) -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
-        let file = Arc::clone(&self.file);
-        self.spawner.blocking(move || work(&mut file.lock())).await
+        work: impl Fn(&mut LogFile) -> io::Result<()> + Send + Sync + 'static,
+    ) -> io::Result<()> {
+        let work = Arc::new(work);
+        self.patience
+            .insist(|| {
+                let (file, work) = (Arc::clone(&self.file), Arc::clone(&work));
+                self.spawner.blocking(move || work(&mut file.lock()))
+            })
+            .await
     }
 }
 

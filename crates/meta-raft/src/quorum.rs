@@ -3,6 +3,7 @@
 use crate::log_file::{LogFile, LogFileError};
 use crate::log_store::LogStore;
 use crate::network::NoPeers;
+use crate::patience::Patience;
 use crate::snapshot_file::{self, SnapshotFileError};
 use crate::state_machine::{Files, StateMachine};
 use crate::types::{Payload, Raft};
@@ -46,6 +47,7 @@ pub enum QuorumError {
 pub struct Quorum {
     raft: Raft,
     clock: Arc<dyn Clock>,
+    patience: Arc<Patience>,
     image: watch::Receiver<Arc<State>>,
     closed: Arc<Mutex<bool>>,
 }
@@ -87,15 +89,17 @@ impl Quorum {
             .await?;
         let (file, content) = log;
         let (image_writer, image) = watch::channel(Arc::default());
+        let patience = Patience::new(Arc::clone(&env.clock));
         let files = Files {
             spawner: Arc::clone(&env.spawner),
+            patience: Arc::clone(&patience),
             disk: Arc::clone(&env.disk),
             dir: options.dir,
             closed: Arc::default(),
         };
         let closed = Arc::clone(&files.closed);
         let machine = StateMachine::new(files, loaded, image_writer);
-        let store = LogStore::new(Arc::clone(&env.spawner), file, content);
+        let store = LogStore::new(Arc::clone(&env.spawner), Arc::clone(&patience), file, content);
         let config = Config {
             cluster_name: "esker".to_owned(),
             heartbeat_interval: 500,
@@ -123,14 +127,21 @@ impl Quorum {
             .current_leader(options.voter, "this voter leads")
             .await
             .map_err(|e| failed(&e))?;
-        let quorum = Self { raft, clock: Arc::clone(&env.clock), image, closed };
+        let quorum = Self { raft, clock: Arc::clone(&env.clock), patience, image, closed };
         // Commits, and with it applies, everything that the log held.
         quorum.propose(Command::Noop).await.map_err(|e| failed(&e))?;
         Ok(quorum)
     }
 
+    /// Completes when the log or a snapshot could not be written, with the reason. That is final: the process has to
+    /// end, and a new one reads what the disk really holds. A full disk is no failure: it is waited for.
+    pub async fn failed(&self) -> String {
+        self.patience.failed().await
+    }
+
     /// Stops taking part. What was answered is durable already.
     pub async fn close(&self) {
+        self.patience.close();
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(%error, "the metadata quorum did not stop cleanly");
         }

@@ -59,7 +59,10 @@ pub(crate) fn save(
     bytes.extend_from_slice(&crc32c(&raft.0).to_le_bytes());
     bytes.extend_from_slice(&raft.0);
     bytes.extend_from_slice(&state.encode_snapshot());
-    disk.replace(&path_of(dir), &bytes)
+    let path = path_of(dir);
+    disk.replace(&path, &bytes).map_err(|error| {
+        io::Error::new(error.kind(), format!("replace {}: {error}", path.display()))
+    })
 }
 
 /// Reads the snapshot; `None` when there was none yet. Blocks.

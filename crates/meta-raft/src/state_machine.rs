@@ -1,5 +1,6 @@
 //! Applies committed entries and publishes the image.
 
+use crate::patience::Patience;
 use crate::snapshot_file;
 use crate::types::{LogId, Payload, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use esker_env::{Blocking, Disk, Spawner};
@@ -25,6 +26,7 @@ pub(crate) struct StateMachine {
 #[derive(Clone)]
 pub(crate) struct Files {
     pub(crate) spawner: Arc<dyn Spawner>,
+    pub(crate) patience: Arc<Patience>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) dir: PathBuf,
     /// Whether the quorum is closed. Held by the thread that writes a snapshot, whoever still waits for it: there is
@@ -34,15 +36,23 @@ pub(crate) struct Files {
 
 impl Files {
     async fn save(&self, meta: SnapshotMeta, state: Arc<State>) -> io::Result<()> {
-        let Self { disk, dir, spawner, closed } = self.clone();
-        let closed = closed.lock_owned().await;
-        let save = move || {
-            if *closed {
-                return Err(io::Error::other("the metadata quorum is closed"));
-            }
-            snapshot_file::save(&*disk, &dir, &meta, &state)
-        };
-        spawner.blocking(save).await
+        self.patience
+            .insist(|| {
+                let Self { disk, dir, spawner, closed, .. } = self.clone();
+                let (meta, state) = (meta.clone(), Arc::clone(&state));
+                // Boxed: the future owns the spawner that it runs on.
+                Box::pin(async move {
+                    let closed = closed.lock_owned().await;
+                    let save = move || {
+                        if *closed {
+                            return Err(io::Error::other("the metadata quorum is closed"));
+                        }
+                        snapshot_file::save(&*disk, &dir, &meta, &state)
+                    };
+                    spawner.blocking(save).await
+                })
+            })
+            .await
     }
 }
 

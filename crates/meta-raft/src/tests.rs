@@ -1,6 +1,7 @@
 //! A real voter over real files.
 
 use crate::log_file::LogFile;
+use crate::refusing_disk::RefusingDisk;
 use crate::{LogFileError, Quorum, QuorumError, QuorumOptions};
 use esker_env::real::{FileSystem, Runtimes};
 use esker_env::{Disk, Env, Open};
@@ -9,6 +10,7 @@ use esker_meta_client::{MetaClient, MetaError};
 use esker_types::{BrokerId, ClusterId, StoreId, TopicId, TopicName};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 fn options(dir: &Path, snapshot_every: u64) -> QuorumOptions {
@@ -203,4 +205,58 @@ impl esker_env::DiskFile for FailingFile {
     fn len(&self) -> std::io::Result<u64> {
         self.0.len()
     }
+}
+
+#[test]
+fn a_full_disk_is_waited_for() {
+    for snapshot_every in [10_000, 7] {
+        let dir = tempfile::tempdir().unwrap();
+        let runtimes = Runtimes::start(1, 1).unwrap();
+        let disk = RefusingDisk::default();
+        let env = Env { disk: Arc::new(disk.clone()), ..Env::real(&runtimes) };
+        runtimes.block_on(async {
+            let quorum = Quorum::open(&env, options(dir.path(), snapshot_every)).await.unwrap();
+            quorum.propose(register(1)).await.unwrap();
+            for number in 0..30 {
+                disk.0.full.store(true, Ordering::SeqCst);
+                let refused = disk.0.refused.load(Ordering::SeqCst);
+                let proposal = quorum.propose(topic(number));
+                let room_returns = async {
+                    while disk.0.refused.load(Ordering::SeqCst) == refused {
+                        tokio::task::yield_now().await;
+                    }
+                    disk.0.full.store(false, Ordering::SeqCst);
+                };
+                let (answer, ()) = futures_util::future::join(proposal, room_returns).await;
+                answer.unwrap();
+            }
+            quorum.close().await;
+        });
+        let topics =
+            with_quorum(dir.path(), snapshot_every, async |q| q.image().topics.len()).unwrap();
+        assert_eq!(topics, 30);
+    }
+}
+
+#[test]
+fn a_failed_sync_is_final_and_names_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtimes = Runtimes::start(1, 1).unwrap();
+    let disk = RefusingDisk::default();
+    let env = Env { disk: Arc::new(disk.clone()), ..Env::real(&runtimes) };
+    runtimes.block_on(async {
+        let quorum = Quorum::open(&env, options(dir.path(), 10_000)).await.unwrap();
+        quorum.propose(register(1)).await.unwrap();
+        disk.0.broken.store(true, Ordering::SeqCst);
+        let answer = quorum.propose(topic(1)).await;
+        assert!(matches!(answer, Err(MetaError::Failed(_))), "{answer:?}");
+        let reason = quorum.failed().await;
+        let path = log_path(dir.path());
+        assert!(reason.starts_with(&format!("sync {}", path.display())), "{reason}");
+        // The disk recovers; the log does not.
+        disk.0.broken.store(false, Ordering::SeqCst);
+        assert!(quorum.propose(topic(2)).await.is_err());
+        assert_eq!(disk.0.after_failure.load(Ordering::SeqCst), 0, "something was tried again");
+        quorum.close().await;
+    });
 }

@@ -100,6 +100,16 @@ impl Node {
         &self.broker
     }
 
+    /// Completes when what this node acknowledges can no longer be made durable, with the reason: which file, and what
+    /// failed. Final: kernels forget what a failed sync was about, so only a new process that reads the disk again knows
+    /// what it holds.
+    pub async fn failed(&self) -> String {
+        tokio::select! {
+            failure = self.engine.failed() => failure.to_string(),
+            failure = self.quorum.failed() => failure,
+        }
+    }
+
     /// Stops accepting, flushes what the bucket takes in time, lets go of everything.
     pub async fn stop(&self) {
         self.listening.stop().await;

@@ -23,6 +23,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// The exit code for "you asked for something that cannot be": nothing was changed.
 const USAGE: u8 = 2;
+/// The exit code for "the disk failed": acknowledged records are as safe as the disk is.
+const DISK_FAILED: u8 = 3;
 /// Memory for requests where `queued.max.request.bytes` sets no limit: there always is one.
 const REQUEST_MEMORY: usize = 512 << 20;
 
@@ -38,12 +40,19 @@ pub(crate) fn serve(config: Result<Config, ConfigProblem>) -> ExitCode {
         runtimes.block_on(run(&env, config))
     });
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(End::Stopped) => ExitCode::SUCCESS,
+        Ok(End::DiskFailed) => ExitCode::from(DISK_FAILED),
         Err(problem) => {
             complain(&problem);
             ExitCode::from(USAGE)
         }
     }
+}
+
+/// How a server's life ended.
+enum End {
+    Stopped,
+    DiskFailed,
 }
 
 /// Carries out a client verb.
@@ -75,7 +84,7 @@ fn stop_at_contradictions() {
     }));
 }
 
-async fn run(env: &Env, config: Config) -> Result<(), ConfigProblem> {
+async fn run(env: &Env, config: Config) -> Result<End, ConfigProblem> {
     // Signals are heard from the very beginning: a stop during a long recovery is a stop.
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
@@ -128,6 +137,14 @@ async fn run(env: &Env, config: Config) -> Result<(), ConfigProblem> {
         biased;
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
+        failure = node.failed() => {
+            tracing::error!(
+                %failure,
+                "the disk failed; the broker stops, because what the disk holds is only known by reading it again. \
+                 Nothing was acknowledged since. Check the device and the kernel's log, then start again"
+            );
+            return Ok(End::DiskFailed);
+        }
     };
     tracing::info!(signal = why, "stopping: flush, release, exit; once more to stop at once");
     tokio::select! {
@@ -136,7 +153,7 @@ async fn run(env: &Env, config: Config) -> Result<(), ConfigProblem> {
         _ = terminate.recv() => tracing::warn!("stopped at once; the rest is recovered at the next start"),
         _ = interrupt.recv() => tracing::warn!("stopped at once; the rest is recovered at the next start"),
     }
-    Ok(())
+    Ok(End::Stopped)
 }
 
 async fn stop(node: &Node, admin: &Admin) {

@@ -2,6 +2,7 @@
 
 use esker_types::{ClusterId, Seq, StoreId};
 use std::io;
+use std::path::PathBuf;
 
 /// Why a log did not open.
 #[derive(Debug, thiserror::Error)]
@@ -61,10 +62,12 @@ pub enum WalError {
 /// The error that ended a log. Final until the process restarts: after a failed write or sync the kernel may
 /// have dropped what was written, so later successes prove nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the log failed to {operation}: {message}")]
+#[error("{operation} {}: {message}", path.display())]
 pub struct WalFailure {
     /// What the log did: "write", "sync", ….
     pub operation: &'static str,
+    /// On which file or directory.
+    pub path: PathBuf,
     /// Kind of the system's error.
     pub kind: io::ErrorKind,
     /// The system's words.
@@ -107,7 +110,7 @@ pub enum AppendError {
         from: Seq,
     },
     /// The log failed.
-    #[error(transparent)]
+    #[error("the write-ahead log failed: {0}")]
     Failed(WalFailure),
     /// The log is closed.
     #[error("the log is closed")]

@@ -235,7 +235,7 @@ impl Writer {
         encoder.finish();
         let began = self.env.clock.now();
         let written = active.file.file.write_all_at(self.buffer.bytes(to_usize(len)), start);
-        written.map_err(failure("write"))?;
+        written.map_err(failure("write", &active.file.path))?;
         let nanos = self.nanos_since(began);
         if self.buffer.capacity() > BUFFER_BYTES_KEPT {
             self.buffer = AlignedBuffer::default();
@@ -255,7 +255,7 @@ impl Writer {
     fn sync(&mut self, records: Vec<(Pending, u64)>, end: u64) -> Result<(), WalFailure> {
         let began = self.env.clock.now();
         let active = self.active.as_mut().expect("a commit was written to it");
-        active.file.file.sync_data().map_err(failure("sync"))?;
+        active.file.file.sync_data().map_err(failure("sync", &active.file.path))?;
         active.position = end;
         let number = active.life.number;
         let nanos = self.nanos_since(began);
@@ -329,7 +329,7 @@ impl Writer {
             return Ok(if full { self.refuse() } else { LoopState::Busy });
         }
         let written = spare.file.file.write_all_at(beginning.bytes(len), 0);
-        written.map_err(failure("begin a segment"))?;
+        written.map_err(failure("begin segment", &spare.file.path))?;
         self.phase = Phase::Begin {
             file: spare.file,
             life: header.life(),
@@ -352,16 +352,18 @@ impl Writer {
         let path = self.dir.join(segment_name(life.number));
         match done {
             Begun::Written => {
-                file.file.sync_data().map_err(failure("sync a new segment"))?;
+                file.file.sync_data().map_err(failure("sync new segment", &file.path))?;
                 self.phase = Phase::Begin { file, life, end, filled, done: Begun::Synced };
             }
             Begun::Synced => {
-                self.env.disk.rename(&file.path, &path).map_err(failure("name a segment"))?;
+                let renamed = self.env.disk.rename(&file.path, &path);
+                renamed.map_err(failure("name segment", &path))?;
                 let file = Arc::new(SegmentFile { path, file: Arc::clone(&file.file) });
                 self.phase = Phase::Begin { file, life, end, filled, done: Begun::Renamed };
             }
             Begun::Renamed => {
-                self.env.disk.sync_dir(&self.dir).map_err(failure("sync the directory"))?;
+                let synced = self.env.disk.sync_dir(&self.dir);
+                synced.map_err(failure("sync directory", &self.dir))?;
                 let mut state = self.shared.state.lock();
                 let segment = Segment { file: Arc::clone(&file), life, end, live: 0 };
                 state.segments.insert(life.number, segment);
@@ -403,7 +405,7 @@ impl Writer {
             match file.file.write_all_at(self.zeros.bytes(to_usize(len)), position) {
                 Ok(()) => position += len,
                 Err(error) if is_full(&error) => return Ok(Space::None),
-                Err(error) => return Err(failure("grow a segment")(error)),
+                Err(error) => return Err(failure("grow segment", &file.path)(error)),
             }
         }
         Ok(Space::Got)
@@ -425,7 +427,7 @@ impl Writer {
                 Ok(Space::Got)
             }
             Err(error) if is_full(&error) => Ok(Space::None),
-            Err(error) => Err(failure("create a segment")(error)),
+            Err(error) => Err(failure("create segment", &path)(error)),
         }
     }
 
@@ -438,14 +440,15 @@ impl Writer {
         };
         let Some(segment) = dead else { return Ok(false) };
         if self.spares.len() >= SPARES_KEPT {
-            self.env.disk.remove(&segment.file.path).map_err(failure("remove a segment"))?;
+            let removed = self.env.disk.remove(&segment.file.path);
+            removed.map_err(failure("remove segment", &segment.file.path))?;
         } else {
             self.spare_number += 1;
             let path = self.dir.join(spare_name(self.spare_number));
             let renamed = self.env.disk.rename(&segment.file.path, &path);
-            renamed.map_err(failure("recycle a segment"))?;
-            let filled =
-                align_down(segment.file.file.len().map_err(failure("recycle a segment"))?, PAGE);
+            renamed.map_err(failure("recycle segment", &segment.file.path))?;
+            let len = segment.file.file.len();
+            let filled = align_down(len.map_err(failure("recycle segment", &path))?, PAGE);
             let file = Arc::new(SegmentFile { path, file: Arc::clone(&segment.file.file) });
             self.spares.push(Spare { file, filled });
         }
@@ -567,7 +570,6 @@ impl Writer {
     }
 
     fn fail(&mut self, failure: &WalFailure) {
-        tracing::error!(%failure, dir = %self.dir.display(), "the write-ahead log failed");
         {
             let mut state = self.shared.state.lock();
             state.failed = Some(failure.clone());
@@ -628,6 +630,11 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-fn failure(operation: &'static str) -> impl FnOnce(io::Error) -> WalFailure {
-    move |error| WalFailure { operation, kind: error.kind(), message: error.to_string() }
+fn failure(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> WalFailure {
+    move |error| WalFailure {
+        operation,
+        path: path.to_owned(),
+        kind: error.kind(),
+        message: error.to_string(),
+    }
 }

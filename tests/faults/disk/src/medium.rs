@@ -19,7 +19,7 @@ struct Plan {
     countdown: u64,
     always: bool,
     failing: bool,
-    pub failed: u64,
+    failed: u64,
 }
 
 impl Plan {

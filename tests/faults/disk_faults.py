@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Lets the broker's disk fail under load: flushes and writes that fail, reads that fail, a slow disk.
+
+A failed flush loses a part of what the disk's cache held, as drives do, and is told once: whoever asks again hears that
+all is well. So the broker has to stop at the first one, name the file, and acknowledge nothing after it; what it
+acknowledged before has to be there when the disk is read again. A failed read is told to the consumer as an error that
+it retries, and stops nobody. A slow disk is slow, and nothing else.
+"""
+
+import json
+import random
+import re
+import sys
+import threading
+import time
+from collections import Counter
+
+from faulty_disk import FaultyDisk
+from harness import (
+    SMALL_LOG,
+    Broken,
+    Broker,
+    Load,
+    arguments,
+    check,
+    judge,
+    make_cold,
+    read_all,
+    run_suite,
+)
+
+TOPIC, PARTITIONS = "disk-faults", 3
+READ_EVERY = 20
+DISK_FAILED = 3
+# An acknowledgement that was on its way when the disk failed arrives within this time.
+LATE_S = 0.5
+
+
+def failure_of(log):
+    """The broker's own words about why it stops."""
+    reasons = [json.loads(line).get("failure") for line in log.splitlines() if '"failure"' in line]
+    return reasons[-1] if reasons else None
+
+
+def inject(disk, broker, load, chance, kind, tally):
+    """One failed flush or write; waits for the broker's end and brings it back."""
+    position = broker.log_size()
+    before = disk.tell("stats")[f"failed_{kind}"]
+    often = chance.choice(["once", "always"])
+    verb = {"flushes": "fail-flush", "writes": "fail-write"}[kind]
+    disk.tell(f"{verb} {chance.randint(1, 80)} {often}")
+    deadline = time.monotonic() + 20
+    while disk.tell("stats")[f"failed_{kind}"] == before:
+        if time.monotonic() > deadline:
+            raise Broken(f"no {kind[:-2]} failed within 20 s")
+        time.sleep(0.001)
+    failed_at = time.monotonic()
+    code = broker.wait_end(20)
+    reason = failure_of(broker.log_since(position))
+    if code != DISK_FAILED or not reason or str(broker.data) not in reason:
+        raise Broken(f"after a failed {kind[:-2]} the broker ended with {code} and said `{reason}`: {broker.last_lines()}")
+    tally["late"] += sum(at > failed_at + LATE_S for at in load.times[-1000:])
+    tally["stop_ms_max"] = max(tally["stop_ms_max"], round((time.monotonic() - failed_at) * 1000))
+    tally[re.sub(r" /.*", "", reason)] += 1
+    # The medium itself is read again: nothing of what the kernel believes counts.
+    disk.tell("cut drop")
+    disk.detach()
+    disk.attach()
+    broker.start()
+    load.wait_for(1)
+
+
+def read_errors(disk, broker, load):
+    """Reads that fail for a while: told as retriable errors, and over when the disk recovers."""
+    disk.tell("fail-read 1 always")
+    before = disk.tell("stats")["failed_reads"]
+    position = broker.log_size()
+    known = dict(load.acknowledged)
+    found = {}
+    reader = threading.Thread(target=lambda: found.update(read_all(broker, TOPIC, PARTITIONS)), daemon=True)
+    reader.start()
+    deadline = time.monotonic() + 30
+    while disk.tell("stats")["failed_reads"] < before + 3:
+        if time.monotonic() > deadline:
+            raise Broken("no read reached the disk")
+        time.sleep(0.01)
+    if not reader.is_alive():
+        raise Broken("reading ended although the disk cannot be read")
+    failed = disk.tell("heal")["failed_reads"] - before
+    reader.join(120)
+    if reader.is_alive():
+        raise Broken("reading does not come to an end although the disk has recovered")
+    check(known, found, "after failed reads")
+    if not broker.runs():
+        raise Broken(f"failed reads have stopped the broker: {broker.log_since(position)[-500:]}")
+    return failed
+
+
+def read_error_at_start(disk, broker, chance):
+    """A start that cannot read: one line that names the file, and a start that succeeds when the disk does."""
+    broker.kill()
+    disk.detach()
+    disk.attach()
+    position = broker.log_size()
+    # The first reads are the file system's own; these fail in its hands or in ours.
+    disk.tell(f"fail-read {chance.randint(1, 6)} always")
+    broker.spawn()
+    code = broker.wait_end(30)
+    failed = disk.tell("stats")["failed_reads"]
+    said = broker.log_since(position).strip().splitlines()
+    if failed and (code != 2 or not said or "esker: " not in said[-1] or str(broker.data) not in said[-1]):
+        raise Broken(f"a start on an unreadable disk ended with {code}: {said[-1:]}")
+    disk.tell("heal")
+    disk.detach()
+    disk.attach()
+    broker.start()
+    return failed
+
+
+def main():
+    options = arguments(__doc__, 10)
+    chance = random.Random(options.seed)
+
+    def suite(directory):
+        disk = FaultyDisk(directory, mebibytes=2048, seed=options.seed * 1000)
+        # What is read has to come from the disk, not from the tail in memory.
+        settings = {**SMALL_LOG, "esker.tail.memory.bytes": 1 << 20, "esker.flush.ms": 60000, "esker.flush.bytes": 12 << 20}
+        bucket = f"file://{directory / 'bucket'}"
+        broker = Broker(options.program, disk.files / "data", directory / "esker.log", settings, bucket=bucket)
+        load, tally, done = None, Counter(), Counter()
+        try:
+            disk.attach()
+            broker.start()
+            broker.create_topic(TOPIC, PARTITIONS)
+            load = Load(broker, TOPIC, PARTITIONS, options.seed, value_max=800).start()
+            load.wait_for(10)
+            for number in range(options.rounds):
+                inject(disk, broker, load, chance, "flushes", tally)
+                done["flushes"] += 1
+                if number % 5 == 0:
+                    inject(disk, broker, load, chance, "writes", tally)
+                    done["writes"] += 1
+                if number % 10 == 0:
+                    done["reads"] += read_errors(disk, broker, load)
+                    done["reads_at_start"] += read_error_at_start(disk, broker, chance)
+                if number % 10 == 5:
+                    disk.tell("delay 20")
+                    slow = time.monotonic()
+                    load.wait_for(200)
+                    done["slow_ms"] += round((time.monotonic() - slow) * 1000)
+                    disk.tell("heal")
+                if number % READ_EVERY == READ_EVERY - 1:
+                    known = dict(load.acknowledged)
+                    check(known, read_all(broker, TOPIC, PARTITIONS), f"after {number + 1} failed flushes")
+            load.stop()
+            hot = judge(load.acknowledged, read_all(broker, TOPIC, PARTITIONS))
+            make_cold(broker)
+            cold = judge(load.acknowledged, read_all(broker, TOPIC, PARTITIONS))
+            broker.stop()
+        finally:
+            if load is not None:
+                load.ending.set()
+            broker.kill()
+            disk.detach()
+        problems = []
+        if hot != (0, 0) or cold != (0, 0):
+            problems.append(f"lost and doubled: {hot} hot, {cold} cold")
+        if tally["late"]:
+            problems.append(f"{tally['late']} acknowledgements after a failed flush or write")
+        figures = {
+            "seed": options.seed,
+            **done,
+            "acks_after_failure": tally.pop("late"),
+            "stop_ms_max": tally.pop("stop_ms_max"),
+            "what_failed": dict(tally),
+            "acknowledged": len(load.acknowledged),
+            "lost": hot[0] + cold[0],
+            "doubled": hot[1] + cold[1],
+        }
+        return figures, problems
+
+    return run_suite("disk-faults", suite)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
