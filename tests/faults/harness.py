@@ -20,10 +20,12 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 QUIET = {"log_level": 0}
+# What the client tells in passing while it goes on by itself.
+PASSING = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError.KAFKA_STORAGE_ERROR)
 SKIPPED = 77
 START_PATIENCE_S = 60
 READ_PATIENCE_S = 300
@@ -244,10 +246,12 @@ def read_all(broker, topic, partitions, patience_s=READ_PATIENCE_S):
     deadline = time.monotonic() + patience_s
     while len(ended) < partitions and time.monotonic() < deadline:
         for message in consumer.consume(10000, 0.2):
-            if message.error():
-                ended.add(message.partition())
-            else:
+            if message.error() is None:
                 found[(message.partition(), message.offset())] = message.value()
+            elif message.error().code() == KafkaError._PARTITION_EOF:
+                ended.add(message.partition())
+            elif not message.error().retriable() and message.error().code() not in PASSING:
+                raise Broken(f"reading ends with {message.error()}")
     consumer.close()
     if len(ended) < partitions:
         raise Broken("reading does not come to an end")

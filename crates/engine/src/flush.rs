@@ -101,9 +101,10 @@ impl Engine {
         let now = self.env().clock.now();
         let due = |journal: &&Arc<Journal>| {
             let backlog = journal.backlog();
-            backlog.bytes >= bytes_of(self.options().flush_bytes)
+            let wanted = backlog.bytes >= bytes_of(self.options().flush_bytes)
                 || backlog.oldest.is_some_and(|at| now.since(at) >= self.options().flush_age)
-                || (backlog.drained < backlog.exposed && backlog.drained < journal.flush_target())
+                || backlog.drained < journal.flush_target();
+            wanted && backlog.drained < backlog.shown
         };
         draining.iter().find(due).cloned()
     }
@@ -138,6 +139,7 @@ impl Engine {
         };
         let targets: Vec<_> = journals.iter().map(|j| (j, j.backlog().exposed)).collect();
         for (journal, target) in &targets {
+            journal.wait_shown(*target).await;
             journal.set_flush_target(*target);
         }
         self.flush_now.notify_one();

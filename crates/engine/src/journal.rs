@@ -30,8 +30,8 @@ pub(crate) struct Journal {
     pub(crate) id: JournalId,
     wal: Wal,
     state: Mutex<State>,
-    /// Rings when more is drained.
-    drained_bell: Notify,
+    /// Rings when more is shown or drained.
+    progress: Notify,
 }
 
 struct State {
@@ -41,6 +41,9 @@ struct State {
     /// Committed bundles that the bucket does not hold, oldest first.
     undrained: VecDeque<Committed>,
     undrained_bytes: usize,
+    /// Bundles up to here have moved the high watermarks of their partitions. A flush takes no others: it would find
+    /// less in the partitions than the bundle holds, and the rest would be trimmed from the log.
+    shown: Seq,
     role: Role,
     /// The device has no room: bundles wait until it has.
     blocked: bool,
@@ -123,6 +126,8 @@ pub(crate) struct Backlog {
     pub(crate) bytes: usize,
     pub(crate) oldest: Option<MonoTime>,
     pub(crate) exposed: Seq,
+    /// What a flush may take.
+    pub(crate) shown: Seq,
     pub(crate) drained: Seq,
 }
 
@@ -138,12 +143,13 @@ impl Journal {
                 in_flight: VecDeque::new(),
                 undrained: VecDeque::new(),
                 undrained_bytes: 0,
+                shown: Seq::NONE,
                 role: Role::Owner(Owner::new(quorum)),
                 blocked: false,
                 failed: false,
                 flush_target: Seq::NONE,
             }),
-            drained_bell: Notify::new(),
+            progress: Notify::new(),
         }
     }
 
@@ -160,6 +166,7 @@ impl Journal {
             let mut state = journal.state.lock();
             state.undrained_bytes = undrained.iter().map(|bundle| bundle.bytes).sum();
             state.undrained = undrained;
+            state.shown = tail;
             state.role = Role::Sealed { tail, drained };
         }
         journal
@@ -183,13 +190,22 @@ impl Journal {
         state.flush_target = state.flush_target.max(target);
     }
 
+    /// Completes when a flush may take everything up to `target`, which is committed.
+    pub(crate) async fn wait_shown(&self, target: Seq) {
+        self.wait_until(|state| state.shown >= target).await;
+    }
+
     /// Completes when everything up to `target` is in committed objects.
     pub(crate) async fn wait_drained(&self, target: Seq) {
+        self.wait_until(|state| state.role.drained() >= target).await;
+    }
+
+    async fn wait_until(&self, reached: impl Fn(&State) -> bool) {
         loop {
-            let rung = self.drained_bell.notified();
+            let rung = self.progress.notified();
             let mut rung = std::pin::pin!(rung);
             rung.as_mut().enable();
-            if self.state.lock().role.drained() >= target {
+            if reached(&self.state.lock()) {
                 return;
             }
             rung.await;
@@ -322,12 +338,17 @@ impl Journal {
             // What arrived meanwhile goes to the device before anybody is told of this commit.
             self.close_bundles(&mut state);
         }
+        let shown = committed.last().map(|(seq, _)| *seq);
         for (seq, frames) in committed {
             for (number, frame) in (0..).zip(frames) {
                 frame.partition.committed(frame.end, frame.bytes);
                 let place = Place::Journal { journal: self.id, seq, frame: number };
                 remember(&frame.partition, (frame.base, frame.end), frame.bytes, place);
             }
+        }
+        if let Some(shown) = shown {
+            self.state.lock().shown = shown;
+            self.progress.notify_waiters();
         }
     }
 
@@ -367,11 +388,12 @@ impl Journal {
             bytes: state.undrained_bytes,
             oldest: state.undrained.front().map(|bundle| bundle.at),
             exposed: state.role.exposed(),
+            shown: state.shown,
             drained: state.role.drained(),
         }
     }
 
-    /// The oldest undrained bundles, up to `bytes_max` (one at least).
+    /// The oldest undrained bundles that readers see, up to `bytes_max` (one at least).
     pub(crate) fn stretch(&self, bytes_max: usize) -> Option<Stretch> {
         let state = self.state.lock();
         let mut stretch = Stretch {
@@ -381,7 +403,7 @@ impl Journal {
             ends: BTreeMap::new(),
             bytes: 0,
         };
-        for bundle in &state.undrained {
+        for bundle in state.undrained.iter().take_while(|bundle| bundle.seq <= state.shown) {
             if stretch.bytes > 0 && stretch.bytes + bundle.bytes > bytes_max {
                 break;
             }
@@ -407,7 +429,7 @@ impl Journal {
             Role::Sealed { drained, .. } => *drained = upto.max(*drained),
         }
         drop(state);
-        self.drained_bell.notify_waiters();
+        self.progress.notify_waiters();
     }
 }
 
@@ -420,4 +442,75 @@ pub(crate) enum Refusal {
     /// The write-ahead log is full.
     #[error("the write-ahead log is full")]
     Full,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use esker_env::Env;
+    use esker_env::real::Runtimes;
+    use esker_plog::{LogState, PartitionLog};
+    use esker_types::{ClusterId, LeaderEpoch, PartitionIndex, Timestamp, TopicName};
+    use esker_wal::{DurableSink, FrameFlags, JournalStatus, OpenedWal, WalFailure, WalOptions};
+
+    struct Deaf;
+
+    impl DurableSink for Deaf {
+        fn durable(&self, _: &[JournalStatus]) {}
+
+        fn refused(&self, _: &[(JournalId, Seq)]) {}
+
+        fn failed(&self, failure: &WalFailure) {
+            panic!("{failure}");
+        }
+    }
+
+    /// A partition whose log ends at 10.
+    fn partition(id: u64) -> Arc<Partition> {
+        let log = PartitionLog::open(LogState {
+            leader_epoch: LeaderEpoch(0),
+            log_start: Offset(0),
+            tiered_end: Offset(10),
+            epochs: vec![],
+        });
+        let (topic, name) = (TopicId::default(), TopicName::new("t").unwrap());
+        let settings = Arc::default();
+        Partition::new(PartitionId(id), topic, name, PartitionIndex(0), settings, log)
+    }
+
+    #[test]
+    fn a_flush_takes_no_bundle_before_all_its_partitions_show_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtimes = Runtimes::start(1, 1).unwrap();
+        let env = Env::real(&runtimes);
+        let options =
+            WalOptions { segment_bytes: 1 << 20, capacity_bytes: 8 << 20, prefill: false };
+        let (opened, _) = OpenedWal::open(&env, dir.path(), ClusterId::ZERO, options).unwrap();
+        let wal = opened.start(Arc::new(Deaf));
+        let id = JournalId(7);
+        wal.open_journal(id, Bytes::new()).unwrap();
+        let journal = Journal::new(id, wal);
+        for number in 0..2 {
+            let meta = FrameMeta {
+                partition: PartitionId(number),
+                base_offset: Offset(0),
+                last_offset: Offset(9),
+                max_timestamp: Timestamp(0),
+                leader_epoch: LeaderEpoch(0),
+                flags: FrameFlags::default(),
+            };
+            assert!(journal.push(&partition(number), meta, Bytes::from_static(b"batch")));
+        }
+        let mut told = 0;
+        for seq in 1..=2 {
+            journal.on_durable(Seq(seq), MonoTime::default(), |_, _, _, _| {
+                let upto = journal.stretch(usize::MAX).map(|stretch| stretch.upto);
+                assert_eq!(upto, (seq > 1).then(|| Seq(seq - 1)));
+                told += 1;
+            });
+            let stretch = journal.stretch(usize::MAX).unwrap();
+            assert_eq!(stretch.upto, Seq(seq));
+        }
+        assert_eq!(told, 2);
+    }
 }
