@@ -36,7 +36,7 @@ def require_rights():
         raise Skipped("mounting needs root")
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         raise Skipped("there is no /dev/fuse")
-    for tool in ("losetup", "mount", "umount", "mkfs.ext4"):
+    for tool in ("losetup", "mount", "umount", "mkfs.ext4", "filefrag"):
         if shutil.which(tool) is None:
             raise Skipped(f"{tool} is not installed")
 
@@ -97,6 +97,13 @@ class FaultyDisk:
         if "error" in answer:
             raise OSError(f"{command}: {answer['error']}")
         return answer
+
+    def sectors_of(self, file):
+        """Where the content of a file lies: (first sector, sector after the last)."""
+        for line in run("filefrag", "-b512", "-e", str(file)).splitlines():
+            words = line.replace(":", " ").replace("..", " ").split()
+            if words and words[0].isdigit():
+                yield int(words[3]), int(words[4]) + 1
 
     def detach(self):
         """Unmounts and switches off. Whoever has files open on it must be gone."""

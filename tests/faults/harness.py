@@ -149,6 +149,8 @@ class Load:
         self.topic, self.partitions, self.chance = topic, partitions, random.Random(seed)
         self.value_max, self.pause_s, self.burst = value_max, pause_s, burst
         self.acknowledged, self.sent = {}, 0
+        # The client knows that these are written, not where: it was told that their sequence numbers are behind.
+        self.unplaced = set()
         # Time of each acknowledgement, in their order.
         self.times = []
         self.errors = Counter()
@@ -172,6 +174,10 @@ class Load:
     def on_delivery(self, error, message):
         if error is not None:
             self.errors[f"delivery: {error.name()}"] += 1
+            return
+        if message.offset() is None:
+            self.unplaced.add(message.value())
+            self.times.append(time.monotonic())
             return
         place = (message.partition(), message.offset())
         if place in self.acknowledged:
@@ -219,6 +225,10 @@ class Load:
                 raise Broken(f"no {what} in {patience_s} s; errors: {dict(self.errors)}")
             time.sleep(0.005)
 
+    def known(self):
+        """What is acknowledged by now: places with their values, and values without a place."""
+        return dict(self.acknowledged), set(self.unplaced)
+
     def stop(self):
         """Ends writing; everything sent is acknowledged or refused afterwards."""
         self.ending.set()
@@ -230,49 +240,57 @@ class Load:
 
 
 def read_all(broker, topic, partitions, patience_s=READ_PATIENCE_S):
-    """Everything from the beginning to the end: (partition, offset) to value."""
+    """Everything from the beginning to the ends of this moment: (partition, offset) to value."""
     consumer = Consumer(
         {
             "bootstrap.servers": broker.kafka,
             "group.id": "reader",
-            "enable.partition.eof": True,
             "enable.auto.commit": False,
             "check.crcs": True,
             **QUIET,
         }
     )
-    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
-    found, ended = {}, set()
     deadline = time.monotonic() + patience_s
-    while len(ended) < partitions and time.monotonic() < deadline:
-        for message in consumer.consume(10000, 0.2):
-            if message.error() is None:
-                found[(message.partition(), message.offset())] = message.value()
-            elif message.error().code() == KafkaError._PARTITION_EOF:
-                ended.add(message.partition())
-            elif not message.error().retriable() and message.error().code() not in PASSING:
-                raise Broken(f"reading ends with {message.error()}")
-    consumer.close()
-    if len(ended) < partitions:
-        raise Broken("reading does not come to an end")
-    return found
+    try:
+        ends = {}
+        for partition in range(partitions):
+            place = TopicPartition(topic, partition)
+            ends[partition] = consumer.get_watermark_offsets(place, timeout=patience_s)[1]
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
+        found, open_ends = {}, {partition for partition, end in ends.items() if end > 0}
+        while open_ends:
+            if time.monotonic() > deadline:
+                raise Broken(f"reading does not come to an end: {len(found)} records read, the ends are {ends}")
+            for message in consumer.consume(10000, 0.2):
+                error = message.error()
+                if error is None:
+                    found[(message.partition(), message.offset())] = message.value()
+                    if message.offset() + 1 >= ends[message.partition()]:
+                        open_ends.discard(message.partition())
+                elif not error.retriable() and error.code() not in PASSING:
+                    raise Broken(f"reading ends with {error}")
+        return found
+    except KafkaException as error:
+        raise Broken(f"reading fails: {error}") from None
+    finally:
+        consumer.close()
 
 
-def judge(acknowledged, found):
-    """(acknowledged records that are not at their place, values that stand twice)"""
-    lost = [place for place, value in acknowledged.items() if found.get(place) != value]
+def judge(known, found):
+    """Compares what `Load.known` answered with what was read: (lost, doubled, the first few that are)."""
+    acknowledged, unplaced = known
     values = Counter(found.values())
-    return len(lost), sum(count - 1 for count in values.values())
+    lost = [(place, value[:20], found.get(place)) for place, value in acknowledged.items() if found.get(place) != value]
+    lost += [(None, value[:20], None) for value in unplaced if value not in values]
+    doubled = [value[:20] for value, count in values.items() if count > 1]
+    return len(lost), sum(count - 1 for count in values.values()), [*lost[:5], *doubled[:5]]
 
 
-def check(acknowledged, found, when):
-    """Raises with the places of what is lost or doubled."""
-    lost, doubled = judge(acknowledged, found)
+def check(known, found, when):
+    """Raises with what is lost or doubled."""
+    lost, doubled, some = judge(known, found)
     if lost or doubled:
-        places = [(place, value[:20], found.get(place, b"nothing")[:20]) for place, value in acknowledged.items()]
-        places = [place for place in places if place[1] != place[2]]
-        ends = {partition: max(offset for at, offset in found if at == partition) for partition, _ in found}
-        raise Broken(f"{when}: {lost} records are lost, {doubled} doubled: {places[:10]}; read up to {ends}")
+        raise Broken(f"{when}: {lost} records are lost, {doubled} doubled: {some}")
 
 
 def make_cold(broker):

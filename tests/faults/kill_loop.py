@@ -46,26 +46,26 @@ def main():
                     kills, at_start = kills + 1, at_start + 1
                 broker.start()
                 if kills % READ_EVERY == 0:
-                    known = dict(load.acknowledged)
+                    known = load.known()
                     check(known, read_all(broker, TOPIC, PARTITIONS), f"after {kills} kills")
             load.stop()
-            hot = judge(load.acknowledged, read_all(broker, TOPIC, PARTITIONS))
+            hot = judge(load.known(), read_all(broker, TOPIC, PARTITIONS))
             make_cold(broker)
-            cold = judge(load.acknowledged, read_all(broker, TOPIC, PARTITIONS))
+            cold = judge(load.known(), read_all(broker, TOPIC, PARTITIONS))
             broker.stop()
         finally:
             if load:
                 load.ending.set()
             broker.kill()
         problems = []
-        if hot != (0, 0) or cold != (0, 0):
+        if any(hot[:2] + cold[:2]):
             problems.append(f"lost and doubled: {hot} hot, {cold} cold")
         figures = {
             "kills": kills,
             "kills_at_start": at_start,
             "seed": options.seed,
             "sent": load.sent,
-            "acknowledged": len(load.acknowledged),
+            "acknowledged": len(load.times),
             "refused": sum(count for name, count in load.errors.items() if name.startswith("delivery")),
             "lost_hot": hot[0],
             "doubled_hot": hot[1],

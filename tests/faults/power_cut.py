@@ -69,19 +69,19 @@ def main():
                 broker.start()
                 if cuts % READ_EVERY == 0:
                     # What was acknowledged before the reading began has to be there.
-                    known = dict(load.acknowledged)
+                    known = load.known()
                     check(known, read_all(broker, TOPIC, PARTITIONS), f"after {cuts} cuts")
             load.stop()
-            hot = judge(load.acknowledged, read_all(broker, TOPIC, PARTITIONS))
+            hot = judge(load.known(), read_all(broker, TOPIC, PARTITIONS))
             make_cold(broker)
-            cold = judge(load.acknowledged, read_all(broker, TOPIC, PARTITIONS))
+            cold = judge(load.known(), read_all(broker, TOPIC, PARTITIONS))
             broker.stop()
         finally:
             if load is not None:
                 load.ending.set()
             broker.kill()
             disk.detach()
-        if hot != (0, 0) or cold != (0, 0):
+        if any(hot[:2] + cold[:2]):
             problems.append(f"lost and doubled: {hot} hot, {cold} cold")
         figures = {
             "cuts": cuts,
@@ -91,7 +91,7 @@ def main():
             "by_kind": {how: tally[how] for how in ("drop", "subset", "torn")},
             "sectors_discarded": tally["sectors"],
             "sent": load.sent,
-            "acknowledged": len(load.acknowledged),
+            "acknowledged": len(load.times),
             "lost_hot": hot[0],
             "doubled_hot": hot[1],
             "lost_cold": cold[0],

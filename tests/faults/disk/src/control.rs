@@ -44,6 +44,11 @@ fn obey(medium: &mut Medium, line: &str) -> Result<(), String> {
             medium.delay_ms = ms.parse().map_err(|_| "no number of milliseconds".to_owned())?;
             Ok(())
         }
+        ["bad", from, to] => {
+            let number = |word: &str| word.parse().map_err(|_| "no sector".to_owned());
+            medium.add_bad(number(from)?..number(to)?);
+            Ok(())
+        }
         ["heal"] => {
             medium.heal();
             Ok(())

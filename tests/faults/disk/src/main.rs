@@ -13,6 +13,7 @@
 //! | `fail-flush N once\|always` | the Nth flush from now fails, and the cache is lost in part; later ones succeed, or not |
 //! | `fail-write N once\|always` | the Nth write from now fails |
 //! | `fail-read N once\|always` | the Nth read from now fails |
+//! | `bad FROM TO` | these sectors cannot be read |
 //! | `delay MS` | every flush and write takes this much longer |
 //! | `heal` | no more of this |
 //!

@@ -4,6 +4,7 @@ use crate::random::Random;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -65,6 +66,8 @@ pub struct Medium {
     flushes: Plan,
     writes: Plan,
     reads: Plan,
+    /// Sectors that cannot be read.
+    bad: Vec<Range<u64>>,
     counters: Counters,
 }
 
@@ -100,6 +103,7 @@ impl Medium {
             flushes: Plan::default(),
             writes: Plan::default(),
             reads: Plan::default(),
+            bad: Vec::new(),
             counters: Counters::default(),
         })
     }
@@ -111,7 +115,14 @@ impl Medium {
     /// Reads what a machine sees that is on: the cache over the medium.
     pub fn read(&mut self, position: u64, len: usize) -> io::Result<Vec<u8>> {
         self.counters.reads += 1;
-        if self.off || self.reads.next() {
+        let end = position + len as u64;
+        let sector = SECTOR as u64;
+        let bad = self
+            .bad
+            .iter()
+            .any(|range| range.start * sector < end && position < range.end * sector);
+        self.reads.failed += u64::from(bad && !self.off);
+        if self.off || bad || self.reads.next() {
             return Err(broken());
         }
         let len = len.min(usize::try_from(self.len.saturating_sub(position)).unwrap_or(usize::MAX));
@@ -244,7 +255,12 @@ impl Medium {
         true
     }
 
+    pub fn add_bad(&mut self, sectors: Range<u64>) {
+        self.bad.push(sectors);
+    }
+
     pub fn heal(&mut self) {
+        self.bad.clear();
         self.delay_ms = 0;
         for plan in [&mut self.flushes, &mut self.writes, &mut self.reads] {
             plan.set(0, false);
