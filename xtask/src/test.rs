@@ -2,7 +2,8 @@
 
 use crate::shell;
 use crate::verify;
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
+use std::process::{Command, Stdio};
 
 /// How much of the black-box suites.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,8 +22,24 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
         Extent::Core => "core",
         Extent::Full => "full",
     };
-    if shell::root().join("tests/run").exists() {
-        shell::run("tests/run", &[suites])?;
+    prepare_python()?;
+    shell::run("tests/run", &[suites])
+}
+
+/// The black-box suites are Python programs, which set up everything else by themselves.
+fn prepare_python() -> Result<()> {
+    let works = || {
+        let mut probe = Command::new("python3");
+        probe.args(["-c", "import ensurepip, venv"]).stdout(Stdio::null()).stderr(Stdio::null());
+        probe.status().is_ok_and(|status| status.success())
+    };
+    if works() {
+        return Ok(());
     }
-    Ok(())
+    let advice =
+        "the black-box suites need Python with venv: `apt-get install python3 python3-venv`";
+    shell::run("apt-get", &["update", "--quiet"]).context(advice)?;
+    let packages = ["install", "-y", "--no-install-recommends", "python3", "python3-venv"];
+    shell::run("apt-get", &packages).context(advice)?;
+    if works() { Ok(()) } else { bail!(advice) }
 }
