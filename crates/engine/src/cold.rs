@@ -9,7 +9,7 @@ use esker_env::{Bucket, BucketError, BucketErrorKind, Env, ObjectKey};
 use esker_meta::State;
 use esker_object::{Block, Manifest, ManifestEntry, ObjectMeta, Part, data_key, manifest_key};
 use esker_record::batches;
-use esker_types::{Bug, Incarnation, ObjectId, Offset, PartitionId, planted};
+use esker_types::{Incarnation, ObjectId, Offset, PartitionId};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -185,9 +185,6 @@ impl ColdReader {
         let object = stored.cached();
         let pieces = self.reader.read_each(&object, &ranges, hint).await?;
         for (block, bytes) in blocks.iter().zip(&pieces) {
-            if planted(Bug::BlockChecksumSkipped) {
-                continue;
-            }
             block
                 .verify(bytes)
                 .map_err(|error| ColdError::Corrupt(format!("object `{}`: {error}", object.key)))?;
@@ -246,7 +243,6 @@ impl Engine {
     ) -> Result<FetchedBatches, ColdError> {
         // One image for the whole read: what it names stays for the grace period.
         let state = self.meta().image();
-        self.env().point("read: planned").await;
         let mut fetched = FetchedBatches::default();
         let Some(row) = state.partitions.get(&partition.id) else { return Ok(fetched) };
         let cursor = self.cold.cursors.resume(&(partition.id, from));

@@ -11,9 +11,7 @@ use esker_env::{Blocking, Env};
 use esker_meta::{Command, JournalState, PartitionElection, Reply, State};
 use esker_meta_client::MetaClient;
 use esker_plog::{Place, TailBatch};
-use esker_types::{
-    BrokerId, Bug, Incarnation, JournalId, Offset, PartitionId, Seq, StoreId, planted,
-};
+use esker_types::{BrokerId, Incarnation, JournalId, Offset, PartitionId, Seq, StoreId};
 use esker_wal::{Recovered, Wal};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -85,14 +83,7 @@ pub(crate) async fn recover(
         let tail = match row.state {
             JournalState::Sealing => {
                 let tail = seal(wal, sink, id, recovered.lost_journals).await?;
-                let tail = if planted(Bug::TailFixedShort) {
-                    Seq(tail.get().saturating_sub(1))
-                } else {
-                    tail
-                };
-                env.point("recovery: sealed").await;
                 meta.propose(Command::FixTail { journal: id, tail }).await?;
-                env.point("recovery: tail fixed").await;
                 tail
             }
             JournalState::Sealed { tail } => tail,
@@ -131,8 +122,7 @@ async fn seal(wal: &Wal, sink: &Sink, id: JournalId, lost: bool) -> Result<Seq, 
             },
         }
     };
-    let damaged = lost || status.damaged_from.is_some();
-    if damaged && !planted(Bug::WalDamageIgnored) {
+    if lost || status.damaged_from.is_some() {
         return Err(EngineError::Damaged(format!(
             "journal {id} is damaged: acknowledged records may be missing from the write-ahead log. `esker wal \
              inspect` shows where. Restore the log's directory from a copy; it is not repaired by guessing"
@@ -154,11 +144,7 @@ fn read_directories(
     let mut journal = FoundJournal { id, drained, tail, bundles: Vec::new() };
     let mut batches = Vec::new();
     for seq in (drained.get() + 1..=tail.get()).map(Seq) {
-        let head = wal.read_head(id, seq);
-        if head.is_err() && planted(Bug::WalDamageIgnored) {
-            continue;
-        }
-        let head = head?.ok_or_else(|| {
+        let head = wal.read_head(id, seq)?.ok_or_else(|| {
             EngineError::Damaged(format!(
                 "entry {seq} of journal {id} is not in the write-ahead log, but was acknowledged"
             ))

@@ -12,7 +12,6 @@ use crate::entry::{Reader, Writer};
 use crate::patience::is_full;
 use crate::types::{Entry, LogId, Vote};
 use esker_env::{Disk, DiskFile, Open};
-use esker_types::{Bug, planted};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -235,20 +234,11 @@ impl LogFile {
         if self.failed {
             return Err(failed());
         }
-<<<<<<< HEAD
         let path = || path_of(&self.dir, self.generation);
         if let Err(error) = self.file.write_all_at(bytes, self.end) {
             // A full disk changes nothing: the same bytes go to the same place when there is room.
             self.failed = !is_full(&error);
             return Err(naming("write", &path())(error));
-=======
-        let written = self.file.write_all_at(bytes, self.end);
-        let sync = sync && !planted(Bug::MetaSyncMissing);
-        let result = written.and_then(|()| if sync { self.file.sync_data() } else { Ok(()) });
-        match result {
-            Ok(()) => self.end += bytes.len() as u64,
-            Err(_) => self.failed = true,
->>>>>>> 50953bf (wip)
         }
         if sync && let Err(error) = self.file.sync_data() {
             self.failed = true;
@@ -336,7 +326,7 @@ fn recover(bytes: &[u8], generation: u64) -> Result<(LogContent, u64), (u64, Str
             let later = (at + ALIGN..bytes.len())
                 .step_by(ALIGN)
                 .find(|place| record(bytes, *place, generation).is_some());
-            if let Some(later) = later.filter(|_| !planted(Bug::MetaDamageCut)) {
+            if let Some(later) = later {
                 let what = format!("no valid record, although one follows at byte {later}");
                 return Err((at as u64, what));
             }

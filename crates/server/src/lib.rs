@@ -4,4 +4,4 @@ mod data_dir;
 mod node;
 
 pub use data_dir::{DataDir, DataDirError, Identity};
-pub use node::{Node, NodeError, NodeOptions, SNAPSHOT_EVERY};
+pub use node::{Node, NodeError, NodeOptions};

@@ -12,12 +12,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-<<<<<<< HEAD
-=======
-/// Log entries between two metadata snapshots, where nobody wants it otherwise.
-pub const SNAPSHOT_EVERY: u64 = 5000;
-
->>>>>>> 50953bf (wip)
 /// What a node is made of.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
@@ -26,11 +20,7 @@ pub struct NodeOptions {
     /// Where the metadata log lives.
     pub metadata_dir: PathBuf,
     /// Log entries between two metadata snapshots.
-<<<<<<< HEAD
     pub metadata_snapshot_entries: u64,
-=======
-    pub snapshot_every: u64,
->>>>>>> 50953bf (wip)
     /// The engine.
     pub engine: EngineOptions,
     /// The request side.
@@ -79,11 +69,7 @@ impl Node {
         let quorum_options = QuorumOptions {
             dir: options.metadata_dir,
             voter: 1,
-<<<<<<< HEAD
             snapshot_every: options.metadata_snapshot_entries,
-=======
-            snapshot_every: options.snapshot_every,
->>>>>>> 50953bf (wip)
         };
         let quorum = Quorum::open(env, quorum_options).await?;
         quorum.propose(Command::FoundCluster { cluster: options.cluster }).await?;

@@ -244,11 +244,7 @@ fn node_options(
     Ok(NodeOptions {
         cluster: data_dir.identity().cluster,
         metadata_dir: data_dir.path().join("metadata"),
-<<<<<<< HEAD
         metadata_snapshot_entries: settings.metadata_snapshot_entries,
-=======
-        snapshot_every: SNAPSHOT_EVERY,
->>>>>>> 50953bf (wip)
         engine,
         broker,
         stop_patience: settings.stop_patience,

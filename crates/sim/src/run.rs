@@ -1,37 +1,57 @@
 //! One simulation: lives of a node under faults, crashes between them, a last life in which everything heals.
 
-use crate::bucket::Store;
-use crate::catalogue::At;
-use crate::drive::{Drive, Injury};
+use crate::bucket::{SimBucket, Store};
+use crate::disk::{DiskFaults, Drive, Lie, SimDisk};
 use crate::entropy::SimEntropy;
-use crate::history::History;
-use crate::model::{Model, Oracle, Problem};
+use crate::model::Model;
+use crate::net::SimNet;
 use crate::panics;
-use crate::plan::{Feature, Plan};
 use crate::power::Power;
+use crate::time::{SimClock, SimSpawner, within};
 use crate::trace::Trace;
-use crate::workload::SimProducer;
-use crate::world::{Course, World};
-use esker_env::Entropy;
-use esker_types::MonoTime;
+use crate::workload::{Clients, SimProducer, is_explained};
+use esker_broker::{BrokerOptions, LiveSettings};
+use esker_cache::MemoryCache;
+use esker_client::{Client, ClientError, ClientOptions};
+use esker_engine::EngineOptions;
+use esker_env::{Bucket, Clock, Entropy, Env};
+use esker_meta::ObjectKind;
+use esker_object::{data_key, manifest_key};
+use esker_server::{DataDir, Node, NodeOptions};
+use esker_settings::BrokerSettings;
+use esker_types::{BrokerId, ByteCount, MonoTime};
 use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+const ADDRESS: &str = "node:9092";
+const DIR: &str = "/data";
+const BROKER: BrokerId = BrokerId(1);
+/// Virtual time within which a healed node serves everything that waits.
+const HEALED_WITHIN: Duration = Duration::from_secs(120);
 /// Producers; every third sends without sequence numbers.
 const PRODUCERS: u64 = 6;
+
+/// A bug that is put in on purpose, to see that it is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// The disk lies.
+    Disk(Lie),
+    /// The bucket loses its put of this number.
+    LostPut(u64),
+}
 
 /// What came of a simulation.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// What did not hold; empty when all is well.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<String>,
     /// Hash and number of all events: a seed decides both.
     pub trace: (u64, u64),
     /// The events, where they were kept.
     pub lines: Vec<String>,
-    /// What clients did and saw, where it was kept.
-    pub history: Vec<String>,
     /// Virtual time.
     pub virtual_time: Duration,
     /// Batches acknowledged.
@@ -40,13 +60,11 @@ pub struct Outcome {
     pub reads: u64,
     /// Starts of the node.
     pub lives: u64,
-    /// Starts that were refused because the disk was damaged.
-    pub refusals: u64,
 }
 
 /// How a life ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+enum End {
     /// The power fails after a time, or after so many operations of the disk.
     Crash { operations: Option<u64> },
     /// The node is stopped.
@@ -55,76 +73,55 @@ pub(crate) enum End {
     Last,
 }
 
-/// A machine: what of it outlives its lives.
-#[derive(Debug)]
-pub(crate) struct Machine {
-    /// Its name in the network.
-    pub(crate) host: &'static str,
-    pub(crate) drive: Arc<Drive>,
-}
-
-pub(crate) type Producers = Vec<Arc<tokio::sync::Mutex<SimProducer>>>;
-
-pub(crate) struct Simulation {
-    pub(crate) plan: Plan,
-    pub(crate) machines: Vec<Machine>,
-    pub(crate) store: Arc<Store>,
-    pub(crate) trace: Arc<Trace>,
-    pub(crate) model: Arc<Mutex<Model>>,
-    pub(crate) producers: Producers,
-    pub(crate) before: Duration,
+struct Simulation {
     entropy: SimEntropy,
-    pub(crate) lives: u64,
-    refusals: u64,
+    drive: Arc<Drive>,
+    store: Arc<Store>,
+    trace: Arc<Trace>,
+    model: Arc<Mutex<Model>>,
+    producers: Vec<Arc<tokio::sync::Mutex<SimProducer>>>,
+    before: Duration,
+    lives: u64,
 }
 
-/// Runs a simulation.
+/// Runs the simulation of `seed`.
 #[must_use]
-pub fn simulate(plan: &Plan) -> Outcome {
-    let (lie, bucket_lie, bug) = match plan.planted.map(|planted| planted.at) {
-        Some(At::Disk(lie)) => (Some(lie), None, None),
-        Some(At::Bucket(lie)) => (None, Some(lie), None),
-        Some(At::Code(bug)) => (None, None, Some(bug)),
-        Some(At::Cache) | None => (None, None, None),
+pub fn simulate(seed: u64, planted: Option<Planted>, keep_trace: bool) -> Outcome {
+    let lie = match planted {
+        Some(Planted::Disk(lie)) => Some(lie),
+        _ => None,
     };
-    esker_types::plant(bug);
-    let producers = (0..PRODUCERS).filter_map(|number| {
-        let idempotent = number % 3 != 2;
-        let kind = if idempotent { Feature::Idempotent } else { Feature::Plain };
-        let producer = SimProducer::new(number, idempotent);
-        plan.has(kind).then(|| Arc::new(tokio::sync::Mutex::new(producer)))
-    });
-    let history = plan.keep_history.then(History::default);
+    let lost_put = match planted {
+        Some(Planted::LostPut(number)) => Some(number),
+        _ => None,
+    };
+    let producer = |number| {
+        let producer = SimProducer::new(number, number % 3 != 2);
+        Arc::new(tokio::sync::Mutex::new(producer))
+    };
     let mut simulation = Simulation {
-        plan: plan.clone(),
-        entropy: SimEntropy::new(plan.seed),
-        machines: vec![Machine { host: "node", drive: Arc::new(Drive::new(lie)) }],
-        store: Arc::new(Store::new(bucket_lie)),
-        trace: Arc::new(Trace::new(plan.keep_trace)),
-        model: Arc::new(Mutex::new(Model { history, ..Model::default() })),
-        producers: producers.collect(),
+        entropy: SimEntropy::new(seed),
+        drive: Arc::new(Drive::new(lie)),
+        store: Arc::new(Store::new(lost_put)),
+        trace: Arc::new(Trace::new(keep_trace)),
+        model: Arc::default(),
+        producers: (0..PRODUCERS).map(producer).collect(),
         before: Duration::ZERO,
         lives: 0,
-        refusals: 0,
     };
     let crashes = 2 + simulation.entropy.below(4);
-    let crashes = plan.lives_max.map_or(crashes, |lives| crashes.min(lives.saturating_sub(1)));
     for number in 0..=crashes {
-        let entropy = simulation.entropy.branch(&format!("end {number}"));
-        let end = match entropy.below(10) {
+        let end = match simulation.entropy.below(10) {
             _ if number == crashes => End::Last,
-            0..5 if plan.has(Feature::PowerCut) => {
-                End::Crash { operations: Some(entropy.below(900)) }
-            }
-            0..8 => End::Crash { operations: None },
+            0..5 => End::Crash { operations: Some(simulation.entropy.below(900)) },
+            5..8 => End::Crash { operations: None },
             _ => End::Stop,
         };
-        simulation.live_through(end);
+        simulation.live(end);
         if !simulation.model.lock().problems.is_empty() {
             break;
         }
     }
-    esker_types::plant(None);
     let model = simulation.model.lock();
     let mut problems = model.problems.clone();
     problems.extend(simulation.store.problems());
@@ -132,40 +129,15 @@ pub fn simulate(plan: &Plan) -> Outcome {
         problems,
         trace: simulation.trace.hash(),
         lines: simulation.trace.lines(),
-        history: model.history.as_ref().map(History::lines).unwrap_or_default(),
         virtual_time: simulation.before,
         acks: model.acks,
         reads: model.reads,
         lives: simulation.lives,
-        refusals: simulation.refusals,
     }
 }
 
 impl Simulation {
-    /// A life; one whose start was refused because of damage is lived again with the disk as it was before.
-    fn live_through(&mut self, end: End) {
-        let entropy = self.entropy.branch(&format!("damage {}", self.lives));
-        let drive = Arc::clone(&self.machines[0].drive);
-        let rotten = self.plan.has(Feature::Rot) && entropy.chance(12);
-        let misdirected = self.plan.has(Feature::Misdirect) && entropy.chance(8);
-        if self.lives > 0 && end != End::Last && (rotten || misdirected) {
-            let copy = drive.copy();
-            if let Some(injury) = drive.injure(&entropy, misdirected) {
-                self.trace.note(0, "injury", &injury.what, self.lives);
-                match self.live(end, Some(&injury)) {
-                    Course::Went => drive.mend(&injury),
-                    course => {
-                        self.refusals += u64::from(course == Course::Refused);
-                        drive.restore(copy);
-                    }
-                }
-                return;
-            }
-        }
-        self.live(end, None);
-    }
-
-    fn live(&mut self, end: End, injury: Option<&Injury>) -> Course {
+    fn live(&mut self, end: End) {
         self.lives += 1;
         let entropy = self.entropy.branch(&format!("life {}", self.lives));
         let operations = match end {
@@ -179,30 +151,22 @@ impl Simulation {
             .start_paused(true)
             .build()
             .expect("a runtime without I/O needs nothing from the system");
-        let (outcome, wounds, took) = tokio::task::LocalSet::new().block_on(&runtime, async {
-            let world = World::new(self, &power, &entropy, end, injury);
-            let outcome = Box::pin(world.live(end)).await;
+        let (problem, took) = tokio::task::LocalSet::new().block_on(&runtime, async {
+            let world = World::new(self, &power, &entropy, end);
+            let problem = Box::pin(world.live(end)).await.err();
             power.fail();
-            (outcome, world.wounds(), Duration::from_nanos(world.now().0))
+            (problem, Duration::from_nanos(world.env.clock.now().0))
         });
         drop(runtime);
         let mut model = self.model.lock();
-        let course = outcome.unwrap_or_else(|problem| {
-            model.problems.push(problem);
-            Course::Went
-        });
-        let panicked = panics::seen().into_iter().map(|what| Problem::new(Oracle::Panic, what));
-        model.problems.extend(panicked);
+        model.problems.extend(problem);
+        model.problems.extend(panics::seen());
         drop(model);
         self.before += took + Duration::from_secs(1);
-        let drive = &self.machines[0].drive;
         if end != End::Stop {
-            drive.lose_power(&entropy.branch("power"));
+            self.drive.lose_power(&entropy.branch("power"));
         }
-        drive.leave_room(None);
-        wounds.iter().rev().for_each(|injury| drive.mend(injury));
         self.trace.note(MonoTime::default().plus(took).0, "life ends", "", self.lives);
-<<<<<<< HEAD
     }
 }
 
@@ -466,8 +430,5 @@ impl World {
                 return Err(format!("nothing names {extra:?}, and they are kept"));
             }
         }
-=======
-        course
->>>>>>> 50953bf (wip)
     }
 }

@@ -5,8 +5,7 @@ use crate::command::{NewPartition, PartitionElection};
 use crate::reply::{Rejected, Reply};
 use crate::state::{EpochStart, JournalState, Partition, State, Topic};
 use esker_types::{
-    BrokerId, Bug, Incarnation, LeaderEpoch, Offset, PartitionId, PartitionIndex, TopicId,
-    TopicName, planted,
+    BrokerId, Incarnation, LeaderEpoch, Offset, PartitionId, PartitionIndex, TopicId, TopicName,
 };
 use std::sync::Arc;
 
@@ -53,9 +52,6 @@ impl State {
     }
 
     pub(super) fn delete_topic(&mut self, id: TopicId) -> Outcome {
-        if planted(Bug::DeletionForgotten) {
-            return Ok(Reply::Done);
-        }
         let Some(topic) = self.topics.remove(&id) else {
             return Err(Rejected::UnknownTopic(id));
         };
