@@ -5,7 +5,7 @@
 //! formed on an empty prefix within the same second may both pass [`claim`]; each start checks again.
 
 use esker_env::{Bucket, BucketError, BucketErrorKind, ObjectKey};
-use esker_types::ClusterId;
+use esker_types::{BrokerId, ClusterId};
 use serde::{Deserialize, Serialize};
 
 /// Key of the marker.
@@ -112,6 +112,39 @@ pub async fn claim(bucket: &dyn Bucket, ours: ClusterId) -> Result<(), ClaimErro
     }
 }
 
+/// How many starts of a broker the bucket has seen. One that knows of more than the broker's data directory tells that
+/// the directory is an old copy.
+///
+/// # Errors
+/// The bucket's.
+pub async fn starts(bucket: &dyn Bucket, broker: BrokerId) -> Result<u64, BucketError> {
+    let key = starts_key(broker);
+    let len = match bucket.head(&key).await {
+        Err(error) if error.kind == BucketErrorKind::NotFound => return Ok(0),
+        len => len?.min(LEN_MAX),
+    };
+    let bytes = bucket.get_range(&key, 0..len).await?;
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
+    // What does not read is not ours to judge, nor to overwrite: no directory has seen so many.
+    Ok(text.trim().parse().unwrap_or(u64::MAX))
+}
+
+/// Tells the bucket how many starts there were. Called after the data directory knows.
+///
+/// # Errors
+/// The bucket's.
+pub async fn set_starts(
+    bucket: &dyn Bucket,
+    broker: BrokerId,
+    starts: u64,
+) -> Result<(), BucketError> {
+    bucket.put(&starts_key(broker), vec![starts.to_string().into()]).await
+}
+
+fn starts_key(broker: BrokerId) -> ObjectKey {
+    ObjectKey::new(&format!("starts-{broker}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +166,18 @@ mod tests {
         assert!(refusal.contains(&cluster(1).to_string()), "{refusal}");
         assert!(refusal.contains(&format!("s3://bucket/{}", cluster(2))), "{refusal}");
         claim(1).unwrap();
+    }
+
+    #[test]
+    fn starts_are_counted_for_each_broker() {
+        let bucket = MemoryBucket::new();
+        let seen = |id| starts(&bucket, BrokerId(id)).now_or_never().unwrap().unwrap();
+        assert_eq!(seen(1), 0);
+        set_starts(&bucket, BrokerId(1), 7).now_or_never().unwrap().unwrap();
+        assert_eq!((seen(1), seen(2)), (7, 0));
+        let garbage = vec![Bytes::from_static(b"seven")];
+        bucket.put(&starts_key(BrokerId(2)), garbage).now_or_never().unwrap().unwrap();
+        assert_eq!(seen(2), u64::MAX);
     }
 
     #[test]

@@ -13,6 +13,8 @@ const LOCK: &str = "LOCK";
 const IDENTITY_LEN_MAX: u64 = 64 << 10;
 /// The layout of the directory that this program knows.
 const FORMAT: u32 = 1;
+/// Where the metadata log and its snapshot are.
+const METADATA: &str = "metadata";
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,13 @@ pub struct Identity {
     pub cluster: ClusterId,
     /// The broker.
     pub broker: BrokerId,
+    /// Whether a broker has served from here: from then on a metadata log that is absent has been lost.
+    #[serde(default)]
+    pub served: bool,
+    /// Starts of the broker, this one included. The bucket knows the number, too: one that knows more has seen starts
+    /// that this directory has not.
+    #[serde(default)]
+    pub starts: u64,
 }
 
 /// A data directory that this process holds.
@@ -128,12 +137,67 @@ impl DataDir {
             read_identity(&identity_path, &bytes)?
         } else {
             let cluster = ClusterId(Uuid::from_u128(fresh));
-            let identity = Identity { format: FORMAT, cluster, broker };
-            let text = serde_json::to_vec_pretty(&identity).expect("an identity is plain data");
-            disk.replace(&identity_path, &text).map_err(io("write", &identity_path))?;
+            let identity = Identity { format: FORMAT, cluster, broker, served: false, starts: 0 };
+            write_identity(disk, &identity_path, &identity).map_err(io("write", &identity_path))?;
             identity
         };
-        Ok(Self { path: path.to_owned(), identity, founded: !known, _lock: lock })
+        let dir = Self { path: path.to_owned(), identity, founded: !known, _lock: lock };
+        if dir.identity.served {
+            let names = disk.list(&dir.metadata()).map_err(io("read", &dir.metadata()))?;
+            if !names.iter().any(|name| name.starts_with("log-")) {
+                return Err(DataDirError::Unusable {
+                    path: dir.metadata(),
+                    what: "there is no metadata log, although this directory has served: it says what the \
+                           bucket and the write-ahead log hold. Put the directory back from a copy; to begin anew, \
+                           give an empty data directory and a bucket prefix of its own"
+                        .to_owned(),
+                });
+            }
+        }
+        Ok(dir)
+    }
+
+    /// Counts a start, durably. A full disk is no reason not to start: then it is not counted. Blocks.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn count_start(&mut self, disk: &dyn Disk) -> Result<(), DataDirError> {
+        self.change(disk, |identity| identity.starts += 1)
+    }
+
+    /// Notes that a broker serves from here, once. Blocks.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn note_served(&mut self, disk: &dyn Disk) -> Result<(), DataDirError> {
+        if self.identity.served {
+            return Ok(());
+        }
+        self.change(disk, |identity| identity.served = true)
+    }
+
+    fn change(
+        &mut self,
+        disk: &dyn Disk,
+        change: impl FnOnce(&mut Identity),
+    ) -> Result<(), DataDirError> {
+        let path = self.path.join(IDENTITY);
+        let mut changed = self.identity.clone();
+        change(&mut changed);
+        match write_identity(disk, &path, &changed) {
+            Ok(()) => self.identity = changed,
+            Err(source) if source.kind() == io::ErrorKind::StorageFull => {
+                tracing::warn!(path = %path.display(), "the disk is full: this start is not counted");
+            }
+            Err(source) => return Err(DataDirError::Io { operation: "write", path, source }),
+        }
+        Ok(())
+    }
+
+    /// Where the metadata log and its snapshot are.
+    #[must_use]
+    pub fn metadata(&self) -> PathBuf {
+        self.path.join(METADATA)
     }
 
     /// Gives a directory back as it was found, when the start failed before anything was served from it: one that
@@ -161,6 +225,11 @@ impl DataDir {
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
+}
+
+fn write_identity(disk: &dyn Disk, path: &Path, identity: &Identity) -> io::Result<()> {
+    let text = serde_json::to_vec_pretty(identity).expect("an identity is plain data");
+    disk.replace(path, &text)
 }
 
 fn read_identity(path: &Path, bytes: &[u8]) -> Result<Identity, DataDirError> {
@@ -212,6 +281,24 @@ mod tests {
         let opened = DataDir::open(&FileSystem, dir.path(), BrokerId(1), 1);
         assert!(matches!(opened, Err(DataDirError::Foreign { .. })));
         assert_eq!(FileSystem.list(dir.path()).unwrap(), ["thesis.txt"]);
+    }
+
+    #[test]
+    fn a_directory_that_served_does_not_begin_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || DataDir::open(&FileSystem, dir.path(), BrokerId(1), 7);
+        // A first start that ended before it served left no metadata.
+        drop(open().unwrap());
+        let mut served = open().unwrap();
+        served.count_start(&FileSystem).unwrap();
+        served.note_served(&FileSystem).unwrap();
+        let metadata = served.metadata();
+        drop(served);
+        let refusal = open().unwrap_err().to_string();
+        assert!(refusal.starts_with(&metadata.display().to_string()), "{refusal}");
+        FileSystem.create_dir_all(&metadata).unwrap();
+        FileSystem.replace(&metadata.join("log-0000000000000001"), b"").unwrap();
+        assert_eq!(open().unwrap().identity().starts, 1);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use esker_cache_foyer::{FoyerCache, FoyerOptions};
 use esker_cli::ClientVerb;
 use esker_engine::EngineOptions;
 use esker_env::real::Runtimes;
-use esker_env::{Env, Listener};
+use esker_env::{Bucket, Env, Listener};
 use esker_group::Options as GroupOptions;
 use esker_server::{DataDir, Node, NodeOptions};
 use esker_settings::typed;
@@ -99,8 +99,9 @@ async fn run(env: &Env, config: Config) -> Result<End, ConfigProblem> {
     marker::check_marker(&*bucket, ClusterId::ZERO)
         .await
         .map_err(|error| format!("bucket {bucket_url}: {error}"))?;
-    let data_dir = DataDir::open(&*env.disk, &config.data_dir, broker_id, env.entropy.next_u128())
-        .map_err(|error| error.to_string())?;
+    let mut data_dir =
+        DataDir::open(&*env.disk, &config.data_dir, broker_id, env.entropy.next_u128())
+            .map_err(|error| error.to_string())?;
     let identity = data_dir.identity().clone();
     if let Err(error) = marker::claim(&*bucket, identity.cluster).await {
         // The bucket's trouble is what the operator must hear of.
@@ -117,12 +118,14 @@ async fn run(env: &Env, config: Config) -> Result<End, ConfigProblem> {
             identity.broker
         ));
     }
+    refuse_old_copy(env, &*bucket, &bucket_url, &mut data_dir).await?;
     let options = node_options(&config, typed, &data_dir)?;
     let cache = cache_of(env, typed, &data_dir);
     let settings = Arc::new(LiveSettings::new(broker_id, config.settings));
     let node = Node::start(env, kafka, bucket, cache, settings, options)
         .await
         .map_err(|error| error.to_string())?;
+    data_dir.note_served(&*env.disk).map_err(|error| error.to_string())?;
     let node = Arc::new(node);
     let admin = Admin::start(env, admin, Arc::clone(&node));
     tracing::info!(
@@ -154,6 +157,29 @@ async fn run(env: &Env, config: Config) -> Result<End, ConfigProblem> {
         _ = interrupt.recv() => tracing::warn!("stopped at once; the rest is recovered at the next start"),
     }
     Ok(End::Stopped)
+}
+
+/// Refuses a directory that is a copy from before the broker's last start: what was acknowledged since is not in it.
+async fn refuse_old_copy(
+    env: &Env,
+    bucket: &dyn Bucket,
+    bucket_url: &str,
+    data_dir: &mut DataDir,
+) -> Result<(), ConfigProblem> {
+    let failed = |error| format!("bucket {bucket_url}: {error}");
+    let (broker, known) = (data_dir.identity().broker, data_dir.identity().starts);
+    let seen = marker::starts(bucket, broker).await.map_err(failed)?;
+    if seen > known {
+        return Err(format!(
+            "{} knows of {known} starts of broker {broker}, the bucket {bucket_url} of {seen}: this directory is an \
+             old copy, and what was acknowledged since is not in it. Put the newest directory back; the object \
+             `starts-{broker}` holds the bucket's number",
+            data_dir.path().display()
+        ));
+    }
+    // The directory first: a crash in between must not make it look old.
+    data_dir.count_start(&*env.disk).map_err(|error| error.to_string())?;
+    marker::set_starts(bucket, broker, data_dir.identity().starts).await.map_err(failed)
 }
 
 async fn stop(node: &Node, admin: &Admin) {
@@ -243,7 +269,7 @@ fn node_options(
     };
     Ok(NodeOptions {
         cluster: data_dir.identity().cluster,
-        metadata_dir: data_dir.path().join("metadata"),
+        metadata_dir: data_dir.metadata(),
         metadata_snapshot_entries: settings.metadata_snapshot_entries,
         engine,
         broker,
