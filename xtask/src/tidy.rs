@@ -64,6 +64,10 @@ fn layers() -> Result<Vec<String>> {
             if layer_of.get(used).is_some_and(|other| other > layer) {
                 problems.push(format!("{name} depends on {used}, which lies above it"));
             }
+            let mut features = dependency["features"].as_array().into_iter().flatten();
+            if name != "esker-sim" && features.any(|feature| feature == "planted") {
+                problems.push(format!("{name} plants bugs: only the simulator may"));
+            }
             let wrapped = WRAPPED.iter().find(|(wrapped, _)| *wrapped == used);
             if wrapped.is_some_and(|(_, by)| !by.contains(&name)) {
                 problems.push(format!("{name} uses {used}: go through the crate that wraps it"));

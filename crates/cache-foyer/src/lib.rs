@@ -313,6 +313,13 @@ impl ChunkCache for FoyerCache {
         }
     }
 
+    fn forget(&self, key: &ChunkKey) {
+        self.shared.memory.forget(key);
+        if let Some(open) = self.shared.open() {
+            open.cache.remove(&self.shared.key(*key));
+        }
+    }
+
     fn clear(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.shared.memory.clear().await;

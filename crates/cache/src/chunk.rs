@@ -68,6 +68,9 @@ pub trait ChunkCache: Send + Sync {
     /// Takes in a chunk. Does not wait; may drop it.
     fn insert(&self, key: ChunkKey, chunk: Bytes);
 
+    /// Forgets one chunk: it was found not to be what the bucket holds.
+    fn forget(&self, key: &ChunkKey);
+
     /// Forgets everything.
     fn clear(&self) -> BoxFuture<'_, ()>;
 

@@ -101,6 +101,10 @@ impl ChunkCache for MemoryCache {
         }
     }
 
+    fn forget(&self, key: &ChunkKey) {
+        self.state.lock().remove(key);
+    }
+
     fn clear(&self) -> BoxFuture<'_, ()> {
         drop(self.drain());
         Box::pin(std::future::ready(()))

@@ -256,6 +256,19 @@ impl ObjectReader {
         Ok(ranges.iter().map(|range| cut(&pieces, &ends, range)).collect())
     }
 
+    /// Forgets the chunks that `range` of an object lies in: its bytes are not what was put. The next read fetches
+    /// them anew.
+    ///
+    /// # Errors
+    /// `Invalid` for a range that is not in the object.
+    pub fn forget(&self, object: &CachedObject, range: &Range<u64>) -> Result<(), BucketError> {
+        let first = ChunkKey::first(object.id, &object.key);
+        for chunk in chunks(object, range)? {
+            self.shared.cache.forget(&first.at(chunk));
+        }
+        Ok(())
+    }
+
     /// Bytes `range` of an object by one request of exactly these bytes, past the cache: for footers, which are
     /// kept in parsed form.
     ///

@@ -7,7 +7,7 @@ use crate::partition::Partition;
 use bytes::BytesMut;
 use esker_plog::{Appended, ProducerError};
 use esker_record::BatchView;
-use esker_types::{Offset, Timestamp};
+use esker_types::{Bug, Offset, Timestamp, planted};
 use esker_wal::{FrameFlags, FrameMeta};
 use std::sync::Arc;
 
@@ -85,6 +85,9 @@ impl Engine {
                 // A journal that failed since it was asked never acknowledges anything.
                 if !journal.push(partition, meta, bytes) {
                     return Err(AppendError::Failed);
+                }
+                if planted(Bug::VisibleBeforeDurable) {
+                    inner.log.advance_high_watermark(end);
                 }
                 (base, end, now)
             }

@@ -16,7 +16,7 @@ use esker_env::{Blocking, Bucket, Budget, Env, Place};
 use esker_meta::{Command, Reply, State};
 use esker_meta_client::{MetaClient, MetaError};
 use esker_plog::{LogState, PartitionLog};
-use esker_types::{Incarnation, PartitionId, is_internal_topic};
+use esker_types::{Bug, Incarnation, PartitionId, is_internal_topic, planted};
 use esker_wal::{OpenedWal, Wal, WalError, WalFailure, WalOptions};
 use imbl::ordmap::DiffItem;
 use parking_lot::Mutex;
@@ -150,7 +150,7 @@ impl Engine {
             sink.add(Arc::clone(&journal));
             journals.push(journal);
         }
-        let ids = ObjectIds::new(Arc::clone(&meta), options.broker, incarnation);
+        let ids = ObjectIds::new(&env, Arc::clone(&meta), options.broker, incarnation);
         let cold = ColdReader::new(&env, Arc::clone(&bucket), cache);
         let background = Budget::new(bytes_of(options.background_memory));
         let engine = Arc::new(Self {
@@ -192,6 +192,7 @@ impl Engine {
         self.spawn("follow the metadata", async move {
             while images.changed().await.is_ok() {
                 images.mark_unchanged();
+                engine.env.point("image: changed").await;
                 engine.refresh();
             }
         });
@@ -482,14 +483,20 @@ fn follow_partition(partition: &Partition, row: &esker_meta::Partition) {
 fn open_log(row: &esker_meta::Partition, tail: Vec<esker_plog::TailBatch>) -> PartitionLog {
     let mut log = PartitionLog::open(LogState {
         leader_epoch: row.leader_epoch,
-        log_start: row.log_start,
+        log_start: if planted(Bug::TrimForgotten) {
+            row.extents.first().map_or(row.tiered_end, |extent| extent.base)
+        } else {
+            row.log_start
+        },
         tiered_end: row.tiered_end,
         epochs: row.epochs.iter().map(|epoch| (epoch.epoch, epoch.start)).collect(),
     });
     for batch in tail {
         log.restore(batch);
     }
-    log.set_log_start(row.log_start.min(log.position().high_watermark));
+    if !planted(Bug::TrimForgotten) {
+        log.set_log_start(row.log_start.min(log.position().high_watermark));
+    }
     log
 }
 

@@ -20,6 +20,7 @@ use esker_meta_client::MetaError;
 use esker_object::{BatchMeta, BlockFlags, Encoded, ObjectBuilder, data_key};
 use esker_plog::{Place, ProducerTable, TailBatch};
 use esker_record::BatchView;
+use esker_types::{Bug, planted};
 use esker_types::{JournalId, ObjectId, Offset, PartitionIndex, Seq, TopicId};
 use esker_wal::BundleView;
 use futures_util::future::try_join_all;
@@ -156,8 +157,11 @@ impl Engine {
         let _memory = self.background.acquire(stretch.bytes).await;
         let shares = self.shares(&stretch).await?;
         let encoded = self.build(shares).await?;
-        let puts = encoded.iter().map(|(object, _, encoded)| self.put(*object, encoded));
-        try_join_all(puts).await?;
+        if !planted(Bug::FlushCommittedBeforePut) {
+            let puts = encoded.iter().map(|(object, _, encoded)| self.put(*object, encoded));
+            try_join_all(puts).await?;
+        }
+        self.env().point("flush: stored").await;
         let objects: Vec<_> = encoded
             .iter()
             .map(|(object, kind, encoded)| FlushedObject {
@@ -190,15 +194,24 @@ impl Engine {
             objects,
             parts,
         };
+        if planted(Bug::WalTrimmedEarly) {
+            let _failed = self.wal().trim(stretch.journal, stretch.upto);
+        }
         match self.propose_until_known(command).await {
             Err(MetaError::Rejected(_)) if self.is_drained(&stretch) => {
                 // The answer to the first proposal was lost; it had been applied.
             }
             outcome => drop(outcome?),
         }
+        if planted(Bug::FlushCommittedBeforePut) {
+            let puts = encoded.iter().map(|(object, _, encoded)| self.put(*object, encoded));
+            try_join_all(puts).await?;
+        }
+        self.env().point("flush: committed").await;
         // The partitions learn it before the log forgets.
         self.refresh();
         journal.on_drained(stretch.upto);
+        self.env().point("flush: drained").await;
         // A log that takes no trim takes nothing else either, and has said so.
         let _failed = self.wal().trim(stretch.journal, stretch.upto);
         self.forget_if_empty(journal);

@@ -6,10 +6,10 @@
 
 use crate::engine::Engine;
 use esker_env::ObjectKey;
-use esker_meta::{Command, Garbage, ObjectKind};
+use esker_meta::{Command, Garbage, ObjectKind, State};
 use esker_meta_client::MetaError;
 use esker_object::{data_key, manifest_key};
-use esker_types::{ObjectId, Timestamp};
+use esker_types::{Bug, ObjectId, Timestamp, planted};
 
 /// Objects deleted in one request.
 const BATCH: usize = 1000;
@@ -38,11 +38,26 @@ impl Engine {
             // What was never committed was never read: it needs no grace.
             .filter(|(_, garbage)| garbage.since <= horizon || garbage.len == 0)
             .map(|(id, garbage)| (*id, *garbage))
+            .chain(self.aged(&state))
             .collect();
         for chunk in due.chunks(BATCH) {
             self.delete(chunk).await?;
         }
         Ok(())
+    }
+
+    /// Planted: objects that are many ids behind the newest.
+    fn aged(&self, state: &State) -> Vec<(ObjectId, Garbage)> {
+        if !planted(Bug::DeletedByClock) {
+            return Vec::new();
+        }
+        let horizon = state.next_object.get().saturating_sub(80);
+        let old = state.objects.iter().filter(|(id, _)| id.get() < horizon);
+        old.map(|(id, row)| {
+            let (incarnation, kind, len) = (row.incarnation, row.kind, row.len);
+            (*id, Garbage { incarnation, kind, len, since: Timestamp(0) })
+        })
+        .collect()
     }
 
     async fn delete(&self, garbage: &[(ObjectId, Garbage)]) -> Result<(), MetaError> {
@@ -57,8 +72,10 @@ impl Engine {
                 plain.push((*id, ObjectKey::new(&data_key(*id, row.incarnation))));
             }
         }
+        self.env().point("garbage: chosen").await;
         let keys = plain.iter().map(|(_, key)| key.clone()).collect();
         let results = self.bucket().delete(keys).await;
+        self.env().point("garbage: deleted").await;
         for ((id, _), result) in plain.into_iter().zip(results) {
             match result {
                 Ok(()) => deleted.push(id),

@@ -19,7 +19,7 @@ use esker_object::{
 };
 use esker_plog::ProducerTable;
 use esker_record::batches;
-use esker_types::{ByteCount, Offset, PartitionId};
+use esker_types::{Bug, ByteCount, Offset, PartitionId, planted};
 use std::sync::Arc;
 
 /// Extents that stay in the metadata when older ones are spilled.
@@ -84,6 +84,9 @@ impl Engine {
             producers.merge(table_of(&meta, &source));
             for block in meta.blocks_from(&source, extent.base) {
                 for bytes in self.cold.blocks(&stored, &[block], ReadHint::SINGLE).await? {
+                    if planted(Bug::MergeLosesBatch) && block.base_offset > run[0].base {
+                        continue;
+                    }
                     push_batches(part, &bytes)?;
                 }
             }
@@ -93,6 +96,7 @@ impl Engine {
         }
         let encoded: Encoded = builder.finish();
         self.put(object, &encoded).await?;
+        self.env().point("merge: stored").await;
         let new = encoded
             .partitions
             .iter()
@@ -194,6 +198,7 @@ impl Engine {
         let len = encoded.len() as u64;
         let key = ObjectKey::new(&manifest_key(object, self.incarnation()));
         self.bucket().put(&key, vec![encoded]).await?;
+        self.env().point("spill: stored").await;
         let command = Command::SpillManifest {
             broker: self.options().broker,
             incarnation: self.incarnation(),

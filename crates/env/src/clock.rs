@@ -16,6 +16,12 @@ pub trait Clock: Send + Sync {
     /// Completes at `deadline` or soon after.
     fn sleep_until(&self, deadline: MonoTime) -> BoxFuture<'static, ()>;
 
+    /// How long work that has reached `point` waits there: not at all, but in a simulation, which looks for an order
+    /// of events that nobody thought of.
+    fn hold(&self, _point: &'static str) -> Option<Duration> {
+        None
+    }
+
     /// Completes after `wait`.
     fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()> {
         self.sleep_until(self.now().plus(wait))

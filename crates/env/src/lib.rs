@@ -44,6 +44,15 @@ pub struct Env {
     pub net: Arc<dyn Net>,
 }
 
+impl Env {
+    /// A place between two steps where a crash or a long wait would be most awkward. Costs a call in production.
+    pub async fn point(&self, name: &'static str) {
+        if let Some(wait) = self.clock.hold(name) {
+            self.clock.sleep(wait).await;
+        }
+    }
+}
+
 impl std::fmt::Debug for Env {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Env").finish_non_exhaustive()

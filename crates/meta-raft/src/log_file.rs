@@ -12,6 +12,7 @@ use crate::entry::{Reader, Writer};
 use crate::patience::is_full;
 use crate::types::{Entry, LogId, Vote};
 use esker_env::{Disk, DiskFile, Open};
+use esker_types::{Bug, planted};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -240,6 +241,7 @@ impl LogFile {
             self.failed = !is_full(&error);
             return Err(naming("write", &path())(error));
         }
+        let sync = sync && !planted(Bug::MetaSyncMissing);
         if sync && let Err(error) = self.file.sync_data() {
             self.failed = true;
             // Never of the kind that is tried again.
@@ -326,7 +328,7 @@ fn recover(bytes: &[u8], generation: u64) -> Result<(LogContent, u64), (u64, Str
             let later = (at + ALIGN..bytes.len())
                 .step_by(ALIGN)
                 .find(|place| record(bytes, *place, generation).is_some());
-            if let Some(later) = later {
+            if let Some(later) = later.filter(|_| !planted(Bug::MetaDamageCut)) {
                 let what = format!("no valid record, although one follows at byte {later}");
                 return Err((at as u64, what));
             }

@@ -1,6 +1,7 @@
 //! A bucket in memory: linearizable, slow, and at times out of reach.
 
 use crate::entropy::SimEntropy;
+use crate::model::{Oracle, Problem};
 use crate::power::Power;
 use crate::time::pass;
 use crate::trace::Trace;
@@ -12,44 +13,56 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Keys in a page of a listing.
 const PAGE: usize = 1000;
 
-/// What outlives the node: the objects, and what ever became of them.
+/// A lie that a bucket tells. Planted by tests: the oracles must find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BucketLie {
+    /// The put of this number, counted from 1, succeeds and stores nothing.
+    LosePut(u64),
+    /// The put of this number stores all but the end.
+    CutPut(u64),
+    /// Objects vanish so long after they were stored, as a lifecycle rule would have it.
+    Expire(Duration),
+}
+
+/// What outlives the machines: the objects, and what ever became of them.
 #[derive(Debug, Default)]
 pub struct Store {
     objects: Mutex<BTreeMap<ObjectKey, Bytes>>,
     /// Every content that was ever put under a key. Keys are never written twice with different contents.
     history: Mutex<BTreeMap<ObjectKey, Bytes>>,
-    problems: Mutex<Vec<String>>,
-    /// Planted: the put of this number succeeds and stores nothing.
-    lost_put: Option<u64>,
+    /// When each was stored, in nanoseconds of the whole simulation.
+    stored: Mutex<BTreeMap<ObjectKey, Duration>>,
+    problems: Mutex<Vec<Problem>>,
+    lie: Option<BucketLie>,
     puts: Mutex<u64>,
 }
 
 impl Store {
-    /// An empty store; with `lost_put` it loses that put, counted from 1.
+    /// An empty store.
     #[must_use]
-    pub fn new(lost_put: Option<u64>) -> Self {
-        Self { lost_put, ..Self::default() }
+    pub fn new(lie: Option<BucketLie>) -> Self {
+        Self { lie, ..Self::default() }
     }
 
-    /// Names of the objects that are there.
+    /// Names and lengths of the objects that are there.
     #[must_use]
-    pub fn keys(&self) -> Vec<String> {
-        self.objects.lock().keys().map(|key| key.as_str().to_owned()).collect()
+    pub fn objects(&self) -> BTreeMap<String, u64> {
+        let objects = self.objects.lock();
+        objects.iter().map(|(key, body)| (key.as_str().to_owned(), body.len() as u64)).collect()
     }
 
     /// What was done that must not be done.
     #[must_use]
-    pub fn problems(&self) -> Vec<String> {
+    pub fn problems(&self) -> Vec<Problem> {
         self.problems.lock().clone()
     }
 
-    fn put(&self, key: &ObjectKey, body: Bytes) {
+    fn put(&self, key: &ObjectKey, body: Bytes, now: Duration) {
         let number = {
             let mut puts = self.puts.lock();
             *puts += 1;
@@ -58,12 +71,42 @@ impl Store {
         if let Some(before) = self.history.lock().insert(key.clone(), body.clone())
             && before != body
         {
-            self.problems.lock().push(format!("object {key} was written twice, differently"));
+            let what = format!("object {key} was written twice, differently");
+            self.problems.lock().push(Problem::new(Oracle::Rewritten, what));
         }
-        if self.lost_put != Some(number) {
-            self.objects.lock().insert(key.clone(), body);
+        let body = match self.lie {
+            Some(BucketLie::LosePut(lost)) if number == lost => return,
+            Some(BucketLie::CutPut(cut)) if number == cut => body.slice(..body.len() * 2 / 3),
+            _ => body,
+        };
+        self.stored.lock().insert(key.clone(), now);
+        self.objects.lock().insert(key.clone(), body);
+    }
+
+    fn expire(&self, now: Duration) {
+        if let Some(BucketLie::Expire(age)) = self.lie {
+            let stored = self.stored.lock();
+            let old = |key: &ObjectKey| stored.get(key).is_some_and(|at| *at + age < now);
+            self.objects.lock().retain(|key, _| !old(key));
         }
     }
+}
+
+/// What goes wrong with requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BucketFaults {
+    /// Percent of requests that fail, one half before and one half after their effect.
+    pub failing: u64,
+    /// Percent of requests that take seconds.
+    pub slow: u64,
+    /// Bodies of a thousand that arrive cut short or with a bit flipped.
+    pub damaged: u64,
+    /// Listings show the past.
+    pub stale: bool,
+    /// Nothing gets through.
+    pub out_of_reach: bool,
+    /// Credentials are not accepted.
+    pub denied: bool,
 }
 
 /// The store as one life sees it.
@@ -72,31 +115,37 @@ pub struct SimBucket {
     power: Arc<Power>,
     trace: Arc<Trace>,
     clock: Arc<dyn Clock>,
+    /// Virtual time of earlier lives.
+    before: Duration,
     entropy: SimEntropy,
-    /// Percent of requests that fail, one half before and one half after their effect.
-    failing: u64,
-    out_of_reach: AtomicBool,
+    faults: Mutex<BucketFaults>,
+    /// What a stale listing shows.
+    seen: Mutex<BTreeMap<ObjectKey, u64>>,
 }
 
 impl SimBucket {
-    /// A way to `store` on which `failing` percent of the requests fail.
+    /// A way to `store` on which things go wrong.
     #[must_use]
     pub fn new(
         store: Arc<Store>,
         power: Arc<Power>,
         trace: Arc<Trace>,
-        clock: Arc<dyn Clock>,
+        (clock, before): (Arc<dyn Clock>, Duration),
         entropy: &SimEntropy,
-        failing: u64,
+        faults: BucketFaults,
     ) -> Self {
         let entropy = entropy.branch("bucket");
-        let out_of_reach = AtomicBool::new(false);
-        Self { store, power, trace, clock, entropy, failing, out_of_reach }
+        let faults = Mutex::new(faults);
+        Self { store, power, trace, clock, before, entropy, faults, seen: Mutex::default() }
     }
 
-    /// Begins or ends an outage.
-    pub fn set_out_of_reach(&self, out: bool) {
-        self.out_of_reach.store(out, Ordering::Relaxed);
+    /// Changes what goes wrong.
+    pub fn set_faults(&self, change: impl FnOnce(&mut BucketFaults)) {
+        change(&mut self.faults.lock());
+    }
+
+    fn now(&self) -> Duration {
+        self.before + Duration::from_nanos(self.clock.now().0)
     }
 
     /// A request: its way there, its effect, its way back.
@@ -106,14 +155,16 @@ impl SimBucket {
         key: &str,
         effect: impl FnOnce(&Store) -> Result<T, BucketError>,
     ) -> Result<T, BucketError> {
-        let failed = |message: &str| BucketError {
-            kind: BucketErrorKind::Retry,
+        let error = |kind, message: &str| BucketError {
+            kind,
             operation,
             key: key.to_owned(),
             message: message.to_owned(),
         };
+        let failed = |message: &str| error(BucketErrorKind::Retry, message);
         let fate = self.entropy.below(100);
-        let slow = if self.failing > 0 && self.entropy.chance(3) { 4000 } else { 1 };
+        let faults = *self.faults.lock();
+        let slow = if self.entropy.chance(faults.slow) { 4000 } else { 1 };
         let way = || Duration::from_millis(self.entropy.between(2, 20) * slow / 2 + 1);
         let (there, back) = (way(), way());
         pass(there).await;
@@ -122,18 +173,40 @@ impl SimBucket {
             std::future::pending::<()>().await;
         }
         self.trace.note(self.clock.now().0, operation, key, fate);
-        if self.out_of_reach.load(Ordering::Relaxed) {
+        // An outage may have begun or ended on the way.
+        let faults = *self.faults.lock();
+        if faults.out_of_reach {
             return Err(failed("out of reach"));
         }
-        if fate < self.failing / 2 {
+        if faults.denied {
+            return Err(error(BucketErrorKind::Denied, "the credentials have expired"));
+        }
+        if fate < faults.failing / 2 {
             return Err(failed("slow down"));
         }
+        self.store.expire(self.now());
         let result = effect(&self.store);
         pass(back).await;
-        if fate < self.failing {
+        if fate < faults.failing {
             return Err(failed("the answer was lost"));
         }
         result
+    }
+
+    /// A body as it arrives.
+    fn arrives(&self, body: &Bytes) -> Bytes {
+        let damaged = self.faults.lock().damaged;
+        if damaged == 0 || body.is_empty() || self.entropy.below(1000) >= damaged {
+            return body.clone();
+        }
+        let at = usize::try_from(self.entropy.below(body.len() as u64)).expect("below a length");
+        self.trace.note(self.clock.now().0, "damage", "body", at as u64);
+        if self.entropy.chance(50) {
+            return body.slice(..at);
+        }
+        let mut flipped = body.to_vec();
+        flipped[at] ^= 1 << self.entropy.below(8);
+        flipped.into()
     }
 }
 
@@ -154,7 +227,7 @@ impl Bucket for SimBucket {
     ) -> BoxFuture<'a, Result<(), BucketError>> {
         let body = Bytes::from(body.concat());
         Box::pin(self.request("put", key.as_str(), move |store| {
-            store.put(key, body);
+            store.put(key, body, self.now());
             Ok(())
         }))
     }
@@ -175,7 +248,7 @@ impl Bucket for SimBucket {
                 error.message = format!("{range:?} is beyond {} bytes", body.len());
                 return Err(error);
             }
-            Ok(body.slice(start..end))
+            Ok(self.arrives(&body.slice(start..end)))
         }))
     }
 
@@ -206,12 +279,16 @@ impl Bucket for SimBucket {
         after: Option<&'a ObjectKey>,
     ) -> BoxFuture<'a, Result<ListPage, BucketError>> {
         Box::pin(self.request("list", prefix, move |store| {
-            let objects = store.objects.lock();
-            let mut found = objects
+            let mut seen = self.seen.lock();
+            if !self.faults.lock().stale || self.entropy.chance(20) {
+                let objects = store.objects.lock();
+                *seen = objects.iter().map(|(k, body)| (k.clone(), body.len() as u64)).collect();
+            }
+            let mut found = seen
                 .iter()
                 .filter(|(key, _)| key.as_str().starts_with(prefix))
                 .filter(|(key, _)| after.is_none_or(|after| *key > after))
-                .map(|(key, body)| (key.clone(), body.len() as u64));
+                .map(|(key, len)| (key.clone(), *len));
             let objects = found.by_ref().take(PAGE).collect();
             Ok(ListPage { objects, more: found.next().is_some() })
         }))
@@ -220,6 +297,6 @@ impl Bucket for SimBucket {
 
 impl std::fmt::Debug for SimBucket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SimBucket").field("failing", &self.failing).finish_non_exhaustive()
+        f.debug_struct("SimBucket").field("faults", &self.faults.lock()).finish_non_exhaustive()
     }
 }

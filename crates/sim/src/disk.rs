@@ -1,170 +1,29 @@
-//! A disk in memory that forgets what was not synced.
-//!
-//! Contents are kept in sectors of 512 bytes, the unit that a device writes whole. What a sync has not covered survives
-//! a power failure in part, in any order. Names survive as a journaling file system keeps them: some first part of the
-//! changes that no [`Disk::sync_dir`] covered. Directories themselves are not lost.
+//! A disk in memory, as one life of a machine sees it: its drive, and what goes wrong with it.
 
+use crate::drive::{Change, Drive, Inode, Lie, SECTOR};
 use crate::entropy::SimEntropy;
 use crate::power::Power;
 use crate::trace::Trace;
 use esker_env::{Clock, Disk, DiskFile, DiskLock, Entropy, Open};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const SECTOR: usize = 512;
 /// What direct writes are aligned to.
 const PAGE: usize = 4096;
-
-/// A lie that a disk tells. Planted by tests: the oracles must find out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lie {
-    /// A sync of contents does nothing and succeeds.
-    SyncNothing,
-    /// A sync covers only what the one before should have: the acknowledgement comes before the write.
-    SyncLate,
-    /// A sync of a directory does nothing and succeeds.
-    ForgetNames,
-}
+/// Linux's number for an input/output error.
+const EIO: i32 = 5;
 
 /// What goes wrong by itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DiskFaults {
     /// The sync that fails, counted from the start of a life.
     pub failing_sync: Option<u64>,
-    /// Bytes that fit.
-    pub capacity: Option<u64>,
-}
-
-#[derive(Debug, Default)]
-struct Inode {
-    now: Vec<u8>,
-    durable: Vec<u8>,
-    dirty: BTreeSet<usize>,
-    /// For [`Lie::SyncLate`]: what the next sync makes durable.
-    late: BTreeSet<usize>,
-}
-
-#[derive(Debug, Clone)]
-enum Change {
-    Add(PathBuf, u64),
-    Rename(PathBuf, PathBuf),
-    Remove(PathBuf),
-}
-
-impl Change {
-    fn is_in(&self, dir: &Path) -> bool {
-        let (Self::Add(path, _) | Self::Rename(_, path) | Self::Remove(path)) = self;
-        path.parent() == Some(dir)
-    }
-
-    fn apply(&self, names: &mut BTreeMap<PathBuf, u64>) {
-        match self {
-            Self::Add(path, inode) => {
-                names.insert(path.clone(), *inode);
-            }
-            Self::Rename(from, to) => {
-                if let Some(inode) = names.remove(from) {
-                    names.insert(to.clone(), inode);
-                }
-            }
-            Self::Remove(path) => {
-                names.remove(path);
-            }
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Platter {
-    inodes: BTreeMap<u64, Inode>,
-    names: BTreeMap<PathBuf, u64>,
-    durable_names: BTreeMap<PathBuf, u64>,
-    changes: Vec<Change>,
-    locks: BTreeSet<PathBuf>,
-    next_inode: u64,
-    syncs: u64,
-}
-
-/// What outlives a power failure.
-#[derive(Debug, Default)]
-pub struct Drive {
-    platter: Mutex<Platter>,
-    lie: Option<Lie>,
-}
-
-impl Drive {
-    /// An empty drive that may lie.
-    #[must_use]
-    pub fn new(lie: Option<Lie>) -> Self {
-        Self { platter: Mutex::default(), lie }
-    }
-
-    /// Loses what was not synced: all of it, or any part.
-    pub fn lose_power(&self, entropy: &SimEntropy) {
-        let mut platter = self.platter.lock();
-        let platter = &mut *platter;
-        let kept = [0, 50, 100][usize::try_from(entropy.below(3)).expect("below 3")];
-        let changes = std::mem::take(&mut platter.changes);
-        let survive = match kept {
-            0 => 0,
-            100 => changes.len() as u64,
-            _ => entropy.below(changes.len() as u64 + 1),
-        };
-        let survivors = usize::try_from(survive).expect("no more than there are changes");
-        for change in &changes[..survivors] {
-            change.apply(&mut platter.durable_names);
-        }
-        platter.names = platter.durable_names.clone();
-        platter.locks.clear();
-        platter.syncs = 0;
-        let named: BTreeSet<u64> = platter.names.values().copied().collect();
-        platter.inodes.retain(|inode, _| named.contains(inode));
-        for inode in platter.inodes.values_mut() {
-            let len = match kept {
-                0 => inode.durable.len(),
-                100 => inode.now.len(),
-                _ if entropy.chance(50) => inode.durable.len(),
-                _ => inode.now.len(),
-            };
-            inode.durable.resize(len, 0);
-            for sector in std::mem::take(&mut inode.dirty) {
-                if entropy.chance(kept) {
-                    copy_sector(&inode.now, &mut inode.durable, sector);
-                }
-            }
-            inode.late.clear();
-            inode.now.clone_from(&inode.durable);
-        }
-    }
-}
-
-fn copy_sector(from: &[u8], to: &mut [u8], sector: usize) {
-    let start = sector * SECTOR;
-    let end = (start + SECTOR).min(from.len()).min(to.len());
-    if start < end {
-        to[start..end].copy_from_slice(&from[start..end]);
-    }
-}
-
-impl Inode {
-    fn sync(&mut self, lie: Option<Lie>) {
-        let covered = match lie {
-            Some(Lie::SyncNothing) => return,
-            Some(Lie::SyncLate) => {
-                let fresh = std::mem::take(&mut self.dirty);
-                // What was written again since is as late as if it had been written now.
-                std::mem::replace(&mut self.late, fresh)
-            }
-            _ => std::mem::take(&mut self.dirty),
-        };
-        self.durable.resize(self.now.len(), 0);
-        for sector in covered {
-            copy_sector(&self.now, &mut self.durable, sector);
-        }
-    }
+    /// The write that fails, counted likewise.
+    pub failing_write: Option<u64>,
+    /// Reads of a thousand that fail.
+    pub failing_reads: u64,
 }
 
 /// A drive as one life sees it.
@@ -175,7 +34,7 @@ pub struct SimDisk {
     trace: Arc<Trace>,
     clock: Arc<dyn Clock>,
     entropy: Arc<SimEntropy>,
-    faults: DiskFaults,
+    faults: Arc<Mutex<DiskFaults>>,
 }
 
 impl SimDisk {
@@ -190,7 +49,13 @@ impl SimDisk {
         faults: DiskFaults,
     ) -> Self {
         let entropy = Arc::new(entropy.branch("disk"));
+        let faults = Arc::new(Mutex::new(faults));
         Self { drive, power, trace, clock, entropy, faults }
+    }
+
+    /// Nothing goes wrong by itself any more.
+    pub fn calm(&self) {
+        *self.faults.lock() = DiskFaults::default();
     }
 
     fn change(&self, what: &str, path: &Path, number: u64) -> io::Result<()> {
@@ -281,9 +146,7 @@ impl Disk for SimDisk {
 
     fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
         let platter = self.drive.platter.lock();
-        let named = platter.names.values().filter_map(|inode| platter.inodes.get(inode));
-        let used: u64 = named.map(|inode| inode.now.len() as u64).sum();
-        Ok(self.faults.capacity.unwrap_or(1 << 40).saturating_sub(used))
+        Ok(platter.capacity.unwrap_or(1 << 40).saturating_sub(platter.used()))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
@@ -334,22 +197,51 @@ impl DiskFile for SimFile {
     fn write_all_at(&self, data: &[u8], position: u64) -> io::Result<()> {
         let start = self.place(position, data.len())?;
         self.disk.change("write", &self.path, position ^ ((data.len() as u64) << 40))?;
+        let (lost, failing) = {
+            let mut platter = self.disk.drive.platter.lock();
+            platter.writes += 1;
+            let lie = self.disk.drive.lie == Some(Lie::LoseWrite);
+            let log = self.path.to_string_lossy().contains("/wal/");
+            // Zeros ahead of use are of no interest.
+            let lost = lie
+                && log
+                && platter.writes.is_multiple_of(97)
+                && data.iter().any(|byte| *byte != 0);
+            (lost, self.disk.faults.lock().failing_write == Some(platter.writes))
+        };
+        if failing {
+            self.disk.trace.note(
+                self.disk.clock.now().0,
+                "write fails",
+                &self.path.to_string_lossy(),
+                0,
+            );
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
         let end = start + data.len();
         let growth = self.with(|inode| end.saturating_sub(inode.now.len()))? as u64;
         if growth > 0 && growth > self.disk.free_bytes(&self.path)? {
+            let path = self.path.to_string_lossy();
+            self.disk.trace.note(self.disk.clock.now().0, "no room", &path, growth);
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.with(|inode| {
             if end > inode.now.len() {
                 inode.now.resize(end, 0);
             }
-            inode.now[start..end].copy_from_slice(data);
-            inode.dirty.extend(start / SECTOR..end.div_ceil(SECTOR));
+            if !lost {
+                inode.now[start..end].copy_from_slice(data);
+                inode.dirty.extend(start / SECTOR..end.div_ceil(SECTOR));
+            }
         })
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         let start = self.place(position, buffer.len())?;
+        let failing = self.disk.faults.lock().failing_reads;
+        if failing > 0 && self.disk.entropy.below(1000) < failing {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
         self.with(|inode| {
             let rest = inode.now.get(start..).unwrap_or_default();
             let count = rest.len().min(buffer.len());
@@ -363,7 +255,7 @@ impl DiskFile for SimFile {
         let failing = {
             let mut platter = self.disk.drive.platter.lock();
             platter.syncs += 1;
-            self.disk.faults.failing_sync == Some(platter.syncs)
+            self.disk.faults.lock().failing_sync == Some(platter.syncs)
         };
         let (lie, entropy) = (self.disk.drive.lie, &self.disk.entropy);
         self.with(|inode| {
@@ -371,14 +263,12 @@ impl DiskFile for SimFile {
                 inode.sync(lie);
                 return Ok(());
             }
-            // The kernel marks the pages clean and forgets them: what reached the device is anyone's guess.
-            inode.durable.resize(inode.now.len(), 0);
-            for sector in std::mem::take(&mut inode.dirty) {
-                if entropy.chance(50) {
-                    copy_sector(&inode.now, &mut inode.durable, sector);
-                }
+            inode.fail_sync(entropy);
+            if lie == Some(Lie::HideFailure) {
+                Ok(())
+            } else {
+                Err(io::Error::from_raw_os_error(EIO))
             }
-            Err(io::Error::from_raw_os_error(5))
         })?
     }
 
@@ -400,6 +290,6 @@ impl DiskFile for SimFile {
 
 impl std::fmt::Debug for SimDisk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SimDisk").field("faults", &self.faults).finish_non_exhaustive()
+        f.debug_struct("SimDisk").field("faults", &self.faults.lock()).finish_non_exhaustive()
     }
 }

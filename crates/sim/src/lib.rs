@@ -1,25 +1,41 @@
 //! The whole node in a world that a seed decides.
 //!
 //! [`simulate`] runs a real node (metadata quorum, engine, request side) and real clients on one thread in virtual time.
-//! Its disk forgets what was not synced, its bucket fails and is out of reach, its network breaks connections, its power
-//! fails between any two operations of the disk. Each life of the node is a runtime of its own: dropping it is the
-//! crash. The disk, the bucket and the clients' knowledge outlive it.
+//! Its disk forgets what was not synced, rots and fills up; its bucket fails, lies about its listings and is out of
+//! reach; its network stalls and breaks; its walls jump; its power fails between any two operations of the disk. Each
+//! life of the node is a runtime of its own: dropping it is the crash. Disks, bucket and the clients' knowledge outlive
+//! it.
 //!
-//! [`Model`] holds what the clients were told and says what contradicts it: an acknowledged record that is gone or
-//! differs, a value twice, a gap, a committed offset that moved back.
+//! [`Model`] holds what the clients were told and says what contradicts it, as an [`Oracle`]. A [`Plan`] is a seed and
+//! what is left out of its simulation; [`shorten`] leaves out what a failure does not need. [`CATALOGUE`] lists bugs that
+//! can be put in, to see that they are found.
 
+pub mod admin;
 pub mod bucket;
+pub mod cache;
+pub mod catalogue;
 pub mod disk;
+pub mod drive;
 pub mod entropy;
+mod heal;
+pub mod history;
 pub mod model;
+mod nemesis;
 pub mod net;
 mod panics;
+pub mod plan;
 pub mod power;
+pub mod readers;
 pub mod run;
+mod shorten;
 pub mod time;
 pub mod trace;
 pub mod workload;
+mod world;
 
-pub use disk::Lie;
-pub use model::{Model, PartitionModel, Target};
-pub use run::{Outcome, Planted, simulate};
+pub use catalogue::{CATALOGUE, Planted};
+pub use drive::Lie;
+pub use model::{Model, Oracle, PartitionModel, Problem, Target};
+pub use plan::{Feature, Plan};
+pub use run::{Outcome, simulate};
+pub use shorten::shorten;

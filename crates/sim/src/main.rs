@@ -1,7 +1,10 @@
 //! Runs simulations and says which seeds fail.
 
 use clap::Parser;
-use esker_sim::simulate;
+use esker_env::Disk;
+use esker_env::real::FileSystem;
+use esker_sim::{CATALOGUE, Feature, Oracle, Outcome, Plan, Planted, Problem, shorten, simulate};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -21,6 +24,27 @@ struct Options {
     /// Run every seed twice and compare.
     #[arg(long)]
     twice: bool,
+    /// Do not look for a shorter run that fails likewise.
+    #[arg(long)]
+    as_is: bool,
+    /// Lives of the node at most.
+    #[arg(long)]
+    lives: Option<u64>,
+    /// How long each life works at most, in milliseconds.
+    #[arg(long)]
+    life_ms: Option<u64>,
+    /// Faults and work to leave out.
+    #[arg(long, value_delimiter = ',')]
+    without: Vec<Feature>,
+    /// Put a bug in, by name; `all` tries every bug and wants each to be found, `list` names them.
+    #[arg(long)]
+    planted: Option<String>,
+    /// Let the node log to standard error: `warn`, `debug`, or as in `esker_engine=debug`.
+    #[arg(long)]
+    log: Option<String>,
+    /// Write what the clients of a single seed did and saw, for `tests/checker`.
+    #[arg(long)]
+    history: Option<PathBuf>,
 }
 
 #[expect(clippy::print_stdout, reason = "a program that reports to a terminal")]
@@ -43,53 +67,160 @@ fn now() -> Instant {
     Instant::now()
 }
 
+#[derive(Default)]
+struct Totals {
+    run: u64,
+    failed: u64,
+    lives: u64,
+    refusals: u64,
+    acks: u64,
+    reads: u64,
+    simulated: Duration,
+}
+
+impl Totals {
+    fn add(&mut self, outcome: &Outcome) {
+        self.run += 1;
+        self.lives += outcome.lives;
+        self.refusals += outcome.refusals;
+        self.acks += outcome.acks;
+        self.reads += outcome.reads;
+        self.simulated += outcome.virtual_time;
+    }
+
+    fn tell(&self, real: Duration) {
+        let Self { run, failed, lives, refusals, acks, reads, simulated } = self;
+        say(&format!(
+            "{run} seeds, {failed} failed; {lives} lives, {refusals} refused for damage, {acks} batches acknowledged, \
+             {reads} records compared; {:.2} virtual hours in {:.1} s, {:.0} times real time",
+            simulated.as_secs_f64() / 3600.0,
+            real.as_secs_f64(),
+            simulated.as_secs_f64() / real.as_secs_f64().max(0.001)
+        ));
+    }
+}
+
+impl Options {
+    fn plan(&self, seed: u64, planted: Option<Planted>) -> Plan {
+        Plan {
+            seed,
+            planted,
+            without: self.without.iter().copied().collect(),
+            lives_max: self.lives,
+            life_max: self.life_ms.map(Duration::from_millis),
+            keep_trace: self.trace,
+            keep_history: self.history.is_some(),
+        }
+    }
+}
+
+/// Says what did not hold, and how to see it again.
+fn tell_failure(options: &Options, plan: &Plan, problems: &[Problem]) {
+    for problem in problems.iter().take(5) {
+        say(&format!("seed {}: {problem}", plan.seed));
+    }
+    let shorter = if options.as_is { None } else { shorten(plan) };
+    let (plan, outcome) = match &shorter {
+        Some((plan, outcome)) => (plan, outcome),
+        None => (plan, &simulate(plan)),
+    };
+    if let Some(problem) = outcome.problems.first() {
+        say(&format!("    {} events, {} lives: {problem}", outcome.trace.1, outcome.lives));
+    }
+    if options.trace {
+        outcome.lines.iter().for_each(|line| say(line));
+    }
+    say(&format!("    cargo run -p esker-sim -- {} --as-is --trace", plan.words()));
+}
+
+/// Tries every bug of the catalogue on the seeds; each must be found.
+fn try_catalogue(options: &Options, range: &std::ops::Range<u64>) -> ExitCode {
+    let mut missed = 0;
+    for planted in CATALOGUE {
+        let found = range.clone().find_map(|seed| {
+            let outcome = simulate(&options.plan(seed, Some(*planted)));
+            let problem = outcome.problems.into_iter().next()?;
+            Some((seed, problem))
+        });
+        match found {
+            Some((seed, problem)) => {
+                let what: String = problem.to_string().chars().take(120).collect();
+                say(&format!("{:28} found by seed {seed}: {what}", planted.name));
+            }
+            None => {
+                missed += 1;
+                say(&format!("{:28} NOT FOUND by seeds {range:?}", planted.name));
+            }
+        }
+    }
+    say(&format!("{} bugs planted, {} found", CATALOGUE.len(), CATALOGUE.len() - missed));
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 fn main() -> ExitCode {
     let options = Options::parse();
     let Some(range) = seeds(&options.seeds) else {
         say("--seeds takes A..B or a number");
         return ExitCode::from(2);
     };
+    let planted = match options.planted.as_deref() {
+        None => None,
+        Some("all") => return try_catalogue(&options, &range),
+        Some("list") => {
+            CATALOGUE.iter().for_each(|planted| say(planted.name));
+            return ExitCode::SUCCESS;
+        }
+        Some(name) => {
+            let known = Planted::named(name);
+            if known.is_none() {
+                say(&format!("no bug is called `{name}`: --planted list names them"));
+                return ExitCode::from(2);
+            }
+            known
+        }
+    };
+    if let Some(filter) = &options.log {
+        tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+            .with_writer(std::io::stderr)
+            .without_time()
+            .init();
+    }
     let began = now();
     let limit = Duration::from_secs(options.minutes * 60);
-    let (mut run, mut failed, mut lives, mut acks, mut reads) = (0u64, 0u64, 0, 0, 0);
-    let mut simulated = Duration::ZERO;
+    let mut totals = Totals::default();
     for seed in range {
         if began.elapsed() > limit {
             break;
         }
-        let outcome = simulate(seed, None, options.trace);
-        run += 1;
-        lives += outcome.lives;
-        acks += outcome.acks;
-        reads += outcome.reads;
-        simulated += outcome.virtual_time;
+        let plan = options.plan(seed, planted);
+        let outcome = simulate(&plan);
+        totals.add(&outcome);
+        if let Some(path) = &options.history
+            && let text = outcome.history.join("\n") + "\n"
+            && let Err(error) = FileSystem.replace(path, text.as_bytes())
+        {
+            say(&format!("cannot write {}: {error}", path.display()));
+            return ExitCode::from(2);
+        }
         let mut problems = outcome.problems.clone();
         if options.twice {
-            let again = simulate(seed, None, options.trace);
+            let again = simulate(&plan);
             if again.trace != outcome.trace {
-                problems.push(format!("runs differ: {:?}, {:?}", outcome.trace, again.trace));
+                let what = format!("runs differ: {:?}, {:?}", outcome.trace, again.trace);
+                problems.push(Problem::new(Oracle::Determinism, what));
                 let pairs = outcome.lines.iter().zip(&again.lines);
                 let first = pairs.enumerate().find(|(_, (one, other))| one != other);
-                problems.extend(first.map(|(at, pair)| format!("first at {at}: {pair:?}")));
+                problems.extend(first.map(|(at, pair)| {
+                    Problem::new(Oracle::Determinism, format!("first at {at}: {pair:?}"))
+                }));
             }
         }
-        if let Some(problem) = problems.first() {
-            failed += 1;
-            say(&format!("seed {seed}: {problem}"));
-            problems.iter().skip(1).take(5).for_each(|more| say(&format!("    {more}")));
-            if options.trace {
-                outcome.lines.iter().for_each(|line| say(line));
-            }
-            say(&format!("    cargo run --release -p esker-sim -- --seeds {seed} --trace"));
+        if !problems.is_empty() {
+            totals.failed += 1;
+            tell_failure(&options, &plan, &problems);
         }
     }
-    let real = began.elapsed();
-    say(&format!(
-        "{run} seeds, {failed} failed; {lives} lives, {acks} batches acknowledged, {reads} records compared; \
-         {:.2} virtual hours in {:.1} s, {:.0} times real time",
-        simulated.as_secs_f64() / 3600.0,
-        real.as_secs_f64(),
-        simulated.as_secs_f64() / real.as_secs_f64().max(0.001)
-    ));
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    totals.tell(began.elapsed());
+    if totals.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,32 +1,131 @@
 //! What the clients were told, and what follows from it.
 
+use crate::history::{History, short};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// A partition of a topic.
 pub type Target = (&'static str, i32);
 
-/// The clients' knowledge. It outlives every life of the node.
+/// What a problem contradicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Oracle {
+    /// What was acknowledged or read is there until a trim takes it.
+    Lost,
+    /// An offset keeps its value.
+    Changed,
+    /// A value of an idempotent producer is at one offset.
+    Doubled,
+    /// Offsets are dense.
+    Gap,
+    /// What is sent after an acknowledgement comes after it.
+    Order,
+    /// Log starts and ends never move back; trims last.
+    Edge,
+    /// Producers are answered by the protocol's rules.
+    Producer,
+    /// Committed offsets never move back; no partition has two readers.
+    Group,
+    /// Acknowledged topics, settings and deletions last.
+    Admin,
+    /// Objects are written once.
+    Rewritten,
+    /// The bucket holds, intact, what the metadata names, and nothing else in the end.
+    Bucket,
+    /// The metadata keeps its invariants.
+    Metadata,
+    /// A node starts unless its disk was damaged, and then says what is wrong.
+    Start,
+    /// Nothing panics.
+    Panic,
+    /// A healed node serves what waits within two minutes.
+    Progress,
+    /// A seed decides everything.
+    Determinism,
+}
+
+/// Something that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What it contradicts.
+    pub oracle: Oracle,
+    /// What was seen.
+    pub what: String,
+}
+
+impl Problem {
+    /// A problem.
+    #[must_use]
+    pub fn new(oracle: Oracle, what: impl Into<String>) -> Self {
+        Self { oracle, what: what.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.oracle, self.what)
+    }
+}
+
+/// Something that only grows: what was acknowledged, and what was tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Rising {
+    /// The largest that was acknowledged.
+    pub acked: i64,
+    /// The largest that was tried.
+    pub tried: i64,
+}
+
+impl Default for Rising {
+    fn default() -> Self {
+        Self { acked: -1, tried: -1 }
+    }
+}
+
+impl Rising {
+    /// Notes an attempt.
+    pub fn attempt(&mut self, value: i64) {
+        self.tried = self.tried.max(value);
+    }
+
+    /// Notes an acknowledgement.
+    pub fn acknowledge(&mut self, value: i64) {
+        self.acked = self.acked.max(value);
+    }
+
+    fn allows(self, value: i64) -> bool {
+        (self.acked..=self.tried).contains(&value)
+    }
+}
+
+/// The clients' knowledge. It outlives every life of every node.
 #[derive(Debug, Default)]
 pub struct Model {
     /// By partition.
     pub partitions: BTreeMap<Target, PartitionModel>,
-    /// Committed offsets of the one group: acknowledged, and tried.
-    pub committed: BTreeMap<Target, (i64, i64)>,
+    /// Committed offsets, by group.
+    pub committed: BTreeMap<(&'static str, Target), Rising>,
+    /// A setting of which only larger values are set, by topic.
+    pub settings: BTreeMap<&'static str, Rising>,
+    /// Topics that were made for a while: whether each was acknowledged and not been told to go.
+    pub topics: BTreeMap<String, bool>,
+    /// Values that went with a deleted topic, by the topic's name.
+    pub deleted: BTreeMap<&'static str, BTreeSet<Bytes>>,
     /// What contradicts what was told before.
-    pub problems: Vec<String>,
+    pub problems: Vec<Problem>,
     /// Batches acknowledged.
     pub acks: u64,
     /// Records read and compared.
     pub reads: u64,
+    /// Kept where somebody wants it.
+    pub history: Option<History>,
 }
 
 /// What is known of a partition.
 #[derive(Debug, Default)]
 pub struct PartitionModel {
-    /// Acknowledged: it must be readable at this offset.
-    acked: BTreeSet<i64>,
-    /// Values by offset, acknowledged or read once: they never change.
+    /// Values by offset, acknowledged or read once: they never change and never go.
     values: BTreeMap<i64, Bytes>,
     /// Offsets of values that must not appear twice.
     unique: BTreeMap<Bytes, i64>,
@@ -34,6 +133,11 @@ pub struct PartitionModel {
     pub trimmed: i64,
     /// Largest offset that a trim was tried for.
     pub trim_tried: i64,
+    /// Retention takes records by itself.
+    pub retained: bool,
+    /// The largest start and end that anybody was told.
+    start_seen: i64,
+    end_seen: i64,
 }
 
 /// First byte of values of producers whose batches are recognized.
@@ -46,17 +150,20 @@ impl PartitionModel {
         self.values.last_key_value().map_or(0, |(offset, _)| offset + 1)
     }
 
-    fn holds(&mut self, offset: i64, value: &Bytes) -> Result<(), String> {
+    fn holds(&mut self, offset: i64, value: &Bytes) -> Result<(), Problem> {
         if let Some(known) = self.values.insert(offset, value.clone())
             && known != value
         {
-            return Err(format!("offset {offset} was {known:?} and is {value:?}"));
+            let (known, value) = (short(&known), short(value));
+            let what = format!("offset {offset} was `{known}` and is `{value}`");
+            return Err(Problem::new(Oracle::Changed, what));
         }
         if value.first() == Some(&UNIQUE)
             && let Some(other) = self.unique.insert(value.clone(), offset)
             && other != offset
         {
-            return Err(format!("{value:?} is at {other} and at {offset}"));
+            let what = format!("`{}` is at {other} and at {offset}", short(value));
+            return Err(Problem::new(Oracle::Doubled, what));
         }
         Ok(())
     }
@@ -65,22 +172,31 @@ impl PartitionModel {
 impl Model {
     fn holds(&mut self, target: Target, offset: i64, value: &Bytes) {
         let partition = self.partitions.entry(target).or_default();
-        if let Err(problem) = partition.holds(offset, value) {
-            self.problem(target, &problem);
+        if let Err(Problem { oracle, what }) = partition.holds(offset, value) {
+            self.problem(oracle, target, &what);
         }
     }
 
     /// Notes a contradiction.
-    pub fn problem(&mut self, target: Target, problem: &str) {
-        self.problems.push(format!("{}-{}: {problem}", target.0, target.1));
+    pub fn problem(&mut self, oracle: Oracle, target: Target, what: &str) {
+        self.problems.push(Problem::new(oracle, format!("{}-{}: {what}", target.0, target.1)));
     }
 
-    /// The broker acknowledged `values` from `base` on.
-    pub fn acknowledged(&mut self, target: Target, base: i64, values: &[Bytes]) {
+    /// One past what is known to be in `target`: what is sent from now on lies behind.
+    #[must_use]
+    pub fn end_of(&self, target: Target) -> i64 {
+        self.partitions.get(&target).map_or(0, PartitionModel::end)
+    }
+
+    /// The broker acknowledged `values` from `base` on; when they were first sent, `target` was known up to `after`.
+    pub fn acknowledged(&mut self, target: Target, base: i64, after: i64, values: &[Bytes]) {
         self.acks += 1;
+        if base < after {
+            let what = format!("offset {base} for what was sent when {after} was known");
+            self.problem(Oracle::Order, target, &what);
+        }
         for (offset, value) in (base..).zip(values) {
             self.holds(target, offset, value);
-            self.partitions.entry(target).or_default().acked.insert(offset);
         }
     }
 
@@ -90,31 +206,80 @@ impl Model {
         self.holds(target, offset, value);
     }
 
-    /// A whole partition was read: it has `offsets`, ascending, between `start` and `end`.
-    pub fn whole(&mut self, target: Target, start: i64, end: i64, offsets: &[i64]) {
+    /// Somebody was told where `target` starts and ends.
+    pub fn edges(&mut self, target: Target, start: i64, end: i64) {
         let partition = self.partitions.entry(target).or_default();
+        let (start_seen, end_seen) = (partition.start_seen, partition.end_seen);
+        partition.start_seen = start.max(start_seen);
+        partition.end_seen = end.max(end_seen);
         let (trimmed, tried) = (partition.trimmed, partition.trim_tried);
-        let lost = partition.acked.range(start..).find(|at| offsets.binary_search(at).is_err());
-        let lost = lost.copied();
-        if start < trimmed || start > tried.max(0) {
-            self.problem(target, &format!("starts at {start}, not in {trimmed}..={tried}"));
+        let latest = if partition.retained { end } else { tried };
+        if start < start_seen || end < end_seen {
+            let what = format!("{start}..{end} after {start_seen}..{end_seen}");
+            self.problem(Oracle::Edge, target, &what);
         }
-        if !offsets.iter().copied().eq(start..end) {
-            let gap = (start..end).zip(offsets).find(|(want, got)| want != *got);
-            let what = format!("{start}..{end} has {} records, first gap {gap:?}", offsets.len());
-            self.problem(target, &what);
-        }
-        if let Some(lost) = lost {
-            let what = format!("offset {lost} was acknowledged and is gone ({start}..{end})");
-            self.problem(target, &what);
+        if start < trimmed || start > latest.max(0) {
+            let what = format!("starts at {start}, not in {trimmed}..={latest}");
+            self.problem(Oracle::Edge, target, &what);
         }
     }
 
-    /// The group's offset of `target` was read.
-    pub fn group_read(&mut self, target: Target, offset: i64) {
-        let (done, tried) = self.committed.get(&target).copied().unwrap_or((-1, -1));
-        if !(done..=tried).contains(&offset) {
-            self.problem(target, &format!("committed {offset}, not in {done}..={tried}"));
+    /// A whole partition was read: it has `offsets`, ascending, between `start` and `end`.
+    pub fn whole(&mut self, target: Target, start: i64, end: i64, offsets: &[i64]) {
+        let partition = self.partitions.entry(target).or_default();
+        let known = partition.values.range(start..).map(|(offset, _)| *offset);
+        let lost = known.clone().find(|at| offsets.binary_search(at).is_err());
+        if !offsets.iter().copied().eq(start..end) {
+            let gap = (start..end).zip(offsets).find(|(want, got)| want != *got);
+            let what = format!("{start}..{end} has {} records, first gap {gap:?}", offsets.len());
+            self.problem(Oracle::Gap, target, &what);
+        }
+        if let Some(lost) = lost {
+            let what = format!("offset {lost} was there and is gone ({start}..{end})");
+            self.problem(Oracle::Lost, target, &what);
+        }
+    }
+
+    /// A group's offset of `target` was read.
+    pub fn group_read(&mut self, group: &'static str, target: Target, offset: i64) {
+        let known = self.committed.get(&(group, target)).copied().unwrap_or_default();
+        if !known.allows(offset) {
+            let what = format!("`{group}` committed {offset}, not in {known:?}");
+            self.problem(Oracle::Group, target, &what);
+        }
+    }
+
+    /// The setting of `topic` was read.
+    pub fn setting_read(&mut self, topic: &'static str, value: i64) {
+        let known = self.settings.get(topic).copied().unwrap_or_default();
+        if known.acked >= 0 && !known.allows(value) {
+            let what = format!("the setting of {topic} is {value}, not in {known:?}");
+            self.problems.push(Problem::new(Oracle::Admin, what));
+        }
+    }
+
+    /// All topics were listed.
+    pub fn topics_read(&mut self, names: &BTreeSet<String>) {
+        let gone = self.topics.iter().find(|(name, lasts)| **lasts && !names.contains(*name));
+        if let Some((name, _)) = gone {
+            let what = format!("topic {name} was made, never deleted, and is not there");
+            self.problems.push(Problem::new(Oracle::Admin, what));
+        }
+    }
+
+    /// `value` was read from a topic that is deleted and made again and again.
+    pub fn again_read(&mut self, topic: &'static str, value: &Bytes) {
+        self.reads += 1;
+        if self.deleted.get(topic).is_some_and(|gone| gone.contains(value)) {
+            let what = format!("`{}` went with the {topic} before this one", short(value));
+            self.problems.push(Problem::new(Oracle::Admin, what));
+        }
+    }
+
+    /// Writes to the history, where one is kept.
+    pub fn tell(&mut self, write: impl FnOnce(&mut History)) {
+        if let Some(history) = &mut self.history {
+            write(history);
         }
     }
 }
@@ -129,35 +294,48 @@ mod tests {
         names.iter().map(|name| Bytes::from_static(name.as_bytes())).collect()
     }
 
+    fn oracles(model: &mut Model) -> Vec<Oracle> {
+        std::mem::take(&mut model.problems).into_iter().map(|problem| problem.oracle).collect()
+    }
+
     #[test]
-    fn a_lost_acknowledged_record_is_found() {
+    fn a_lost_record_is_found_whether_it_was_acknowledged_or_read() {
         let mut model = Model::default();
-        model.acknowledged(T, 0, &values(&["a", "b"]));
+        model.acknowledged(T, 0, 0, &values(&["a", "b"]));
+        model.read(T, 2, &Bytes::from_static(b"c"));
+        model.whole(T, 0, 3, &[0, 1, 2]);
+        assert_eq!(oracles(&mut model), []);
         model.whole(T, 0, 2, &[0, 1]);
-        assert!(model.problems.is_empty(), "{:?}", model.problems);
-        model.whole(T, 0, 1, &[0]);
-        assert_eq!(model.problems.len(), 1, "{:?}", model.problems);
+        assert_eq!(oracles(&mut model), [Oracle::Lost]);
     }
 
     #[test]
-    fn a_changed_value_a_gap_and_a_duplicate_are_found() {
+    fn a_changed_value_a_gap_a_duplicate_and_a_wrong_order_are_found() {
         let mut model = Model::default();
-        model.acknowledged(T, 0, &values(&["i-1"]));
+        model.acknowledged(T, 0, 0, &values(&["i-1"]));
         model.read(T, 0, &Bytes::from_static(b"i-2"));
-        assert_eq!(model.problems.len(), 1);
         model.read(T, 7, &Bytes::from_static(b"i-1"));
-        assert_eq!(model.problems.len(), 2);
         model.whole(("u", 0), 0, 3, &[0, 2]);
-        assert_eq!(model.problems.len(), 3, "{:?}", model.problems);
+        model.acknowledged(T, 3, 5, &values(&["x"]));
+        let all = [Oracle::Changed, Oracle::Doubled, Oracle::Gap, Oracle::Order];
+        assert_eq!(oracles(&mut model), all);
     }
 
     #[test]
-    fn a_committed_offset_that_moves_back_is_found() {
+    fn what_moves_back_is_found() {
         let mut model = Model::default();
-        model.committed.insert(T, (5, 9));
-        model.group_read(T, 7);
-        assert!(model.problems.is_empty());
-        model.group_read(T, 4);
-        assert_eq!(model.problems.len(), 1);
+        model.committed.insert(("g", T), Rising { acked: 5, tried: 9 });
+        model.group_read("g", T, 7);
+        model.edges(T, 0, 10);
+        assert_eq!(oracles(&mut model), []);
+        model.group_read("g", T, 4);
+        model.edges(T, 0, 9);
+        model.edges(T, 3, 10);
+        assert_eq!(oracles(&mut model), [Oracle::Group, Oracle::Edge, Oracle::Edge]);
+        model.topics.insert("kept".to_owned(), true);
+        model.topics_read(&BTreeSet::new());
+        model.deleted.entry("again").or_default().insert(Bytes::from_static(b"old"));
+        model.again_read("again", &Bytes::from_static(b"old"));
+        assert_eq!(oracles(&mut model), [Oracle::Admin, Oracle::Admin]);
     }
 }

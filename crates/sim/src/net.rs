@@ -1,4 +1,4 @@
-//! A network in memory: bytes take their time, in order, and connections break.
+//! A network in memory: bytes take their time, in order; connections break, and ways between hosts close for a while.
 
 use crate::entropy::SimEntropy;
 use crate::power::Power;
@@ -39,10 +39,13 @@ impl Pipe {
 }
 
 type Shared = Arc<Mutex<Pipe>>;
+/// Who knocks, from which host, and both directions.
+type Knocking = (SocketAddr, Arc<str>, Shared, Shared);
 
-/// The network of one life.
+/// The network as one host sees it. Clones for other hosts come from [`SimNet::at`].
 #[derive(Clone)]
 pub struct SimNet {
+    host: Arc<str>,
     power: Arc<Power>,
     trace: Arc<Trace>,
     clock: Arc<dyn Clock>,
@@ -53,24 +56,30 @@ pub struct SimNet {
 
 #[derive(Debug, Default)]
 struct Places {
-    listeners: BTreeMap<u16, mpsc::UnboundedSender<(SocketAddr, Shared, Shared)>>,
+    listeners: BTreeMap<(String, u16), mpsc::UnboundedSender<Knocking>>,
     next_port: u16,
     /// Both directions of every connection.
     connections: Vec<(Shared, Shared)>,
+    /// Ways, from host to host, on which nothing moves until a moment.
+    closed: BTreeMap<(Arc<str>, Arc<str>), MonoTime>,
+    /// What a piece takes at most, in milliseconds.
+    latency_max: u64,
 }
 
 impl SimNet {
-    /// A network without anybody on it.
+    /// A network without anybody on it, as `host` sees it.
     #[must_use]
     pub fn new(
+        host: &str,
         power: Arc<Power>,
         trace: Arc<Trace>,
         clock: Arc<dyn Clock>,
         entropy: &SimEntropy,
     ) -> Self {
         let entropy = Arc::new(entropy.branch("net"));
-        let places = Places { next_port: 40_000, ..Places::default() };
+        let places = Places { next_port: 40_000, latency_max: 6, ..Places::default() };
         Self {
+            host: host.into(),
             power,
             trace,
             clock,
@@ -78,6 +87,41 @@ impl SimNet {
             shared: Arc::new(Mutex::new(places)),
             runtime: Handle::current(),
         }
+    }
+
+    /// The same network as another host sees it.
+    #[must_use]
+    pub fn at(&self, host: &str) -> Self {
+        Self { host: host.into(), ..self.clone() }
+    }
+
+    /// Closes the way from one host to another for a while. What is sent meanwhile arrives afterwards.
+    pub fn close_way(&self, from: &str, to: &str, wait: Duration) {
+        let now = self.clock.now();
+        let nanos = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        self.trace.note(now.0, "way closed", from, nanos);
+        self.shared.lock().closed.insert((from.into(), to.into()), now.plus(wait));
+    }
+
+    /// Sets what a piece takes at most.
+    pub fn set_latency(&self, milliseconds: u64) {
+        self.shared.lock().latency_max = milliseconds;
+    }
+
+    /// Opens all ways.
+    pub fn calm(&self) {
+        let mut places = self.shared.lock();
+        places.closed.clear();
+        places.latency_max = 6;
+    }
+
+    /// When something sent now arrives.
+    fn arrival(&self, from: &Arc<str>, to: &Arc<str>) -> MonoTime {
+        let now = self.clock.now();
+        let places = self.shared.lock();
+        let open = places.closed.get(&(Arc::clone(from), Arc::clone(to))).copied();
+        let latency = Duration::from_millis(self.entropy.between(1, places.latency_max));
+        open.unwrap_or(now).max(now).plus(latency)
     }
 
     /// Breaks one of the connections.
@@ -108,22 +152,23 @@ impl SimNet {
         }));
     }
 
-    fn stream(&self, incoming: Shared, outgoing: Shared) -> Box<dyn ByteStream> {
-        Box::new(SimStream { net: self.clone(), incoming, outgoing })
+    fn stream(&self, peer: &Arc<str>, incoming: Shared, outgoing: Shared) -> Box<dyn ByteStream> {
+        Box::new(SimStream { net: self.clone(), peer: Arc::clone(peer), incoming, outgoing })
     }
 }
 
-fn port_of(address: &str) -> io::Result<u16> {
-    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    port.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+fn place_of(address: &str) -> io::Result<(String, u16)> {
+    let place = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let (host, port) = place.ok_or(io::ErrorKind::InvalidInput)?;
+    Ok((host.to_owned(), port))
 }
 
 impl Net for SimNet {
     fn bind<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
         Box::pin(async move {
-            let port = port_of(address)?;
+            let (host, port) = place_of(address)?;
             let (knock, incoming) = mpsc::unbounded_channel();
-            self.shared.lock().listeners.insert(port, knock);
+            self.shared.lock().listeners.insert((host, port), knock);
             let incoming = AsyncMutex::new(incoming);
             let listener = SimListener { net: self.clone(), port, incoming };
             Ok(Box::new(listener) as Box<dyn Listener>)
@@ -132,18 +177,21 @@ impl Net for SimNet {
 
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn ByteStream>>> {
         Box::pin(async move {
-            let port = port_of(address)?;
-            pass(Duration::from_millis(self.entropy.between(1, 4))).await;
+            let (host, port) = place_of(address)?;
+            let to: Arc<str> = host.as_str().into();
+            let open = self.arrival(&self.host, &to).max(self.arrival(&to, &self.host));
+            pass(open.since(self.clock.now())).await;
             let (there, back) = (Shared::default(), Shared::default());
             let mut places = self.shared.lock();
             places.next_port += 1;
             let peer = SocketAddr::from(([10, 0, 0, 1], places.next_port));
             let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
-            let knock = places.listeners.get(&port).ok_or_else(refused)?;
-            knock.send((peer, Arc::clone(&there), Arc::clone(&back))).map_err(|_| refused())?;
+            let knock = places.listeners.get(&(host, port)).ok_or_else(refused)?;
+            let knocking = (peer, Arc::clone(&self.host), Arc::clone(&there), Arc::clone(&back));
+            knock.send(knocking).map_err(|_| refused())?;
             places.connections.push((Arc::clone(&there), Arc::clone(&back)));
             drop(places);
-            Ok(self.stream(back, there))
+            Ok(self.stream(&to, back, there))
         })
     }
 }
@@ -151,7 +199,7 @@ impl Net for SimNet {
 struct SimListener {
     net: SimNet,
     port: u16,
-    incoming: AsyncMutex<mpsc::UnboundedReceiver<(SocketAddr, Shared, Shared)>>,
+    incoming: AsyncMutex<mpsc::UnboundedReceiver<Knocking>>,
 }
 
 impl Listener for SimListener {
@@ -162,15 +210,16 @@ impl Listener for SimListener {
     fn accept(&self) -> BoxFuture<'_, io::Result<Incoming>> {
         Box::pin(async move {
             let arrived = self.incoming.lock().await.recv().await;
-            let (peer, there, back) = arrived.ok_or(io::ErrorKind::BrokenPipe)?;
+            let (peer, host, there, back) = arrived.ok_or(io::ErrorKind::BrokenPipe)?;
             let net = self.net.clone();
-            Ok(Incoming::new(peer, Box::new(move || Ok(net.stream(there, back)))))
+            Ok(Incoming::new(peer, Box::new(move || Ok(net.stream(&host, there, back)))))
         })
     }
 }
 
 struct SimStream {
     net: SimNet,
+    peer: Arc<str>,
     incoming: Shared,
     outgoing: Shared,
 }
@@ -244,6 +293,7 @@ impl AsyncWrite for SimStream {
             // Swallowed: nobody hears a machine without power.
             return Poll::Ready(Ok(data.len()));
         }
+        let soonest = net.arrival(&net.host, &self.peer);
         let mut pipe = self.outgoing.lock();
         if pipe.broken || pipe.closed {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
@@ -255,7 +305,6 @@ impl AsyncWrite for SimStream {
         }
         let count = data.len().min(room);
         let now = net.clock.now();
-        let soonest = now.plus(Duration::from_millis(net.entropy.between(1, 6)));
         let at = pipe.pieces.back().map_or(soonest, |(last, ..)| (*last).max(soonest));
         pipe.pieces.push_back((at, data[..count].to_vec(), 0));
         pipe.under_way += count;
@@ -279,6 +328,10 @@ impl AsyncWrite for SimStream {
 
 impl Drop for SimStream {
     fn drop(&mut self) {
+        // Whoever hangs up takes back what a closed way still holds: a request that nobody waits for any more does not
+        // overtake later ones.
+        let soon = self.net.clock.now().plus(Duration::from_millis(50));
+        self.outgoing.lock().pieces.retain(|(at, ..)| *at <= soon);
         for pipe in [&self.incoming, &self.outgoing] {
             let mut pipe = pipe.lock();
             pipe.closed = true;

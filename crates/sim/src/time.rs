@@ -2,9 +2,11 @@
 
 use crate::entropy::SimEntropy;
 use crate::power::Power;
-use esker_env::{BoxFuture, Clock, DiskLoop, Doorbell, LoopState, Place, Ring, Spawner};
+use crate::trace::Trace;
+use esker_env::{BoxFuture, Clock, DiskLoop, Doorbell, Entropy, LoopState, Place, Ring, Spawner};
 use esker_types::{MonoTime, Timestamp};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -13,21 +15,88 @@ use tokio::time::Instant;
 /// Wall time at which every simulation begins: 2026-01-01.
 const EPOCH_MS: i64 = 1_767_225_600_000;
 
-/// The clock of one life of the node: the runtime's virtual time, and a wall that may be off.
+/// The clock of one life of a machine: the runtime's virtual time, and a wall that is off, drifts and jumps.
 #[derive(Debug)]
 pub struct SimClock {
     began: Instant,
     /// Virtual time that earlier lives took, plus what the wall has jumped.
-    wall_offset_ms: i64,
+    wall_offset_ms: AtomicI64,
+    /// What the wall gains in a million ticks.
+    drift_ppm: i64,
+    points: Points,
+}
+
+/// Places in the code where this life waits or loses its power.
+#[derive(Debug)]
+pub struct Points {
+    entropy: SimEntropy,
+    power: Arc<Power>,
+    trace: Arc<Trace>,
+    /// Percent of the places that are awkward in this life.
+    percent: AtomicU64,
+    /// Whether the power may fail there.
+    crashes: bool,
+}
+
+impl Points {
+    /// Awkward at `percent` of all places; with `crashes` the power may fail there.
+    #[must_use]
+    pub fn new(
+        entropy: &SimEntropy,
+        power: Arc<Power>,
+        trace: Arc<Trace>,
+        percent: u64,
+        crashes: bool,
+    ) -> Self {
+        let entropy = entropy.branch("points");
+        Self { entropy, power, trace, percent: AtomicU64::new(percent), crashes }
+    }
+
+    fn hold(&self, now: MonoTime, point: &'static str) -> Option<Duration> {
+        let percent = self.percent.load(Ordering::Relaxed);
+        // A place is awkward all through a life or not at all; then every other visit is.
+        if percent == 0
+            || self.entropy.branch(point).below(100) >= percent
+            || self.entropy.chance(50)
+        {
+            return None;
+        }
+        if self.crashes && self.entropy.chance(15) {
+            self.trace.note(now.0, "power fails at", point, 0);
+            self.power.fail();
+            return Some(Duration::from_hours(1));
+        }
+        let longest =
+            [20, 300, 3_000, 12_000][usize::try_from(self.entropy.below(4)).expect("below 4")];
+        let wait = self.entropy.between(1, longest);
+        self.trace.note(now.0, "hold at", point, wait);
+        Some(Duration::from_millis(wait))
+    }
 }
 
 impl SimClock {
     /// A clock that starts now, `before` after the simulation began, with the wall off by `skew_ms`.
     #[must_use]
-    pub fn new(before: Duration, skew_ms: i64) -> Self {
+    pub fn new(before: Duration, skew_ms: i64, drift_ppm: i64, points: Points) -> Self {
         let before = i64::try_from(before.as_millis()).unwrap_or(i64::MAX / 4);
-        Self { began: now(), wall_offset_ms: EPOCH_MS + before + skew_ms }
+        let wall_offset_ms = AtomicI64::new(EPOCH_MS + before + skew_ms);
+        Self { began: now(), wall_offset_ms, drift_ppm, points }
     }
+
+    /// Moves the wall.
+    pub fn jump(&self, by_ms: i64) {
+        self.wall_offset_ms.fetch_add(by_ms, Ordering::Relaxed);
+    }
+
+    /// No place is awkward any more.
+    pub fn calm(&self) {
+        self.points.percent.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Stops everything for a while, as a machine does that is suspended: when it goes on, that time has passed.
+pub(crate) async fn pause(pause: Duration) {
+    tokio::time::advance(pause).await;
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the seam: the runtime's time is virtual")]
@@ -57,7 +126,13 @@ impl Clock for SimClock {
 
     fn wall(&self) -> Timestamp {
         let since = now().duration_since(self.began).as_millis();
-        Timestamp(self.wall_offset_ms + i64::try_from(since).unwrap_or(i64::MAX / 4))
+        let since = i64::try_from(since).unwrap_or(i64::MAX / 4);
+        let drifted = since + since.saturating_mul(self.drift_ppm) / 1_000_000;
+        Timestamp(self.wall_offset_ms.load(Ordering::Relaxed) + drifted)
+    }
+
+    fn hold(&self, point: &'static str) -> Option<Duration> {
+        self.points.hold(self.now(), point)
     }
 
     fn sleep_until(&self, deadline: MonoTime) -> BoxFuture<'static, ()> {
@@ -71,7 +146,7 @@ pub struct SimSpawner {
     runtime: Handle,
     power: Arc<Power>,
     latency: Arc<SimEntropy>,
-    slow_disk: bool,
+    slow_disk: Arc<AtomicBool>,
 }
 
 impl SimSpawner {
@@ -80,12 +155,18 @@ impl SimSpawner {
     #[must_use]
     pub fn new(power: Arc<Power>, entropy: &SimEntropy, slow_disk: bool) -> Self {
         let latency = Arc::new(entropy.branch("work"));
+        let slow_disk = Arc::new(AtomicBool::new(slow_disk));
         Self { runtime: Handle::current(), power, latency, slow_disk }
+    }
+
+    /// The disk is slow no more.
+    pub fn calm(&self) {
+        self.slow_disk.store(false, Ordering::Relaxed);
     }
 }
 
-fn work_time(latency: &SimEntropy, slow_disk: bool) -> Duration {
-    let slow = slow_disk && latency.chance(10);
+fn work_time(latency: &SimEntropy, slow_disk: &AtomicBool) -> Duration {
+    let slow = slow_disk.load(Ordering::Relaxed) && latency.chance(10);
     Duration::from_millis(if slow { latency.between(20, 400) } else { latency.between(1, 4) })
 }
 
@@ -100,7 +181,7 @@ impl Spawner for SimSpawner {
     }
 
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {
-        let wait = work_time(&self.latency, self.slow_disk);
+        let wait = work_time(&self.latency, &self.slow_disk);
         drop(self.runtime.spawn(async move {
             pass(wait).await;
             work();
@@ -109,7 +190,8 @@ impl Spawner for SimSpawner {
 
     fn disk_loop(&self, _name: &'static str, mut body: Box<dyn DiskLoop>) -> Doorbell {
         let bell = Arc::new(Bell(Notify::new()));
-        let (heard, latency, slow) = (Arc::clone(&bell), Arc::clone(&self.latency), self.slow_disk);
+        let (heard, latency) = (Arc::clone(&bell), Arc::clone(&self.latency));
+        let slow = Arc::clone(&self.slow_disk);
         let power = Arc::clone(&self.power);
         drop(self.runtime.spawn(async move {
             while power.is_on() {
@@ -118,7 +200,7 @@ impl Spawner for SimSpawner {
                     LoopState::Idle => heard.0.notified().await,
                     LoopState::Busy => {}
                 }
-                pass(work_time(&latency, slow)).await;
+                pass(work_time(&latency, &slow)).await;
             }
         }));
         Doorbell::new(bell)

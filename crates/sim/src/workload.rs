@@ -1,12 +1,10 @@
-//! Clients over the wire: they produce, read, commit, trim, make and delete topics, and tell the model.
+//! Producers over the wire: with and without sequence numbers. They tell the model what they were told.
 
 use crate::entropy::SimEntropy;
-use crate::model::{Model, Target, UNIQUE};
+use crate::history::short;
+use crate::model::{Model, Oracle, Target, UNIQUE};
 use bytes::Bytes;
-use esker_client::{
-    At, Client, ClientError, Consumer, ConsumerOptions, ErrorKind, NewTopic, Outgoing, Position,
-    Producer, ProducerOptions,
-};
+use esker_client::{Client, ClientError, ErrorKind};
 use esker_env::Entropy;
 use esker_record::{BatchBuilder, Codec};
 use esker_types::{Offset, ProducerEpoch, ProducerId};
@@ -21,15 +19,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Topics that live for the whole simulation, with their partitions.
-pub const TOPICS: [(&str, i32); 2] = [("sim-a", 1), ("sim-b", 3)];
-const GROUP: &str = "sim-group";
+pub const TOPICS: [(&str, i32); 3] = [("sim-a", 1), ("sim-b", 3), (RETAINED, 1)];
+/// The one that keeps only its newest records.
+pub const RETAINED: &str = "sim-kept";
 
 /// All partitions of [`TOPICS`].
 pub fn targets() -> impl Iterator<Item = Target> {
     TOPICS.into_iter().flat_map(|(name, count)| (0..count).map(move |index| (name, index)))
 }
 
-fn pick(entropy: &SimEntropy) -> Target {
+pub(crate) fn pick(entropy: &SimEntropy) -> Target {
     let all: Vec<_> = targets().collect();
     all[usize::try_from(entropy.below(all.len() as u64)).expect("below a length")]
 }
@@ -43,6 +42,8 @@ pub struct Clients {
     pub model: Arc<Mutex<Model>>,
     /// The workload's dice.
     pub entropy: Arc<SimEntropy>,
+    /// Virtual time of earlier lives.
+    pub before: Duration,
 }
 
 /// A producer; what it has under way outlives the node, as a client's memory does.
@@ -62,6 +63,14 @@ struct UnderWay {
     target: Target,
     values: Vec<Bytes>,
     batch: Bytes,
+    /// What was known of the partition when it was first sent.
+    after: i64,
+}
+
+impl UnderWay {
+    fn shorts(&self) -> Vec<String> {
+        self.values.iter().map(|value| short(value)).collect()
+    }
 }
 
 impl SimProducer {
@@ -89,6 +98,10 @@ impl SimProducer {
             self.identity =
                 Some((ProducerId(response.producer_id), ProducerEpoch(response.producer_epoch)));
         }
+        if !self.idempotent {
+            // The node died while it was on its way.
+            self.give_up(clients);
+        }
         if self.under_way.is_none() {
             self.under_way = Some(self.prepare(clients));
         }
@@ -99,29 +112,46 @@ impl SimProducer {
             Ok(outcome) => outcome,
             Err(error) => {
                 if !self.idempotent {
-                    self.under_way = None;
+                    self.give_up(clients);
                 }
                 return Err(error);
             }
         };
         match ErrorCode::from_code(code) {
             Some(ErrorCode::None) => {
-                clients.model.lock().acknowledged(target, base, &under_way.values);
+                let (time, shorts) = (clients.time(), under_way.shorts());
+                let mut model = clients.model.lock();
+                model.acknowledged(target, base, under_way.after, &under_way.values);
+                model.tell(|h| h.send(time, &self.name, "ok", target, &shorts, Some(base)));
+                drop(model);
                 self.done();
             }
-            Some(ErrorCode::DuplicateSequenceNumber) if self.idempotent => self.done(),
+            Some(ErrorCode::DuplicateSequenceNumber) if self.idempotent => {
+                let (time, shorts) = (clients.time(), under_way.shorts());
+                let mut model = clients.model.lock();
+                model.tell(|h| h.send(time, &self.name, "ok", target, &shorts, None));
+                drop(model);
+                self.done();
+            }
             Some(code) if code.is_retriable() => {
                 if !self.idempotent {
-                    self.under_way = None;
+                    self.give_up(clients);
                 }
             }
             other => {
                 let what = format!("producer {} was told {other:?} ({code})", self.name);
-                clients.model.lock().problem(target, &what);
+                clients.model.lock().problem(Oracle::Producer, target, &what);
                 self.under_way = None;
             }
         }
         Ok(())
+    }
+
+    /// Nobody will know whether it arrived.
+    fn give_up(&mut self, clients: &Clients) {
+        let Some(lost) = self.under_way.take() else { return };
+        let (time, shorts) = (clients.time(), lost.shorts());
+        clients.model.lock().tell(|h| h.send(time, &self.name, "info", lost.target, &shorts, None));
     }
 
     /// Whether nothing is under way.
@@ -157,7 +187,13 @@ impl SimProducer {
             builder.append(now, None, Some(&value), &[]);
             values.push(value.into());
         }
-        UnderWay { target, values, batch: builder.build().into() }
+        let mut model = clients.model.lock();
+        let after = model.end_of(target);
+        let batch = builder.build().into();
+        let under_way = UnderWay { target, values, batch, after };
+        let (time, shorts) = (clients.time(), under_way.shorts());
+        model.tell(|h| h.send(time, &self.name, "invoke", target, &shorts, None));
+        under_way
     }
 }
 
@@ -183,170 +219,11 @@ async fn produce(clients: &Clients, under_way: &UnderWay) -> Result<(i16, i64), 
 }
 
 impl Clients {
-    /// Makes the lasting topics where they are not there.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn make_topics(&self) -> Result<(), ClientError> {
-        for (name, partitions) in TOPICS {
-            self.make_topic(name.to_owned(), partitions).await?;
-        }
-        Ok(())
-    }
-
-    async fn make_topic(&self, name: String, partitions: i32) -> Result<(), ClientError> {
-        // Every batch passes whatever its timestamp: walls jump here.
-        let configs = vec![("retention.ms".to_owned(), "-1".to_owned())];
-        let topic = NewTopic { name, partitions, replication_factor: 1, configs };
-        match self.client.create_topic(&topic, false).await {
-            Err(error) if error.code() == Some(ErrorCode::TopicAlreadyExists) => Ok(()),
-            other => other.map(drop),
-        }
-    }
-
-    /// Reads every partition from its beginning to its end and lets the model judge. Nobody may trim meanwhile.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn read_everything(&self) -> Result<(), ClientError> {
-        for target in targets() {
-            let start = self.edge(target, At::Start).await?;
-            let end = self.edge(target, At::End).await?;
-            let offsets = self.read(target, start, end, usize::MAX).await?;
-            self.model.lock().whole(target, start, end, &offsets);
-        }
-        Ok(())
-    }
-
-    async fn edge(&self, target: Target, at: At) -> Result<i64, ClientError> {
-        let wanted = [(target.0.to_owned(), target.1, at)];
-        let found = self.client.list_offsets(&wanted, false).await?;
-        let place = found.into_values().next();
-        let nothing = || ClientError::Invalid("list offsets was answered without any".to_owned());
-        Ok(place.ok_or_else(nothing)?.offset)
-    }
-
-    /// Reads from `start` to `end`, or about `limit` records of that. Answers their offsets.
-    async fn read(
-        &self,
-        target: Target,
-        start: i64,
-        end: i64,
-        limit: usize,
-    ) -> Result<Vec<i64>, ClientError> {
-        let mut offsets = Vec::new();
-        let position =
-            Position { topic: target.0.into(), partition: target.1, offset: start, end: Some(end) };
-        let options = ConsumerOptions {
-            max_wait: Duration::from_millis(200),
-            partition_max_bytes: 64 << 10,
-            ..ConsumerOptions::default()
-        };
-        let mut consumer = Consumer::new(self.client.clone(), options, vec![position]);
-        while offsets.len() < limit {
-            let Some(records) = consumer.next().await? else { break };
-            let mut model = self.model.lock();
-            for record in records {
-                offsets.push(record.offset);
-                model.read(target, record.offset, &record.value.unwrap_or_default());
-            }
-        }
-        Ok(offsets)
-    }
-
-    /// Reads a stretch somewhere.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn read_somewhere(&self) -> Result<(), ClientError> {
-        let target = pick(&self.entropy);
-        let (start, end) = {
-            let model = self.model.lock();
-            let known = model.partitions.get(&target);
-            known.map_or((0, 0), |known| (known.trim_tried, known.end()))
-        };
-        if start >= end {
-            return Ok(());
-        }
-        let span = u64::try_from(end - start).expect("start is below end");
-        let from = start + i64::try_from(self.entropy.below(span)).expect("below an offset");
-        self.read(target, from, end, 50).await.map(drop)
-    }
-
-    /// Commits an offset that is larger than those before.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn commit(&self) -> Result<(), ClientError> {
-        let target = pick(&self.entropy);
-        let offset = {
-            let mut model = self.model.lock();
-            let (_, tried) = model.committed.entry(target).or_insert((-1, -1));
-            *tried += 1 + i64::try_from(self.entropy.below(5)).expect("below 5");
-            *tried
-        };
-        let offsets = BTreeMap::from([((target.0.to_owned(), target.1), offset)]);
-        self.client.commit_offsets(GROUP, &offsets).await?;
-        let mut model = self.model.lock();
-        let (done, _) = model.committed.entry(target).or_insert((-1, -1));
-        *done = (*done).max(offset);
-        Ok(())
-    }
-
-    /// Reads what the group committed and lets the model judge. Nobody may commit meanwhile.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn read_group(&self) -> Result<(), ClientError> {
-        let offsets = self.client.fetch_offsets(GROUP).await?;
-        let mut model = self.model.lock();
-        for target in targets() {
-            let found = offsets.get(&(target.0.to_owned(), target.1));
-            model.group_read(target, found.copied().unwrap_or(-1));
-        }
-        Ok(())
-    }
-
-    /// Deletes the oldest records of a partition.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn trim(&self) -> Result<(), ClientError> {
-        let target = pick(&self.entropy);
-        let offset = {
-            let mut model = self.model.lock();
-            let Some(known) = model.partitions.get_mut(&target) else { return Ok(()) };
-            let (low, high) = (known.trim_tried, known.end());
-            let some = u64::try_from((high - low).max(1) / 2 + 1).expect("at least 1");
-            let offset = low + i64::try_from(self.entropy.below(some)).expect("below an offset");
-            let offset = offset.min(high);
-            known.trim_tried = offset;
-            offset
-        };
-        self.client.delete_records(target.0, &BTreeMap::from([(target.1, offset)])).await?;
-        let mut model = self.model.lock();
-        let known = model.partitions.entry(target).or_default();
-        known.trimmed = known.trimmed.max(offset);
-        Ok(())
-    }
-
-    /// Makes a topic, writes to it and deletes it.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn churn(&self) -> Result<(), ClientError> {
-        let name = format!("churn-{:016x}", self.entropy.next_u64());
-        self.make_topic(name.clone(), 2).await?;
-        let mut producer = Producer::new(self.client.clone(), ProducerOptions::default())?;
-        for _ in 0..20 {
-            let value = Some(Bytes::from_static(&[b'c'; 300]));
-            producer.send(&Outgoing { topic: name.clone(), value, ..Default::default() }).await?;
-        }
-        producer.flush().await?;
-        if self.entropy.chance(80) {
-            self.client.delete_topic(&name).await?;
-        }
-        Ok(())
+    /// Nanoseconds since the simulation began.
+    #[must_use]
+    pub fn time(&self) -> u64 {
+        let now = self.before + Duration::from_nanos(self.client.env().clock.now().0);
+        u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

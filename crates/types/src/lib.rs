@@ -7,6 +7,7 @@ mod ids;
 mod names;
 mod newtype;
 mod offset;
+mod planted;
 mod time;
 mod unit;
 
@@ -16,5 +17,8 @@ pub use ids::{
 };
 pub use names::{GroupId, InvalidTopicName, TopicName, is_internal_topic};
 pub use offset::{LeaderEpoch, Offset, PartitionIndex};
+#[cfg(feature = "planted")]
+pub use planted::plant;
+pub use planted::{Bug, planted};
 pub use time::{MonoTime, Timestamp};
 pub use unit::ByteCount;

@@ -23,7 +23,7 @@ use crate::segment::{SegmentFile, number_in, segment_name, spare_name};
 use crate::state::{Pending, Segment, State};
 use crate::wal::{DurableSink, JournalState, JournalStatus, Shared};
 use esker_env::{DiskLock, DiskLoop, Env, LoopState, Open};
-use esker_types::{JournalId, MonoTime, Seq};
+use esker_types::{Bug, JournalId, MonoTime, Seq, planted};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -207,6 +207,9 @@ impl Writer {
     /// Encodes and writes the first `count` records of the batch as one commit of `len` bytes.
     fn write(&mut self, count: usize, len: u64) -> Result<(), WalFailure> {
         let active = self.active.as_ref().expect("the caller found room in it");
+        if planted(Bug::WalAckBeforeSync) {
+            active.file.file.sync_data().map_err(failure("sync", &active.file.path))?;
+        }
         if to_u64(self.buffer.capacity()) < len {
             self.buffer = AlignedBuffer::with_capacity(to_usize(len));
         }
@@ -255,7 +258,13 @@ impl Writer {
     fn sync(&mut self, records: Vec<(Pending, u64)>, end: u64) -> Result<(), WalFailure> {
         let began = self.env.clock.now();
         let active = self.active.as_mut().expect("a commit was written to it");
-        active.file.file.sync_data().map_err(failure("sync", &active.file.path))?;
+        if !planted(Bug::WalSyncMissing) && !planted(Bug::WalAckBeforeSync) {
+            let mut synced = active.file.file.sync_data();
+            if synced.is_err() && planted(Bug::WalSyncRetried) {
+                synced = active.file.file.sync_data();
+            }
+            synced.map_err(failure("sync", &active.file.path))?;
+        }
         active.position = end;
         let number = active.life.number;
         let nanos = self.nanos_since(began);
@@ -362,8 +371,10 @@ impl Writer {
                 self.phase = Phase::Begin { file, life, end, filled, done: Begun::Renamed };
             }
             Begun::Renamed => {
-                let synced = self.env.disk.sync_dir(&self.dir);
-                synced.map_err(failure("sync directory", &self.dir))?;
+                if !planted(Bug::WalNameNotSynced) {
+                    let synced = self.env.disk.sync_dir(&self.dir);
+                    synced.map_err(failure("sync directory", &self.dir))?;
+                }
                 let mut state = self.shared.state.lock();
                 let segment = Segment { file: Arc::clone(&file), life, end, live: 0 };
                 state.segments.insert(life.number, segment);

@@ -4,7 +4,7 @@ use super::Outcome;
 use crate::command::{FlushPart, FlushedObject};
 use crate::reply::{Rejected, Reply};
 use crate::state::{Extent, Journal, JournalState, Partition, State};
-use esker_types::{BrokerId, Incarnation, JournalId, Seq, StoreId};
+use esker_types::{BrokerId, Bug, Incarnation, JournalId, Offset, Seq, StoreId, planted};
 use std::sync::Arc;
 
 /// A request for a new journal.
@@ -40,7 +40,10 @@ impl State {
     }
 
     fn insert_journal(&mut self, index: u64, opening: &Opening<'_>) -> JournalId {
-        let id = JournalId::new(index, 0);
+        let id = match self.journals.keys().next() {
+            Some(earlier) if planted(Bug::JournalIdReused) => *earlier,
+            _ => JournalId::new(index, 0),
+        };
         let journal = Journal {
             owner: opening.owner,
             incarnation: opening.incarnation,
@@ -185,6 +188,13 @@ impl State {
             self.reference_extent(partition.topic, &extent);
             partition.extents.push(extent);
             partition.tiered_end = part.end;
+            if planted(Bug::FlushCommittedTwice) && part.base.get() % 3 == 0 {
+                let end = Offset(2 * part.end.get() - part.base.get());
+                let again = Extent { base: part.end, end, ..extent };
+                self.reference_extent(partition.topic, &again);
+                partition.extents.push(again);
+                partition.tiered_end = end;
+            }
         }
         for (pid, mut partition, _) in updated {
             self.drop_below_log_start(&mut partition);

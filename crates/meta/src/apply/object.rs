@@ -8,7 +8,7 @@ use super::Outcome;
 use crate::command::{ExtentSwap, FlushedObject};
 use crate::reply::{Rejected, Reply};
 use crate::state::{Block, Extent, Garbage, ManifestRef, ObjectKind, ObjectRow, Partition, State};
-use esker_types::{BrokerId, Incarnation, ObjectId, Offset, PartitionId, TopicId};
+use esker_types::{BrokerId, Bug, Incarnation, ObjectId, Offset, PartitionId, TopicId, planted};
 use std::sync::Arc;
 
 impl State {
@@ -116,7 +116,11 @@ impl State {
     }
 
     pub(super) fn bury_if_unreferenced(&mut self, object: ObjectId) {
-        let dead = self.objects.get(&object).is_some_and(|row| row.references.is_empty());
+        let early = |row: &ObjectRow| {
+            planted(Bug::ReferenceDropped) && row.references.len() == 1 && row.references[0].1 == 1
+        };
+        let dead = |row: &ObjectRow| row.references.is_empty() || early(row);
+        let dead = self.objects.get(&object).is_some_and(dead);
         if dead && let Some(row) = self.objects.remove(&object) {
             let since = self.clock;
             let (incarnation, kind, len) = (row.incarnation, row.kind, row.len);

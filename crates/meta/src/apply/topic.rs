@@ -5,7 +5,8 @@ use crate::command::{NewPartition, PartitionElection};
 use crate::reply::{Rejected, Reply};
 use crate::state::{EpochStart, JournalState, Partition, State, Topic};
 use esker_types::{
-    BrokerId, Incarnation, LeaderEpoch, Offset, PartitionId, PartitionIndex, TopicId, TopicName,
+    BrokerId, Bug, Incarnation, LeaderEpoch, Offset, PartitionId, PartitionIndex, TopicId,
+    TopicName, planted,
 };
 use std::sync::Arc;
 
@@ -52,6 +53,9 @@ impl State {
     }
 
     pub(super) fn delete_topic(&mut self, id: TopicId) -> Outcome {
+        if planted(Bug::DeletionForgotten) {
+            return Ok(Reply::Done);
+        }
         let Some(topic) = self.topics.remove(&id) else {
             return Err(Rejected::UnknownTopic(id));
         };

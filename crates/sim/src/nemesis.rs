@@ -1,0 +1,189 @@
+//! What goes on beside each other until a life ends: clients at work, and faults that come and go.
+
+use crate::plan::Feature;
+use crate::readers::Follower;
+use crate::time::pause;
+use crate::world::{CLIENTS, World};
+use esker_client::ClientError;
+use esker_env::Entropy;
+use esker_server::Node;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::AbortHandle;
+
+/// Consumers that read on where they stopped.
+const FOLLOWERS: u64 = 2;
+/// Members of the group.
+const MEMBERS: u64 = 3;
+
+impl World {
+    /// Starts everything. The handles end it.
+    pub(crate) fn work(&self, node: &Arc<Node>) -> Vec<AbortHandle> {
+        let mut tasks = self.clients_at_work(node);
+        tasks.extend(self.faults_at_work());
+        tasks
+    }
+
+    fn clients_at_work(&self, node: &Arc<Node>) -> Vec<AbortHandle> {
+        let mut tasks = Vec::new();
+        for producer in &self.producers {
+            let (producer, clients) = (Arc::clone(producer), self.clients.clone());
+            tasks.push(self.repeat(300, async move || producer.lock().await.step(&clients).await));
+        }
+        if self.plan.has(Feature::Consumers) {
+            let clients = self.clients.clone();
+            tasks.push(self.repeat(500, async move || clients.read_somewhere().await));
+            for number in 0..FOLLOWERS {
+                let clients = self.clients.clone();
+                let number = self.life * FOLLOWERS + number;
+                let follower = Follower::new(number, &clients.entropy);
+                let follower = tokio::sync::Mutex::new(follower);
+                tasks.push(
+                    self.repeat(700, async move || follower.lock().await.step(&clients).await),
+                );
+            }
+        }
+        if self.plan.has(Feature::Commits) {
+            let clients = self.clients.clone();
+            tasks.push(self.repeat(900, async move || clients.commit().await));
+        }
+        if self.sometimes(Feature::Members, 60) {
+            for _ in 0..MEMBERS {
+                let clients = self.clients.clone();
+                tasks.push(self.repeat(4_000, async move || clients.be_a_member().await));
+            }
+            let clients = self.clients.clone();
+            tasks.push(
+                self.repeat(3_000, async move || {
+                    clients.look_at_group(crate::admin::MEMBERS).await
+                }),
+            );
+        }
+        if self.plan.has(Feature::Trims) {
+            let clients = self.clients.clone();
+            tasks.push(self.repeat(9_000, async move || clients.trim().await));
+        }
+        if self.plan.has(Feature::Churn) {
+            let clients = self.clients.clone();
+            tasks.push(self.repeat(12_000, async move || clients.churn().await));
+        }
+        if self.plan.has(Feature::Again) {
+            let clients = self.clients.clone();
+            tasks.push(self.repeat(6_000, async move || clients.again().await));
+        }
+        if self.plan.has(Feature::Settings) {
+            let clients = self.clients.clone();
+            tasks.push(self.repeat(6_000, async move || clients.configure().await));
+        }
+        if self.plan.has(Feature::Flushes) {
+            let node = Arc::clone(node);
+            tasks.push(self.repeat(8_000, async move || {
+                node.engine().flush_all(None).await;
+                node.engine().clear_cache().await;
+                Ok(())
+            }));
+        }
+        tasks.push(self.watch(node));
+        tasks
+    }
+
+    fn faults_at_work(&self) -> Vec<AbortHandle> {
+        let mut tasks = Vec::new();
+        let host = self.host();
+        let clock = || Arc::clone(&host.env.clock);
+        let entropy = || Arc::clone(&self.entropy);
+        if self.sometimes(Feature::Break, 60) {
+            let net = self.net.clone();
+            tasks.push(self.repeat(6_000, async move || {
+                net.break_one();
+                Ok(())
+            }));
+        }
+        if self.sometimes(Feature::Partition, 40) {
+            let (net, entropy, name) = (self.net.clone(), entropy(), host.name);
+            tasks.push(self.repeat(25_000, async move || {
+                let wait = Duration::from_millis(entropy.between(100, 20_000));
+                let both = entropy.chance(50);
+                if both || entropy.chance(50) {
+                    net.close_way(CLIENTS, name, wait);
+                }
+                if both || entropy.chance(50) {
+                    net.close_way(name, CLIENTS, wait);
+                }
+                Ok(())
+            }));
+        }
+        if self.sometimes(Feature::Outage, 40) {
+            let (bucket, clock, entropy) = (Arc::clone(&host.bucket), clock(), entropy());
+            tasks.push(self.repeat(30_000, async move || {
+                let denied = entropy.chance(20);
+                bucket.set_faults(|faults| {
+                    faults.out_of_reach = !denied;
+                    faults.denied = denied;
+                });
+                clock.sleep(Duration::from_millis(entropy.between(1_000, 40_000))).await;
+                bucket.set_faults(|faults| {
+                    faults.out_of_reach = false;
+                    faults.denied = false;
+                });
+                Ok(())
+            }));
+        }
+        if self.sometimes(Feature::Clock, 40) {
+            let (clock, entropy) = (Arc::clone(&host.clock), entropy());
+            tasks.push(self.repeat(40_000, async move || {
+                let by = i64::try_from(entropy.below(1_200_000)).expect("small") - 600_000;
+                clock.jump(by);
+                Ok(())
+            }));
+        }
+        if self.sometimes(Feature::Pause, 40) {
+            let entropy = entropy();
+            tasks.push(self.repeat(40_000, async move || {
+                pause(Duration::from_millis(entropy.between(100, 45_000))).await;
+                Ok(())
+            }));
+        }
+        if self.sometimes(Feature::Full, 20) {
+            let (drive, clock, entropy) = (Arc::clone(&host.drive), clock(), entropy());
+            tasks.push(self.repeat(15_000, async move || {
+                drive.leave_room(Some(entropy.below(32 << 10)));
+                clock.sleep(Duration::from_millis(entropy.between(200, 15_000))).await;
+                drive.leave_room(None);
+                Ok(())
+            }));
+        }
+        if self.sometimes(Feature::Rot, 8) && self.life > 1 {
+            let (drive, entropy) = (Arc::clone(&host.drive), entropy());
+            let (wounds, trace) = (Arc::clone(&self.wounds), Arc::clone(&self.trace));
+            tasks.push(self.repeat(20_000, async move || {
+                if let Some(injury) = drive.injure(&entropy, false) {
+                    trace.note(0, "wound", &injury.what, 0);
+                    wounds.lock().push(injury);
+                }
+                Ok(())
+            }));
+        }
+        tasks
+    }
+
+    /// Whether a feature is part of this life. The die is thrown in any case.
+    fn sometimes(&self, feature: Feature, percent: u64) -> bool {
+        self.entropy.chance(percent) && self.plan.has(feature)
+    }
+
+    /// Does `work` again and again, with pauses up to `pause_ms`.
+    pub(crate) fn repeat<F>(&self, pause_ms: u64, work: F) -> AbortHandle
+    where
+        F: AsyncFn() -> Result<(), ClientError> + 'static,
+    {
+        let (clock, entropy) = (Arc::clone(&self.host().env.clock), Arc::clone(&self.entropy));
+        let task = async move {
+            loop {
+                clock.sleep(Duration::from_millis(entropy.between(1, pause_ms))).await;
+                let _faults_explain_it = work().await;
+            }
+        };
+        tokio::task::spawn_local(task).abort_handle()
+    }
+}

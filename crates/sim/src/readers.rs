@@ -1,0 +1,233 @@
+//! Clients that read: single stretches, whole partitions, group offsets, settings.
+
+use crate::entropy::SimEntropy;
+use crate::history::short;
+use crate::model::{Oracle, Target};
+use crate::workload::{Clients, pick, targets};
+use esker_client::{At, ClientError, ConfigResource, Consumer, ConsumerOptions, Position};
+use esker_env::Entropy;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The group without members whose offsets are committed from outside.
+pub(crate) const GROUP: &str = "sim-group";
+/// The setting that admin clients raise.
+pub(crate) const SETTING: &str = "max.message.bytes";
+/// Topics of which it is raised.
+pub(crate) const SET: [&str; 2] = ["sim-a", "sim-b"];
+
+/// How simulated consumers read.
+pub(crate) fn consumer_options() -> ConsumerOptions {
+    ConsumerOptions {
+        max_wait: Duration::from_millis(200),
+        partition_max_bytes: 64 << 10,
+        ..ConsumerOptions::default()
+    }
+}
+
+/// A consumer that reads on where it stopped.
+#[derive(Debug)]
+pub struct Follower {
+    name: String,
+    target: Target,
+    next: i64,
+}
+
+impl Follower {
+    /// A follower of this number.
+    #[must_use]
+    pub fn new(number: u64, entropy: &SimEntropy) -> Self {
+        Self { name: format!("f{number}"), target: pick(entropy), next: 0 }
+    }
+
+    /// Reads the next records.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn step(&mut self, clients: &Clients) -> Result<(), ClientError> {
+        let end = clients.edge(self.target, At::End).await?;
+        let start = clients.edge(self.target, At::Start).await?;
+        clients.model.lock().edges(self.target, start, end);
+        let from = self.next.max(start);
+        if from > self.next || self.next == 0 {
+            let time = clients.time();
+            clients.model.lock().tell(|h| h.assign(time, &self.name, self.target));
+        }
+        let records = clients.read(self.target, from, end, 100, &self.name).await?;
+        self.next = records.last().map_or(from, |last| last + 1);
+        Ok(())
+    }
+}
+
+impl Clients {
+    /// Reads every partition from its beginning to its end and lets the model judge. Nobody may trim meanwhile.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn read_everything(&self, process: &str) -> Result<(), ClientError> {
+        for target in targets() {
+            loop {
+                let start = self.edge(target, At::Start).await?;
+                let end = self.edge(target, At::End).await?;
+                self.model.lock().edges(target, start, end);
+                let time = self.time();
+                self.model.lock().tell(|h| h.assign(time, process, target));
+                let offsets = self.read(target, start, end, usize::MAX, process).await?;
+                let start_after = self.edge(target, At::Start).await?;
+                let mut model = self.model.lock();
+                let retained = model.partitions.get(&target).is_some_and(|known| known.retained);
+                if retained && start_after != start {
+                    // Retention took records while they were read.
+                    continue;
+                }
+                model.whole(target, start, end, &offsets);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn edge(&self, target: Target, at: At) -> Result<i64, ClientError> {
+        let wanted = [(target.0.to_owned(), target.1, at)];
+        let found = self.client.list_offsets(&wanted, false).await?;
+        let place = found.into_values().next();
+        let nothing = || ClientError::Invalid("list offsets was answered without any".to_owned());
+        Ok(place.ok_or_else(nothing)?.offset)
+    }
+
+    /// Reads from `start` to `end`, or about `limit` records of that. Answers their offsets.
+    async fn read(
+        &self,
+        target: Target,
+        start: i64,
+        end: i64,
+        limit: usize,
+        process: &str,
+    ) -> Result<Vec<i64>, ClientError> {
+        let mut offsets = Vec::new();
+        let position =
+            Position { topic: target.0.into(), partition: target.1, offset: start, end: Some(end) };
+        let mut consumer = Consumer::new(self.client.clone(), consumer_options(), vec![position]);
+        while offsets.len() < limit {
+            let Some(records) = consumer.next().await? else { break };
+            let time = self.time();
+            let mut model = self.model.lock();
+            let mut polled = Vec::new();
+            for record in records {
+                let value = record.value.unwrap_or_default();
+                offsets.push(record.offset);
+                polled.push((record.offset, short(&value)));
+                model.read(target, record.offset, &value);
+            }
+            model.tell(|h| h.poll(time, process, target, &polled));
+        }
+        Ok(offsets)
+    }
+
+    /// Reads a stretch somewhere.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn read_somewhere(&self) -> Result<(), ClientError> {
+        let target = pick(&self.entropy);
+        let (start, end) = {
+            let model = self.model.lock();
+            let known = model.partitions.get(&target);
+            known.map_or((0, 0), |known| (known.trim_tried, known.end()))
+        };
+        if start >= end {
+            return Ok(());
+        }
+        let span = u64::try_from(end - start).expect("start is below end");
+        let from = start + i64::try_from(self.entropy.below(span)).expect("below an offset");
+        let time = self.time();
+        self.model.lock().tell(|h| h.assign(time, "reader", target));
+        self.read(target, from, end, 50, "reader").await.map(drop)
+    }
+
+    /// Commits an offset that is larger than those before.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn commit(&self) -> Result<(), ClientError> {
+        let target = pick(&self.entropy);
+        let offset = {
+            let mut model = self.model.lock();
+            let known = model.committed.entry((GROUP, target)).or_default();
+            let offset = known.tried + 1 + i64::try_from(self.entropy.below(5)).expect("below 5");
+            known.attempt(offset);
+            offset
+        };
+        let offsets = BTreeMap::from([((target.0.to_owned(), target.1), offset)]);
+        self.client.commit_offsets(GROUP, &offsets).await?;
+        let mut model = self.model.lock();
+        model.committed.entry((GROUP, target)).or_default().acknowledge(offset);
+        Ok(())
+    }
+
+    /// Reads what a group committed and lets the model judge. Nobody may commit meanwhile.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn read_group(&self, group: &'static str) -> Result<(), ClientError> {
+        let offsets = self.client.fetch_offsets(group).await?;
+        let mut model = self.model.lock();
+        for target in targets() {
+            let found = offsets.get(&(target.0.to_owned(), target.1));
+            model.group_read(group, target, found.copied().unwrap_or(-1));
+        }
+        Ok(())
+    }
+
+    /// Reads what all groups committed and lets the model judge. Nobody may commit meanwhile.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn read_groups(&self) -> Result<(), ClientError> {
+        self.read_group(GROUP).await?;
+        self.read_group(crate::admin::MEMBERS).await
+    }
+
+    /// Reads what there is of topics and settings and lets the model judge. Nobody may change any meanwhile.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn read_admin(&self) -> Result<(), ClientError> {
+        let metadata = self.client.metadata(esker_client::Topics::All).await?;
+        let names: BTreeSet<_> = metadata.topics.into_keys().collect();
+        self.model.lock().topics_read(&names);
+        for topic in SET {
+            let entries = self.client.describe_configs(ConfigResource::Topic(topic)).await?;
+            let entry = entries.iter().find(|entry| entry.name == SETTING);
+            let value = entry.and_then(|entry| entry.value.as_ref()?.parse().ok()).unwrap_or(-1);
+            self.model.lock().setting_read(topic, value);
+        }
+        Ok(())
+    }
+
+    /// Whether a group without a rebalance under way gives every partition to one member at most.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn look_at_group(&self, group: &'static str) -> Result<(), ClientError> {
+        let described = self.client.describe_group(group).await?;
+        if described.state != "Stable" {
+            return Ok(());
+        }
+        let mut owned = BTreeSet::new();
+        for member in described.members {
+            for (topic, partitions) in member.assignment.into_iter().flatten() {
+                for partition in partitions {
+                    if !owned.insert((topic.clone(), partition)) {
+                        let target =
+                            targets().find(|(name, index)| *name == topic && *index == partition);
+                        let what = format!("two members of `{group}` have it");
+                        let target = target.unwrap_or(("?", partition));
+                        self.model.lock().problem(Oracle::Group, target, &what);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,34 @@
+//! Every bug of the catalogue is put in, and found.
+
+use esker_sim::{CATALOGUE, Oracle, Plan, Planted, simulate};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Seeds that are tried until one finds the bug. Without it they pass.
+const SEEDS: std::ops::Range<u64> = 0..40;
+
+fn found(planted: Planted) -> Option<(u64, Oracle)> {
+    SEEDS.into_iter().find_map(|seed| {
+        let outcome = simulate(&Plan::new(seed).planted(planted));
+        Some((seed, outcome.problems.first()?.oracle))
+    })
+}
+
+#[test]
+fn every_planted_bug_is_found() {
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let missed: Vec<&str> = std::thread::scope(|scope| {
+        let work = || {
+            let mut missed = Vec::new();
+            while let Some(planted) = CATALOGUE.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if found(*planted).is_none() {
+                    missed.push(planted.name);
+                }
+            }
+            missed
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("no worker panics")).collect()
+    });
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}

@@ -1,0 +1,83 @@
+//! Bugs that can be put in on purpose, to see that the tests find them.
+//!
+//! Only the simulator builds with the feature `planted` (`cargo xtask tidy` checks it). Without it [`planted`] is the
+//! constant `false` and leaves no trace in a program. With it a bug is there only while [`plant`] says so, on the thread
+//! that said so.
+
+/// A bug that production code can be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bug {
+    /// The write-ahead log acknowledges a commit that it has not synced.
+    WalSyncMissing,
+    /// The write-ahead log reports a commit before it syncs it.
+    WalAckBeforeSync,
+    /// The write-ahead log tries a failed sync again and goes on.
+    WalSyncRetried,
+    /// A new segment's name is not made durable.
+    WalNameNotSynced,
+    /// Recovery takes records of the write-ahead log whose checksum does not fit.
+    WalChecksumSkipped,
+    /// Recovery serves a journal that it knows to be damaged.
+    WalDamageIgnored,
+    /// The write-ahead log forgets entries before the metadata has the flush.
+    WalTrimmedEarly,
+    /// The metadata log answers before it syncs.
+    MetaSyncMissing,
+    /// The metadata log ends at the first unreadable record, whatever follows.
+    MetaDamageCut,
+    /// A flush is committed before its objects are stored.
+    FlushCommittedBeforePut,
+    /// A flush that was committed is committed again, under new offsets.
+    FlushCommittedTwice,
+    /// An object is garbage one reference too early.
+    ReferenceDropped,
+    /// Objects are deleted by their age.
+    DeletedByClock,
+    /// An id block is handed out twice.
+    ObjectIdsReused,
+    /// A journal gets the id of an earlier one.
+    JournalIdReused,
+    /// The tail of a sealed journal is fixed one entry short.
+    TailFixedShort,
+    /// Readers see batches before they are durable.
+    VisibleBeforeDurable,
+    /// A new leader begins one offset further on.
+    OffsetSkipped,
+    /// A new leader forgets what producers have written.
+    ProducersForgotten,
+    /// A new leader forgets where its log starts.
+    TrimForgotten,
+    /// A merge leaves its last batch out.
+    MergeLosesBatch,
+    /// Blocks of objects are served whatever their checksum says.
+    BlockChecksumSkipped,
+    /// Group offsets are acknowledged before they are durable.
+    GroupAckEarly,
+    /// The deletion of a topic is acknowledged and not carried out.
+    DeletionForgotten,
+}
+
+#[cfg(feature = "planted")]
+thread_local! {
+    static PLANTED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Puts `bug` in on this thread, in place of the one before.
+#[cfg(feature = "planted")]
+pub fn plant(bug: Option<Bug>) {
+    PLANTED.set(bug);
+}
+
+/// Whether `bug` was put in on this thread.
+#[cfg(feature = "planted")]
+#[must_use]
+pub fn planted(bug: Bug) -> bool {
+    PLANTED.get() == Some(bug)
+}
+
+/// Whether `bug` was put in: never, in this build.
+#[cfg(not(feature = "planted"))]
+#[must_use]
+pub const fn planted(_bug: Bug) -> bool {
+    false
+}
