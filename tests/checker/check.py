@@ -1,0 +1,391 @@
+#!/usr/bin/env python3
+"""Names every anomaly in a history of clients. The format and the rules are in README.md beside this file.
+
+`check.py HISTORY` prints the anomalies and ends with 1 if any of them is bad; `check.py --self-test` plants anomalies
+in clean histories and wants each to be named.
+"""
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+# Allowed by Kafka's guarantees: they are counted and told.
+TOLD_ONLY = {"int-send-skip", "write-cycle"}
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    kind: str
+    what: str
+
+    @property
+    def is_bad(self) -> bool:
+        return self.kind not in TOLD_ONLY
+
+
+class Operation:
+    """A completed operation: what it sent and read, by partition, in order."""
+
+    def __init__(self, entry: dict, begun: int | None):
+        self.index, self.process, self.type, self.f = entry["index"], entry["process"], entry["type"], entry["f"]
+        self.begun = entry["index"] if begun is None else begun
+        self.sends: dict[str, list[tuple[int | None, str]]] = defaultdict(list)
+        self.reads: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for part in entry["value"] or []:
+            if part[0] == "send":
+                _, key, told = part
+                offset, value = told if isinstance(told, list) else (None, told)
+                self.sends[key].append((offset, value))
+            elif part[0] == "poll" and len(part) > 1:
+                for key, pairs in part[1].items():
+                    self.reads[key].extend((offset, value) for offset, value in pairs)
+
+
+class History:
+    def __init__(self, entries: list[dict]):
+        self.entries = entries
+        self.operations: list[Operation] = []
+        self.sent: dict[str, dict[str, Operation | None]] = defaultdict(dict)
+        self.trimmed: dict[str, int] = defaultdict(int)
+        self.final_from: int | None = None
+        begun: dict[str, dict] = {}
+        for entry in entries:
+            if entry["f"] == "trim":
+                for key, offset in entry["value"].items():
+                    self.trimmed[key] = max(self.trimmed[key], offset)
+            elif entry["f"] == "final-polls":
+                self.final_from = entry["index"]
+            elif entry["f"] in ("send", "poll", "txn"):
+                if entry["type"] == "invoke":
+                    begun[entry["process"]] = entry
+                    for key, sends in Operation(entry, None).sends.items():
+                        for _, value in sends:
+                            self.sent[key].setdefault(value, None)
+                else:
+                    start = begun.pop(entry["process"], None)
+                    self.operations.append(Operation(entry, start["index"] if start else None))
+        for operation in self.operations:
+            for key, sends in operation.sends.items():
+                for _, value in sends:
+                    self.sent[key][value] = operation
+        self.read_ok: dict[str, set[str]] = defaultdict(set)
+        for operation in self.operations:
+            if operation.type == "ok":
+                for key, reads in operation.reads.items():
+                    self.read_ok[key].update(value for _, value in reads)
+        self.versions()
+
+    def committed(self, operation: Operation | None) -> bool:
+        """Whether an operation happened: it says so, or somebody read what it sent."""
+        if operation is None or operation.type == "fail":
+            return False
+        if operation.type == "ok":
+            return True
+        return any(value in self.read_ok[key] for key, sends in operation.sends.items() for _, value in sends)
+
+    def versions(self) -> None:
+        """The order of the values of each partition, without the gaps."""
+        self.log: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for operation in self.operations:
+            for key, reads in operation.reads.items():
+                for offset, value in reads:
+                    self.log[key][offset].add(value)
+            if self.committed(operation):
+                for key, sends in operation.sends.items():
+                    for offset, value in sends:
+                        if offset is not None:
+                            self.log[key][offset].add(value)
+        self.places: dict[str, dict[str, list[int]]] = {}
+        self.at: dict[str, list[str]] = {}
+        for key, log in self.log.items():
+            places: dict[str, list[int]] = defaultdict(list)
+            order = []
+            for index, offset in enumerate(sorted(log)):
+                order.append(min(log[offset]))
+                for value in log[offset]:
+                    places[value].append(index)
+            self.places[key], self.at[key] = places, order
+
+    def index_of(self, key: str, value: str) -> int | None:
+        places = self.places.get(key, {}).get(value)
+        return places[0] if places else None
+
+
+def offsets(history: History):
+    for key, log in history.log.items():
+        for offset, values in log.items():
+            if len(values) > 1:
+                yield Anomaly("inconsistent-offsets", f"{key} at {offset}: {sorted(values)}")
+        seen: dict[str, int] = {}
+        for offset in sorted(log):
+            for value in log[offset]:
+                if value in seen:
+                    yield Anomaly("duplicate", f"{key}: {value} at {seen[value]} and at {offset}")
+                seen.setdefault(value, offset)
+
+
+def sources(history: History):
+    """Where what was read comes from."""
+    for operation in history.operations:
+        for key, reads in operation.reads.items():
+            own = {value for _, value in operation.sends.get(key, [])}
+            for offset, value in reads:
+                if value in own:
+                    yield Anomaly("precommitted-read", f"{key}: {value} by {operation.process}, which sent it")
+                writer = history.sent[key].get(value)
+                if value not in history.sent[key]:
+                    yield Anomaly("phantom", f"{key}: {value} at {offset} was sent by nobody")
+                elif writer is not None and writer.type == "fail" and operation.type == "ok":
+                    yield Anomaly("aborted-read", f"{key}: {value} at {offset}, though its send failed")
+
+
+def losses(history: History):
+    for key, places in history.places.items():
+        read = history.read_ok[key]
+        floor = history.trimmed[key]
+        order = sorted(history.log[key])
+        bound = max((places[value][0] for value in read if value in places), default=-1)
+        for value, indexes in places.items():
+            must = indexes[-1] <= bound and order[indexes[-1]] >= floor
+            if must and value not in read and history.committed(history.sent[key].get(value)):
+                yield Anomaly("lost-write", f"{key}: {value}, below what was read, was never read")
+    if history.final_from is None:
+        return
+    final: dict[str, set[str]] = defaultdict(set)
+    for operation in history.operations:
+        if operation.index > history.final_from and operation.type == "ok":
+            for key, reads in operation.reads.items():
+                final[key].update(value for _, value in reads)
+    for operation in history.operations:
+        if operation.type == "ok" and operation.index < history.final_from:
+            for key, sends in operation.sends.items():
+                for offset, value in sends:
+                    gone = offset is not None and offset < history.trimmed[key]
+                    unknown = offset is None and history.trimmed[key] > 0
+                    if value not in final[key] and not gone and not unknown:
+                        yield Anomaly("unseen", f"{key}: {value} was acknowledged and is not there in the end")
+        parts = [(key, o, v) for key, sends in operation.sends.items() for o, v in sends]
+        parts = [(k, o, v) for k, o, v in parts if o is None or o >= history.trimmed[k]]
+        there = [v in final[k] for k, _, v in parts]
+        if operation.f == "txn" and any(there) and not all(there):
+            yield Anomaly("torn-transaction", f"{operation.process}: {sum(there)} of {len(there)} sends are there")
+
+
+def deltas(history: History, key: str, values: list[str]):
+    for before, after in zip(values, values[1:]):
+        one, other = history.index_of(key, before), history.index_of(key, after)
+        yield before, after, 1 if one is None or other is None else other - one
+
+
+def polls(history: History):
+    last: dict[tuple[str, str], str] = {}
+    subscribed: set[str] = set()
+    operations = {operation.index: operation for operation in history.operations}
+    for entry in history.entries:
+        process = entry["process"]
+        if entry["f"] in ("assign", "subscribe") and entry["type"] not in ("invoke", "fail"):
+            subscribed.discard(process)
+            if entry["f"] == "subscribe":
+                subscribed.add(process)
+            for key in [key for key in last if key[0] == process and (key[1] in entry["value"])]:
+                del last[key]
+            continue
+        operation = operations.get(entry["index"])
+        if operation is None:
+            continue
+        for key, reads in operation.reads.items():
+            values = [value for _, value in reads]
+            for before, after, delta in deltas(history, key, values):
+                if delta > 1:
+                    yield Anomaly("int-poll-skip", f"{key}: {process} read {after} after {before}")
+                elif delta < 1:
+                    yield Anomaly("int-nonmonotonic-poll", f"{key}: {process} read {after} after {before}")
+            if operation.type != "ok" or not values:
+                continue
+            previous = last.get((process, key))
+            if previous is not None and process not in subscribed:
+                for before, after, delta in deltas(history, key, [previous, values[0]]):
+                    if delta > 1:
+                        yield Anomaly("poll-skip", f"{key}: {process} read {after} after {before}")
+                    elif delta < 1:
+                        yield Anomaly("nonmonotonic-poll", f"{key}: {process} read {after} after {before}")
+            last[process, key] = values[-1]
+
+
+def sends(history: History):
+    last: dict[tuple[str, str], str] = {}
+    for operation in history.operations:
+        if operation.type == "fail":
+            continue
+        for key, pairs in operation.sends.items():
+            values = [value for _, value in pairs if history.index_of(key, value) is not None]
+            if not values:
+                continue
+            for before, after, delta in deltas(history, key, values):
+                if delta < 1:
+                    what = f"{key}: {operation.process} sent {after} after {before}"
+                    yield Anomaly("int-nonmonotonic-send", what)
+                elif delta > 1:
+                    yield Anomaly("int-send-skip", f"{key}: others between {before} and {after}")
+            previous = last.get((operation.process, key))
+            if previous is not None:
+                for before, after, delta in deltas(history, key, [previous, values[0]]):
+                    if delta < 1:
+                        yield Anomaly("nonmonotonic-send", f"{key}: {operation.process} sent {after} after {before}")
+            last[operation.process, key] = values[-1]
+
+
+def promises(history: History):
+    """What an acknowledgement says about offsets."""
+    read_at: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for operation in history.operations:
+        for key, reads in operation.reads.items():
+            for offset, value in reads:
+                read_at[key, value].add(offset)
+    acknowledged: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for operation in history.operations:
+        if operation.type != "ok":
+            continue
+        for key, pairs in operation.sends.items():
+            told = [offset for offset, _ in pairs if offset is not None]
+            for offset, value in pairs:
+                places = read_at.get((key, value))
+                if offset is not None and places and offset not in places:
+                    yield Anomaly("acknowledged-elsewhere", f"{key}: {value} told {offset}, read at {sorted(places)}")
+            if told:
+                before = [o for at, o in acknowledged[key] if at < operation.begun]
+                if before and min(told) <= max(before):
+                    what = f"{key}: {operation.process} got {min(told)} after {max(before)} was acknowledged"
+                    yield Anomaly("order", what)
+                acknowledged[key].append((operation.index, max(told)))
+
+
+def edges(history: History):
+    known: dict[str, list[int]] = {}
+    committed: dict[tuple[str, str], int] = {}
+    tried: dict[tuple[str, str], int] = {}
+    for entry in history.entries:
+        if entry["f"] == "edges" and entry["type"] == "ok":
+            for key, (start, end) in entry["value"].items():
+                before = known.setdefault(key, [start, end])
+                if start < before[0] or end < before[1]:
+                    yield Anomaly("edge-back", f"{key}: {start}..{end} after {before[0]}..{before[1]}")
+                known[key] = [max(start, before[0]), max(end, before[1])]
+        elif entry["f"] == "commit":
+            for key, offset in entry["value"]["offsets"].items():
+                place = (entry["value"]["group"], key)
+                tried[place] = max(tried.get(place, -1), offset)
+                if entry["type"] == "ok":
+                    committed[place] = max(committed.get(place, -1), offset)
+        elif entry["f"] == "committed" and entry["type"] == "ok":
+            for key, offset in entry["value"]["offsets"].items():
+                place = (entry["value"]["group"], key)
+                low, high = committed.get(place, -1), tried.get(place, -1)
+                if not low <= offset <= high:
+                    yield Anomaly("commit-back", f"{place}: {offset}, not in {low}..={high}")
+
+
+def cycles(history: History):
+    """Operations in a circle of reads, and of reads and writes."""
+    reads: dict[int, set[int]] = defaultdict(set)
+    writes: dict[int, set[int]] = defaultdict(set)
+    for operation in history.operations:
+        if operation.type != "ok":
+            continue
+        for key, pairs in operation.reads.items():
+            for _, value in pairs:
+                writer = history.sent[key].get(value)
+                if writer is not None and writer is not operation:
+                    reads[writer.index].add(operation.index)
+    for key, order in history.at.items():
+        for before, after in zip(order, order[1:]):
+            one, other = history.sent[key].get(before), history.sent[key].get(after)
+            if one is not None and other is not None and one is not other:
+                writes[one.index].add(other.index)
+    for ring in strongly_connected(reads):
+        yield Anomaly("read-cycle", f"operations {sorted(ring)} read each other's writes")
+    both = {node: reads[node] | writes[node] for node in set(reads) | set(writes)}
+    for ring in strongly_connected(both):
+        yield Anomaly("write-cycle", f"{len(ring)} operations write around each other")
+
+
+def strongly_connected(edges: dict[int, set[int]]):
+    """Circles of a graph, by Tarjan's algorithm without recursion."""
+    index: dict[int, int] = {}
+    low: dict[int, int] = {}
+    stack: list[int] = []
+    on_stack: set[int] = set()
+    for root in list(edges):
+        if root in index:
+            continue
+        index[root] = low[root] = len(index)
+        stack.append(root)
+        on_stack.add(root)
+        work = [(root, iter(edges.get(root, ())))]
+        while work:
+            node, targets = work[-1]
+            for target in targets:
+                if target not in index:
+                    index[target] = low[target] = len(index)
+                    stack.append(target)
+                    on_stack.add(target)
+                    work.append((target, iter(edges.get(target, ()))))
+                    break
+                if target in on_stack:
+                    low[node] = min(low[node], index[target])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
+                if low[node] == index[node]:
+                    ring = []
+                    while True:
+                        member = stack.pop()
+                        on_stack.discard(member)
+                        ring.append(member)
+                        if member == node:
+                            break
+                    if len(ring) > 1:
+                        yield ring
+
+
+RULES = (offsets, sources, losses, polls, sends, promises, edges, cycles)
+
+
+def check(entries: list[dict]) -> list[Anomaly]:
+    """All anomalies of a history."""
+    history = History(entries)
+    return [anomaly for rule in RULES for anomaly in rule(history)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("history", nargs="*", type=Path)
+    parser.add_argument("--self-test", action="store_true", help="plant anomalies and look for them")
+    arguments = parser.parse_args()
+    if arguments.self_test:
+        from planted import self_test
+
+        return self_test()
+    if not arguments.history:
+        parser.error("name a history")
+    bad = 0
+    for path in arguments.history:
+        entries = [json.loads(line) for line in path.read_text().splitlines() if line]
+        anomalies = check(entries)
+        kinds: dict[str, int] = defaultdict(int)
+        for anomaly in anomalies:
+            kinds[anomaly.kind] += 1
+            if anomaly.is_bad and kinds[anomaly.kind] <= 5:
+                print(f"{path}: {anomaly.kind}: {anomaly.what}")
+        bad += sum(anomaly.is_bad for anomaly in anomalies)
+        told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "nothing"
+        print(f"{path}: {len(entries)} entries; found {told}")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,327 @@
+"""Clean histories, and each anomaly planted in them once: a checker that has not been seen to fail proves nothing."""
+
+import copy
+import random
+
+from check import TOLD_ONLY, check
+
+SEEDS = 12
+
+
+class Writer:
+    def __init__(self):
+        self.entries: list[dict] = []
+
+    def add(self, process: str, kind: str, f: str, value) -> dict:
+        index = len(self.entries)
+        entry = {"index": index, "time": index * 1000, "process": process, "type": kind, "f": f, "value": value}
+        self.entries.append(entry)
+        return entry
+
+
+def clean(seed: int) -> list[dict]:
+    """What a log without faults shows: producers, transactions, consumers, commits, a last look at everything."""
+    dice, out = random.Random(seed), Writer()
+    logs: dict[str, list[str]] = {f"t-{number}": [] for number in range(3)}
+    places: dict[tuple[str, str], int] = {}
+    count, committed = 0, dict.fromkeys(logs, 0)
+    for _ in range(120):
+        what = dice.random()
+        key = dice.choice(list(logs))
+        if what < 0.45:
+            process = f"p{dice.randrange(4)}"
+            transaction = dice.random() < 0.3
+            keys = dice.sample(list(logs), 2) if transaction else [key]
+            values = {k: [f"v{count + n}" for n in range(dice.randint(2, 4))] for k in keys[:1]}
+            count += 10
+            for k in keys[1:]:
+                values[k] = [f"v{count}", f"v{count + 1}"]
+                count += 10
+            f = "txn" if transaction else "send"
+            out.add(process, "invoke", f, [["send", k, v] for k in keys for v in values[k]])
+            fate = dice.random()
+            if fate < 0.1:
+                out.add(process, "fail", f, [["send", k, [None, v]] for k in keys for v in values[k]])
+                continue
+            bases = {k: len(logs[k]) for k in keys}
+            landed = fate >= 0.1
+            if landed:
+                for k in keys:
+                    logs[k].extend(values[k])
+            if fate < 0.2:
+                out.add(process, "info", f, [["send", k, [None, v]] for k in keys for v in values[k]])
+            else:
+                told = [["send", k, [bases[k] + n, v]] for k in keys for n, v in enumerate(values[k])]
+                out.add(process, "ok", f, told)
+        elif what < 0.9:
+            process = f"c{dice.randrange(3)}"
+            place = places.get((process, key))
+            if place is None or dice.random() < 0.1:
+                place = dice.randrange(len(logs[key]) + 1)
+                out.add(process, "ok", "assign", [key])
+            end = min(len(logs[key]), place + dice.randint(2, 8))
+            pairs = [[offset, logs[key][offset]] for offset in range(place, end)]
+            out.add(process, "ok", "poll", [["poll", {key: pairs}]])
+            places[process, key] = end
+        else:
+            committed[key] += dice.randint(1, 3)
+            value = {"group": "g", "offsets": {key: committed[key]}}
+            out.add("k", "invoke", "commit", copy.deepcopy(value))
+            out.add("k", "ok", "commit", copy.deepcopy(value))
+            out.add("k", "ok", "committed", value)
+            out.add("k", "ok", "edges", {key: [0, len(logs[key])]})
+    out.add("final", "info", "final-polls", None)
+    for key, log in logs.items():
+        out.add("final", "ok", "assign", [key])
+        for start in range(0, len(log), 10):
+            pairs = [[offset, log[offset]] for offset in range(start, min(start + 10, len(log)))]
+            out.add("final", "ok", "poll", [["poll", {key: pairs}]])
+    return out.entries
+
+
+def polls_of(entries, process=None, least=1):
+    """Poll entries with the key and the pairs of each."""
+    for entry in entries:
+        if entry["f"] == "poll" and entry["type"] == "ok" and (process is None) == (entry["process"] != "final"):
+            for key, pairs in entry["value"][0][1].items():
+                if len(pairs) >= least:
+                    yield entry, key, pairs
+
+
+def renumber(entries):
+    for index, entry in enumerate(entries):
+        entry["index"] = index
+    return entries
+
+
+def replace_everywhere(entries, key, value, change):
+    """Changes every pair of a value."""
+    for entry in entries:
+        if entry["f"] not in ("send", "txn", "poll"):
+            continue
+        for part in entry["value"]:
+            if part[0] == "poll" and key in part[1]:
+                part[1][key] = [pair for old in part[1][key] for pair in (change(old) if old[1] == value else [old])]
+
+
+def sends_of(entries, f=None):
+    return [e for e in entries if e["type"] == "ok" and e["f"] in ("send", "txn") and (f is None or e["f"] == f)]
+
+
+def plant_inconsistent_offsets(entries, dice):
+    _, key, pairs = dice.choice(list(polls_of(entries, least=2)))
+    other = next(e["value"][0][2] for e in entries if e["f"] == "send" and e["type"] == "invoke" and e["value"][0][1] == key)
+    place = next(i for i, pair in enumerate(pairs) if pair[1] != other)
+    pairs[place][1] = other
+    return {"inconsistent-offsets", "duplicate", "int-poll-skip", "int-nonmonotonic-poll", "poll-skip",
+            "nonmonotonic-poll", "lost-write", "acknowledged-elsewhere", "nonmonotonic-send", "int-nonmonotonic-send",
+            "read-cycle"}
+
+
+def plant_aborted_read(entries, dice):
+    entry, key, pairs = dice.choice(list(polls_of(entries, least=1)))
+    read = pairs[dice.randrange(len(pairs))][1]
+    for other in entries:
+        if other["type"] in ("ok", "info") and other["f"] in ("send", "txn") and any(p[2][1] == read for p in other["value"]):
+            other["type"] = "fail"
+    return {"aborted-read"}
+
+
+def plant_precommitted_read(entries, dice):
+    entry = dice.choice([e for e in sends_of(entries, "txn")])
+    _, key, (offset, value) = entry["value"][0]
+    entry["value"].append(["poll", {key: [[offset, value]]}])
+    return {"precommitted-read"}
+
+
+def plant_duplicate(entries, dice):
+    entry, key, pairs = dice.choice(list(polls_of(entries, "final", least=2)))
+    last = max(pair[0] for e, k, p in polls_of(entries, "final") if k == key for pair in p)
+    final = [(e, p) for e, k, p in polls_of(entries, "final") if k == key][-1][1]
+    final.append([last + 1, pairs[0][1]])
+    return {"duplicate", "int-nonmonotonic-poll", "acknowledged-elsewhere"}
+
+
+def plant_lost_write(entries, dice):
+    entry = dice.choice([e for e in sends_of(entries) if inner(entries, e)])
+    _, key, (_, value) = entry["value"][0]
+    replace_everywhere(entries, key, value, lambda pair: [])
+    return {"lost-write", "unseen", "torn-transaction", "int-poll-skip", "poll-skip"}
+
+
+def inner(entries, entry):
+    """Whether something behind the first send of an operation is read by somebody."""
+    _, key, (offset, _) = entry["value"][0]
+    return any(pair[0] > offset for _, k, pairs in polls_of(entries, "final") if k == key for pair in pairs)
+
+
+def plant_unseen(entries, dice):
+    key = dice.choice([p[1] for e in sends_of(entries) for p in e["value"]])
+    end = max((p[2][0] for e in sends_of(entries) for p in e["value"] if p[1] == key))
+    last = next(p[2][1] for e in sends_of(entries) for p in e["value"] if p[1] == key and p[2][0] == end)
+    tail = {pair[1] for _, k, pairs in polls_of(entries, "final") if k == key for pair in pairs if pair[0] >= end}
+    for value in tail | {last}:
+        replace_everywhere(entries, key, value, lambda pair: [])
+    return {"unseen", "torn-transaction"}
+
+
+def plant_poll_skip(entries, dice):
+    candidates = consecutive(entries)
+    first, second = dice.choice([pair for pair in candidates if len(pair[1]) > 1])
+    del second[0]
+    return {"poll-skip"}
+
+
+def consecutive(entries):
+    """Pairs of a process's polls that follow each other without an assignment between."""
+    last, found = {}, []
+    for entry in entries:
+        if entry["f"] == "assign":
+            for key in entry["value"]:
+                last.pop((entry["process"], key), None)
+        elif entry["f"] == "poll":
+            for key, pairs in entry["value"][0][1].items():
+                if not pairs:
+                    continue
+                before = last.get((entry["process"], key))
+                if before is not None and entry["process"] != "final":
+                    found.append((before, pairs))
+                last[entry["process"], key] = pairs
+    return found
+
+
+def plant_nonmonotonic_poll(entries, dice):
+    first, second = dice.choice(consecutive(entries))
+    second.insert(0, list(first[-1]))
+    return {"nonmonotonic-poll"}
+
+
+def plant_int_poll_skip(entries, dice):
+    _, _, pairs = dice.choice(list(polls_of(entries, least=3)))
+    del pairs[1]
+    return {"int-poll-skip"}
+
+
+def plant_int_nonmonotonic_poll(entries, dice):
+    _, _, pairs = dice.choice(list(polls_of(entries, least=3)))
+    pairs.insert(2, list(pairs[0]))
+    pairs.insert(3, list(pairs[1]))
+    return {"int-nonmonotonic-poll"}
+
+
+def swap(entries, key, one, other):
+    """Two values change places in every poll and acknowledgement."""
+    for entry in entries:
+        if entry["f"] not in ("send", "txn", "poll"):
+            continue
+        for part in entry["value"]:
+            if part[0] == "poll":
+                for pair in part[1].get(key, []):
+                    pair[1] = {one: other, other: one}.get(pair[1], pair[1])
+
+
+def plant_int_nonmonotonic_send(entries, dice):
+    entry = dice.choice([e for e in sends_of(entries, "send") if len(e["value"]) > 1])
+    one, other = entry["value"][0], entry["value"][1]
+    swap(entries, one[1], one[2][1], other[2][1])
+    one[2][0], other[2][0] = other[2][0], one[2][0]
+    return {"int-nonmonotonic-send", "int-send-skip"}
+
+
+def plant_nonmonotonic_send(entries, dice):
+    by_process = {}
+    for entry in sends_of(entries, "send"):
+        by_process.setdefault((entry["process"], entry["value"][0][1]), []).append(entry)
+    runs = [run for run in by_process.values() if len(run) > 1]
+    run = dice.choice(runs)
+    one, other = run[0]["value"][0], run[1]["value"][0]
+    swap(entries, one[1], one[2][1], other[2][1])
+    one[2][0], other[2][0] = other[2][0], one[2][0]
+    return {"nonmonotonic-send", "int-nonmonotonic-send", "int-send-skip", "order"}
+
+
+def plant_read_cycle(entries, dice):
+    one, other = dice.sample(sends_of(entries, "txn"), 2)
+    for reader, writer in ((one, other), (other, one)):
+        _, key, (offset, value) = writer["value"][0]
+        reader["value"].append(["poll", {key: [[offset, value]]}])
+    return {"read-cycle"}
+
+
+def plant_torn_transaction(entries, dice):
+    infos = [e for e in entries if e["f"] == "txn" and e["type"] in ("ok", "info")]
+    entry = dice.choice(infos)
+    last = entry["value"][-1]
+    entry["type"] = "info"
+    for part in entry["value"]:
+        part[2][0] = None
+    replace_everywhere(entries, last[1], last[2][1], lambda pair: [])
+    return {"torn-transaction"}
+
+
+def plant_acknowledged_elsewhere(entries, dice):
+    entry = dice.choice(sends_of(entries, "send"))
+    part = entry["value"][-1]
+    part[2][0] = 10_000 + dice.randrange(100)
+    return {"acknowledged-elsewhere", "duplicate", "order", "int-send-skip", "poll-skip"}
+
+
+def plant_order(entries, dice):
+    ok = sends_of(entries, "send")
+    entry = dice.choice([e for e in ok if any(o["index"] < e["index"] and o["value"][0][1] == e["value"][0][1] for o in ok)])
+    shift = entry["value"][0][2][0] + 500
+    for part in entry["value"]:
+        value = part[2][1]
+        replace_everywhere(entries, part[1], value, lambda pair: [])
+        part[2][0] -= shift
+    return {"order", "unseen", "nonmonotonic-send", "int-poll-skip", "poll-skip", "lost-write"}
+
+
+def plant_phantom(entries, dice):
+    key = dice.choice(["t-0", "t-1", "t-2"])
+    pairs = [p for _, k, p in polls_of(entries, "final") if k == key][-1]
+    pairs.append([pairs[-1][0] + 1, "nobody's"])
+    return {"phantom"}
+
+
+def plant_edge_back(entries, dice):
+    entry = dice.choice([e for e in entries if e["f"] == "edges" and list(e["value"].values())[0][1] > 0])
+    again = copy.deepcopy(entry)
+    for edge in again["value"].values():
+        edge[1] -= 1
+    entries.insert(entry["index"] + 1, again)
+    renumber(entries)
+    return {"edge-back"}
+
+
+def plant_commit_back(entries, dice):
+    entry = dice.choice([e for e in entries if e["f"] == "committed"])
+    for key in entry["value"]["offsets"]:
+        entry["value"]["offsets"] = {key: 0}
+    return {"commit-back"}
+
+
+PLANTS = {name.removeprefix("plant_").replace("_", "-"): plant for name, plant in list(globals().items()) if name.startswith("plant_")}
+
+
+def self_test() -> int:
+    """Each anomaly in each history: it is named, and so is nothing that does not follow from it."""
+    failures, tried = [], 0
+    for seed in range(SEEDS):
+        bad = [anomaly for anomaly in check(clean(seed)) if anomaly.is_bad]
+        if bad:
+            failures.append(f"clean history {seed}: {bad[0]}")
+        for name, plant in PLANTS.items():
+            entries = copy.deepcopy(clean(seed))
+            dice = random.Random(f"{seed} {name}")
+            allowed = plant(entries, dice) | TOLD_ONLY
+            tried += 1
+            found = {anomaly.kind for anomaly in check(entries)}
+            if name not in found:
+                failures.append(f"{name} in history {seed}: not named, but {sorted(found)}")
+            elif found - allowed:
+                failures.append(f"{name} in history {seed}: named {sorted(found - allowed)} as well")
+    for failure in failures[:20]:
+        print(failure)
+    print(f"{tried} histories with {len(PLANTS)} anomalies, {len(failures)} judged wrongly")
+    return 1 if failures else 0
