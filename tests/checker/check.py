@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Names every anomaly in a history of clients. The format and the rules are in README.md beside this file.
 
-`check.py HISTORY` prints the anomalies and ends with 1 if any of them is bad; `check.py --self-test` plants anomalies
-in clean histories and wants each to be named.
+`check.py HISTORY` prints the anomalies and ends with 1 if any of them is bad.
 """
 
 import argparse
@@ -364,12 +363,7 @@ def check(entries: list[dict]) -> list[Anomaly]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("history", nargs="*", type=Path)
-    parser.add_argument("--self-test", action="store_true", help="plant anomalies and look for them")
     arguments = parser.parse_args()
-    if arguments.self_test:
-        from planted import self_test
-
-        return self_test()
     if not arguments.history:
         parser.error("name a history")
     bad = 0

@@ -2,6 +2,7 @@
 
 use crate::bucket::BucketLie;
 use crate::drive::Lie;
+use crate::plan::Feature;
 use esker_types::Bug;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ pub struct Planted {
     pub name: &'static str,
     /// Where it is put in.
     pub at: At,
+    /// A fault without which it does no harm, and that comes more often for its sake.
+    pub needs: Option<Feature>,
 }
 
 /// Where a bug is put in.
@@ -28,15 +31,19 @@ pub enum At {
 }
 
 const fn code(name: &'static str, bug: Bug) -> Planted {
-    Planted { name, at: At::Code(bug) }
+    Planted { name, at: At::Code(bug), needs: None }
+}
+
+const fn unless_rotten(name: &'static str, bug: Bug) -> Planted {
+    Planted { name, at: At::Code(bug), needs: Some(Feature::Rot) }
 }
 
 const fn disk(name: &'static str, lie: Lie) -> Planted {
-    Planted { name, at: At::Disk(lie) }
+    Planted { name, at: At::Disk(lie), needs: None }
 }
 
 const fn bucket(name: &'static str, lie: BucketLie) -> Planted {
-    Planted { name, at: At::Bucket(lie) }
+    Planted { name, at: At::Bucket(lie), needs: None }
 }
 
 /// All of them.
@@ -49,16 +56,16 @@ pub const CATALOGUE: &[Planted] = &[
     bucket("bucket-loses-put", BucketLie::LosePut(4)),
     bucket("bucket-cuts-put", BucketLie::CutPut(4)),
     bucket("bucket-expires-objects", BucketLie::Expire(Duration::from_secs(45))),
-    Planted { name: "cache-mixes-objects", at: At::Cache },
+    Planted { name: "cache-mixes-objects", at: At::Cache, needs: None },
     code("wal-sync-missing", Bug::WalSyncMissing),
     code("wal-ack-before-sync", Bug::WalAckBeforeSync),
     code("wal-sync-retried", Bug::WalSyncRetried),
     code("wal-name-not-synced", Bug::WalNameNotSynced),
-    code("wal-checksum-skipped", Bug::WalChecksumSkipped),
-    code("wal-damage-ignored", Bug::WalDamageIgnored),
+    unless_rotten("wal-checksum-skipped", Bug::WalChecksumSkipped),
+    unless_rotten("wal-damage-ignored", Bug::WalDamageIgnored),
     code("wal-trimmed-early", Bug::WalTrimmedEarly),
     code("meta-sync-missing", Bug::MetaSyncMissing),
-    code("meta-damage-cut", Bug::MetaDamageCut),
+    unless_rotten("meta-damage-cut", Bug::MetaDamageCut),
     code("flush-committed-before-put", Bug::FlushCommittedBeforePut),
     code("flush-committed-twice", Bug::FlushCommittedTwice),
     code("reference-dropped", Bug::ReferenceDropped),

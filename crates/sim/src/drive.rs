@@ -240,7 +240,16 @@ impl Drive {
         if candidates.is_empty() {
             return None;
         }
-        let (path, inode, units) = &candidates[pick(candidates.len())];
+        // Most of what a disk holds is the write-ahead log; its files are few.
+        let of_log = |(path, ..): &&(PathBuf, u64, Vec<usize>)| {
+            path.parent().is_some_and(|dir| dir.ends_with("wal"))
+        };
+        let log: Vec<_> = candidates.iter().filter(of_log).collect();
+        let (path, inode, units) = if !log.is_empty() && entropy.chance(50) {
+            log[pick(log.len())]
+        } else {
+            &candidates[pick(candidates.len())]
+        };
         let at = units[pick(units.len())] * unit;
         let mut patches = Vec::new();
         let what = if misdirect {

@@ -140,6 +140,14 @@ pub struct PartitionModel {
     end_seen: i64,
 }
 
+/// What was known of a partition's edges when somebody asked for them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known {
+    start: i64,
+    end: i64,
+    trimmed: i64,
+}
+
 /// First byte of values of producers whose batches are recognized.
 pub const UNIQUE: u8 = b'i';
 
@@ -206,20 +214,28 @@ impl Model {
         self.holds(target, offset, value);
     }
 
-    /// Somebody was told where `target` starts and ends.
-    pub fn edges(&mut self, target: Target, start: i64, end: i64) {
+    /// What is known of the edges of `target` now, before somebody asks for them.
+    #[must_use]
+    pub fn known(&self, target: Target) -> Known {
+        self.partitions.get(&target).map_or_else(Known::default, |partition| Known {
+            start: partition.start_seen,
+            end: partition.end_seen,
+            trimmed: partition.trimmed,
+        })
+    }
+
+    /// Somebody was told where `target` starts and ends, having asked when `before` was known.
+    pub fn edges(&mut self, target: Target, start: i64, end: i64, before: Known) {
         let partition = self.partitions.entry(target).or_default();
-        let (start_seen, end_seen) = (partition.start_seen, partition.end_seen);
-        partition.start_seen = start.max(start_seen);
-        partition.end_seen = end.max(end_seen);
-        let (trimmed, tried) = (partition.trimmed, partition.trim_tried);
-        let latest = if partition.retained { end } else { tried };
-        if start < start_seen || end < end_seen {
-            let what = format!("{start}..{end} after {start_seen}..{end_seen}");
+        partition.start_seen = start.max(partition.start_seen);
+        partition.end_seen = end.max(partition.end_seen);
+        let latest = if partition.retained { partition.end_seen } else { partition.trim_tried };
+        if start < before.start || end < before.end {
+            let what = format!("{start}..{end} after {}..{}", before.start, before.end);
             self.problem(Oracle::Edge, target, &what);
         }
-        if start < trimmed || start > latest.max(0) {
-            let what = format!("starts at {start}, not in {trimmed}..={latest}");
+        if start < before.trimmed || start > latest.max(0) {
+            let what = format!("starts at {start}, not in {}..={latest}", before.trimmed);
             self.problem(Oracle::Edge, target, &what);
         }
     }
@@ -326,11 +342,15 @@ mod tests {
         let mut model = Model::default();
         model.committed.insert(("g", T), Rising { acked: 5, tried: 9 });
         model.group_read("g", T, 7);
-        model.edges(T, 0, 10);
+        let before = model.known(T);
+        model.edges(T, 0, 10, before);
         assert_eq!(oracles(&mut model), []);
         model.group_read("g", T, 4);
-        model.edges(T, 0, 9);
-        model.edges(T, 3, 10);
+        // Asked before the end was known to be 10: an answer that took its time.
+        model.edges(T, 0, 8, before);
+        let before = model.known(T);
+        model.edges(T, 0, 9, before);
+        model.edges(T, 3, 10, before);
         assert_eq!(oracles(&mut model), [Oracle::Group, Oracle::Edge, Oracle::Edge]);
         model.topics.insert("kept".to_owned(), true);
         model.topics_read(&BTreeSet::new());

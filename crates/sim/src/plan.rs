@@ -142,6 +142,12 @@ impl Plan {
         !self.without.contains(&feature)
     }
 
+    /// Percent of the lives before which a disk is damaged while it is at rest.
+    #[must_use]
+    pub fn rot_percent(&self) -> u64 {
+        if self.planted.is_some_and(|bug| bug.needs == Some(Feature::Rot)) { 90 } else { 12 }
+    }
+
     /// The words that make the runner do the same.
     #[must_use]
     pub fn words(&self) -> String {

@@ -45,9 +45,10 @@ impl Follower {
     /// # Errors
     /// See [`ClientError`].
     pub async fn step(&mut self, clients: &Clients) -> Result<(), ClientError> {
+        let before = clients.model.lock().known(self.target);
         let end = clients.edge(self.target, At::End).await?;
         let start = clients.edge(self.target, At::Start).await?;
-        clients.model.lock().edges(self.target, start, end);
+        clients.model.lock().edges(self.target, start, end, before);
         let from = self.next.max(start);
         if from > self.next || self.next == 0 {
             let time = clients.time();
@@ -67,9 +68,10 @@ impl Clients {
     pub async fn read_everything(&self, process: &str) -> Result<(), ClientError> {
         for target in targets() {
             loop {
+                let before = self.model.lock().known(target);
                 let start = self.edge(target, At::Start).await?;
                 let end = self.edge(target, At::End).await?;
-                self.model.lock().edges(target, start, end);
+                self.model.lock().edges(target, start, end, before);
                 let time = self.time();
                 self.model.lock().tell(|h| h.assign(time, process, target));
                 let offsets = self.read(target, start, end, usize::MAX, process).await?;

@@ -146,7 +146,7 @@ impl Simulation {
     fn live_through(&mut self, end: End) {
         let entropy = self.entropy.branch(&format!("damage {}", self.lives));
         let drive = Arc::clone(&self.machines[0].drive);
-        let rotten = self.plan.has(Feature::Rot) && entropy.chance(12);
+        let rotten = self.plan.has(Feature::Rot) && entropy.chance(self.plan.rot_percent());
         let misdirected = self.plan.has(Feature::Misdirect) && entropy.chance(8);
         if self.lives > 0 && end != End::Last && (rotten || misdirected) {
             let copy = drive.copy();

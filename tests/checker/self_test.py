@@ -1,11 +1,12 @@
+#!/usr/bin/env python3
 """Clean histories, and each anomaly planted in them once: a checker that has not been seen to fail proves nothing."""
 
+import argparse
 import copy
 import random
+import sys
 
 from check import TOLD_ONLY, check
-
-SEEDS = 12
 
 
 class Writer:
@@ -304,10 +305,12 @@ def plant_commit_back(entries, dice):
 PLANTS = {name.removeprefix("plant_").replace("_", "-"): plant for name, plant in list(globals().items()) if name.startswith("plant_")}
 
 
-def self_test() -> int:
+def main() -> int:
     """Each anomaly in each history: it is named, and so is nothing that does not follow from it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=12, help="histories")
     failures, tried = [], 0
-    for seed in range(SEEDS):
+    for seed in range(parser.parse_args().rounds):
         bad = [anomaly for anomaly in check(clean(seed)) if anomaly.is_bad]
         if bad:
             failures.append(f"clean history {seed}: {bad[0]}")
@@ -325,3 +328,7 @@ def self_test() -> int:
         print(failure)
     print(f"{tried} histories with {len(PLANTS)} anomalies, {len(failures)} judged wrongly")
     return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
