@@ -140,9 +140,13 @@ impl ColdReader {
         }
         let CachedObject { key, .. } = &stored.cached();
         let range = stored.meta_position..stored.len;
-        let bytes = self.reader.read_uncached(&stored.cached(), range, true).await?;
-        let meta = ObjectMeta::parse(bytes, stored.meta_position)
-            .map_err(|error| ColdError::Corrupt(format!("object `{key}`: {error}")))?;
+        let parse = |bytes| ObjectMeta::parse(bytes, stored.meta_position);
+        let bytes = self.reader.read_uncached(&stored.cached(), range.clone(), true).await?;
+        let meta = match parse(bytes) {
+            Ok(meta) => meta,
+            Err(_) => parse(self.reader.read_uncached(&stored.cached(), range, true).await?)
+                .map_err(|error| ColdError::Corrupt(format!("object `{key}`: {error}")))?,
+        };
         if meta.header().object != stored.object {
             return Err(ColdError::Corrupt(format!("object `{key}` says it is another one")));
         }
@@ -164,8 +168,11 @@ impl ColdReader {
         let key = ObjectKey::new(&manifest_key(object, incarnation));
         let cached = CachedObject { id: object, key: key.clone(), len };
         let bytes = self.reader.read_uncached(&cached, 0..len, true).await?;
-        let manifest = Manifest::parse(bytes)
-            .map_err(|error| ColdError::Corrupt(format!("manifest `{key}`: {error}")))?;
+        let manifest = match Manifest::parse(bytes) {
+            Ok(manifest) => manifest,
+            Err(_) => Manifest::parse(self.reader.read_uncached(&cached, 0..len, true).await?)
+                .map_err(|error| ColdError::Corrupt(format!("manifest `{key}`: {error}")))?,
+        };
         let manifest = Arc::new(manifest);
         self.metas.lock().insert(object, Cached::Manifest(Arc::clone(&manifest)));
         Ok(manifest)

@@ -21,6 +21,7 @@ use esker_wal::{OpenedWal, Wal, WalError, WalFailure, WalOptions};
 use imbl::ordmap::DiffItem;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::Notify;
@@ -39,8 +40,16 @@ pub enum EngineError {
     #[error("register with the metadata: {0}")]
     Meta(#[from] MetaError),
     /// The write-ahead log.
-    #[error("open the write-ahead log: {0}")]
-    Wal(#[from] WalError),
+    #[error(
+        "open the write-ahead log in {}: {source}. Nothing was changed; if files were damaged, put the directory back \
+         from a copy", dir.display()
+    )]
+    Wal {
+        /// Its directory.
+        dir: PathBuf,
+        /// What is wrong.
+        source: WalError,
+    },
     /// The write-ahead log is there but cannot prove what it promised.
     #[error("{0}")]
     Damaged(String),
@@ -91,6 +100,8 @@ pub struct Engine {
     shown: Mutex<Shown>,
     /// Rings when somebody wants a flush now.
     pub(crate) flush_now: Arc<Notify>,
+    /// Rings when housekeeping cannot wait for its turn.
+    pub(crate) house_now: Notify,
     pub(crate) flush_failing: std::sync::atomic::AtomicBool,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -130,7 +141,10 @@ impl Engine {
                 prefill: options.wal_prefill,
             };
             env.spawner
-                .blocking(move || OpenedWal::open(&inner, &dir, cluster, wal_options))
+                .blocking(move || {
+                    OpenedWal::open(&inner, &dir, cluster, wal_options)
+                        .map_err(|source| EngineError::Wal { dir, source })
+                })
                 .await?
         };
         for problem in &recovered.problems {
@@ -141,7 +155,8 @@ impl Engine {
         let sink = Arc::new(Sink::new(Arc::clone(&env.clock), Arc::clone(&tail_memory)));
         let wal = opened.start(Arc::clone(&sink) as Arc<dyn esker_wal::DurableSink>);
         let incarnation = register(&env, &*meta, &options, store).await?;
-        let found = recovery::recover(&env, &*meta, &wal, &sink, &recovered, store).await?;
+        let place = (options.wal_dir.as_path(), store);
+        let found = recovery::recover(&env, &*meta, &wal, &sink, &recovered, place).await?;
         recovery::elect(&*meta, options.broker, incarnation, &found.tails).await?;
         let mut journals = Vec::new();
         for shard in 0..JOURNALS {
@@ -171,6 +186,7 @@ impl Engine {
             topics: ArcSwap::default(),
             shown: Mutex::new(Shown { state: Arc::default(), recovered: found.tails }),
             flush_now: Arc::new(Notify::new()),
+            house_now: Notify::new(),
             flush_failing: std::sync::atomic::AtomicBool::new(false),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),

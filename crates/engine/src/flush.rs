@@ -79,6 +79,12 @@ impl Engine {
                     return;
                 }
                 Err(error) => {
+                    if let FlushError::Meta(MetaError::Rejected(Rejected::TooManyExtents(_))) =
+                        error
+                    {
+                        // A broker that never ran long enough to merge: without that nothing is taken any more.
+                        self.house_now.notify_one();
+                    }
                     if !self.flush_failing.swap(true, Ordering::Relaxed) {
                         tracing::warn!(%error, "cannot flush; records stay in the write-ahead log and it is tried again");
                     }

@@ -14,8 +14,9 @@ use esker_plog::{Place, TailBatch};
 use esker_types::{
     BrokerId, Bug, Incarnation, JournalId, Offset, PartitionId, Seq, StoreId, planted,
 };
-use esker_wal::{Recovered, Wal};
+use esker_wal::{JournalStatus, ReadError, Recovered, Wal};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
 
 /// Undrained batches of each partition, in order.
 pub(crate) type RecoveredTails = BTreeMap<PartitionId, Vec<TailBatch>>;
@@ -63,7 +64,7 @@ pub(crate) async fn recover(
     wal: &Wal,
     sink: &Sink,
     recovered: &Recovered,
-    store: StoreId,
+    (dir, store): (&Path, StoreId),
 ) -> Result<Found, EngineError> {
     let rows: Vec<_> = meta.image().journals.iter().map(|(id, row)| (*id, row.clone())).collect();
     let known: BTreeSet<_> = rows.iter().map(|(id, _)| *id).collect();
@@ -84,12 +85,15 @@ pub(crate) async fn recover(
         }
         let tail = match row.state {
             JournalState::Sealing => {
-                let tail = seal(wal, sink, id, recovered.lost_journals).await?;
-                let tail = if planted(Bug::TailFixedShort) {
-                    Seq(tail.get().saturating_sub(1))
-                } else {
-                    tail
-                };
+                let status = seal(wal, sink, id).await?;
+                let lost = recovered.lost_journals || status.damaged_from.is_some();
+                if lost && !planted(Bug::WalDamageIgnored) {
+                    return Err(damaged(dir, recovered, id));
+                }
+                let mut tail = status.last;
+                if planted(Bug::TailFixedShort) {
+                    tail = Seq(tail.get().saturating_sub(1));
+                }
                 env.point("recovery: sealed").await;
                 meta.propose(Command::FixTail { journal: id, tail }).await?;
                 env.point("recovery: tail fixed").await;
@@ -109,36 +113,55 @@ pub(crate) async fn recover(
             continue;
         }
         let (wal, image, drained) = (wal.clone(), meta.image(), row.drained);
-        let journal =
-            env.spawner.blocking(move || read_directories(&wal, &image, id, drained, tail)).await?;
+        let read = move || read_directories(&wal, &image, id, drained, tail);
+        let journal = env.spawner.blocking(read).await.map_err(|error| match error {
+            EngineError::WalRead(ReadError::Corrupt { .. } | ReadError::Lost { .. }) => {
+                damaged(dir, recovered, id)
+            }
+            other => other,
+        })?;
         found.add(journal)?;
     }
+    found.join_objects(&meta.image(), dir)?;
     Ok(found)
 }
 
-/// Seals a journal in the log and answers its last entry.
-async fn seal(wal: &Wal, sink: &Sink, id: JournalId, lost: bool) -> Result<Seq, EngineError> {
+/// The refusal to start on a log that lost what it had promised.
+fn damaged(dir: &Path, recovered: &Recovered, id: JournalId) -> EngineError {
+    let (file, what) = match recovered.problems.as_slice() {
+        [] => (dir.to_owned(), "what was written is not there".to_owned()),
+        [first, others @ ..] => {
+            let more = match others.len() {
+                0 => String::new(),
+                count => format!(" (and {count} more)"),
+            };
+            (dir.join(&first.file), format!("at byte {}: {}{more}", first.position, first.what))
+        }
+    };
+    EngineError::Damaged(format!(
+        "{}: {what}. Acknowledged records of journal {id} may be missing, and the bucket does not have them. \
+         `esker wal inspect {}` shows everything. Put the log's directory back from a copy; it is not repaired by \
+         guessing",
+        file.display(),
+        dir.display()
+    ))
+}
+
+/// Seals a journal in the log and answers what is there of it.
+async fn seal(wal: &Wal, sink: &Sink, id: JournalId) -> Result<JournalStatus, EngineError> {
     wal.seal(id)?;
-    let status = loop {
+    loop {
         let changed = sink.changed.notified();
         let mut changed = std::pin::pin!(changed);
         changed.as_mut().enable();
         match wal.status(id) {
-            Some(status) if status.state == esker_wal::JournalState::Sealed => break status,
+            Some(status) if status.state == esker_wal::JournalState::Sealed => return Ok(status),
             _ => match sink.failure.get() {
                 Some(failure) => return Err(EngineError::LogFailed(failure.clone())),
                 None => changed.await,
             },
         }
-    };
-    let damaged = lost || status.damaged_from.is_some();
-    if damaged && !planted(Bug::WalDamageIgnored) {
-        return Err(EngineError::Damaged(format!(
-            "journal {id} is damaged: acknowledged records may be missing from the write-ahead log. `esker wal \
-             inspect` shows where. Restore the log's directory from a copy; it is not repaired by guessing"
-        )));
     }
-    Ok(status.last)
 }
 
 type Directories = (FoundJournal, Vec<(PartitionId, TailBatch)>);
@@ -203,6 +226,26 @@ impl Found {
             tail.push(batch);
         }
         self.journals.push(journal);
+        Ok(())
+    }
+
+    /// Where objects end, the log has to go on.
+    fn join_objects(&self, image: &State, dir: &Path) -> Result<(), EngineError> {
+        for (pid, tail) in &self.tails {
+            let (Some(row), Some(first)) = (image.partitions.get(pid), tail.first()) else {
+                continue;
+            };
+            if first.base > row.tiered_end {
+                return Err(EngineError::Damaged(format!(
+                    "{}: partition {pid} goes on at offset {}, but the bucket has it up to {} only: the records in \
+                     between are gone, or the metadata is older than the log. Put the whole data directory back from \
+                     one copy",
+                    dir.display(),
+                    first.base,
+                    row.tiered_end
+                )));
+            }
+        }
         Ok(())
     }
 }

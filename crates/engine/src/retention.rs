@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::hosted::HostedTopic;
 use crate::partition::Partition;
 use crate::topic::TopicSettings;
+use esker_env::timeout;
 use esker_meta::{Command, State};
 use esker_meta_client::MetaError;
 use esker_types::{Offset, PartitionId, Timestamp};
@@ -15,7 +16,10 @@ const BATCH: usize = 1000;
 impl Engine {
     pub(crate) async fn run_housekeeping(self: Arc<Self>) {
         loop {
-            self.env().clock.sleep(self.options().housekeeping_every).await;
+            let wanted = std::pin::pin!(self.house_now.notified());
+            let every = self.options().housekeeping_every;
+            // Its turn has come, or a flush cannot go on without it.
+            let _either = timeout(&*self.env().clock, every, wanted).await;
             self.keep_house().await;
         }
     }

@@ -19,7 +19,7 @@ use esker_types::{
 };
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -37,6 +37,8 @@ impl ResolveSettings for Settings {
 struct Flaky {
     inner: Arc<dyn Bucket>,
     down: AtomicBool,
+    /// This many reads answer with one bit changed.
+    garbled: AtomicUsize,
 }
 
 impl Flaky {
@@ -67,7 +69,17 @@ impl Bucket for Flaky {
     ) -> BoxFuture<'a, Result<Bytes, BucketError>> {
         Box::pin(async move {
             self.check(key)?;
-            self.inner.get_range(key, range).await
+            let bytes = self.inner.get_range(key, range).await?;
+            let garbled = self
+                .garbled
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+            if garbled.is_err() {
+                return Ok(bytes);
+            }
+            let mut bytes = bytes.to_vec();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 4;
+            Ok(bytes.into())
         })
     }
     fn head<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<u64, BucketError>> {
@@ -97,8 +109,11 @@ struct Machine {
 impl Machine {
     fn new() -> Self {
         let clock = Arc::new(esker_env::real::SystemClock::new());
-        let bucket =
-            Arc::new(Flaky { inner: Arc::new(MemoryBucket::new()), down: AtomicBool::new(false) });
+        let bucket = Arc::new(Flaky {
+            inner: Arc::new(MemoryBucket::new()),
+            down: AtomicBool::new(false),
+            garbled: AtomicUsize::new(0),
+        });
         Self {
             dir: tempfile::tempdir().unwrap(),
             meta: Arc::new(SoloMeta::new(clock)),
@@ -309,6 +324,45 @@ fn a_bucket_out_of_reach_fills_the_log_then_stops_appends_and_drains_by_itself()
         }
         engine.flush_all(None).await;
         assert_eq!(read(engine, &partition, 0).await, numbers(0..written + 1));
+    });
+    assert!(machine.meta.image().check().is_ok());
+}
+
+#[test]
+fn what_a_transfer_damages_is_read_again_and_never_cached() {
+    let machine = Machine::new();
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        append(engine, &partition, batch(0..50, 0)).await;
+        engine.flush_all(None).await;
+    });
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        for garbled in [1, 2, 3] {
+            engine.clear_cache().await;
+            // The first read is the footer's, the next ones are the block's.
+            machine.bucket.garbled.store(garbled, Ordering::SeqCst);
+            let outcome = engine.read(&partition, Offset(0), 1 << 20, true).await;
+            machine.bucket.garbled.store(0, Ordering::SeqCst);
+            assert_eq!(outcome.is_ok(), garbled == 1, "damaged {garbled} times in a row");
+            // What was damaged twice in a row was an error, and is none when it is asked for again.
+            assert_eq!(read(engine, &partition, 0).await, numbers(0..50));
+        }
+    });
+}
+
+#[test]
+fn a_flush_that_finds_too_many_extents_has_them_merged() {
+    let machine = Machine::new();
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        let flushes = 2 * i64::try_from(esker_meta::Partition::EXTENTS_MAX).unwrap() + 5;
+        for round in 0..flushes {
+            append(engine, &partition, batch(round..round + 1, 0)).await;
+            // Housekeeping's own turn is far away.
+            engine.flush_all(None).await;
+        }
+        assert_eq!(read(engine, &partition, 0).await, numbers(0..flushes));
     });
     assert!(machine.meta.image().check().is_ok());
 }

@@ -108,7 +108,10 @@ async fn run(env: &Env, config: Config) -> Result<End, ConfigProblem> {
         if let Err(error) = data_dir.abandon(&*env.disk) {
             tracing::warn!(%error, "the new data directory could not be emptied again");
         }
-        return Err(format!("bucket {bucket_url}: {error}"));
+        return Err(format!(
+            "bucket {bucket_url}: {error} (which cluster this is says {})",
+            config.data_dir.join("identity.json").display()
+        ));
     }
     if identity.broker != broker_id {
         return Err(format!(
