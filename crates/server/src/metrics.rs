@@ -32,7 +32,7 @@ impl Figures {
         let state = engine.meta().image();
         let bytes = Some(Unit::Bytes);
         let count = |n: usize| n as u64;
-        let gauges = vec![
+        let mut gauges = vec![
             (
                 "connections",
                 "Open client connections",
@@ -82,7 +82,20 @@ impl Figures {
                 u64::from(engine.is_failed()),
             ),
         ];
+        let reader = engine.objects();
+        let (cache, cold) = (reader.cache().stats(), reader.stats().totals());
+        gauges.extend([
+            ("cache_memory", "Cold data in memory", bytes.clone(), cache.memory_bytes),
+            ("cache_disk", "Space on disk for cold data", bytes.clone(), cache.disk_bytes),
+        ]);
         let counters = vec![
+            ("cache_hits_memory", "Chunks found in memory", None, cold.chunks_memory),
+            ("cache_hits_disk", "Chunks found on disk", None, cold.chunks_disk),
+            ("cache_misses", "Chunks fetched from the bucket", None, cold.chunks_fetched),
+            ("cache_corrupt", "Chunks on disk that failed their checksum", None, cache.corrupt),
+            ("bucket_gets", "Range requests to the bucket", None, cold.gets),
+            ("bucket_get_errors", "Those that failed", None, cold.get_errors),
+            ("bucket_get", "Bytes read from the bucket", bytes.clone(), cold.get_bytes),
             ("wal_commits", "Group commits", None, stats.commits),
             ("wal_records", "Entries in them", None, stats.records),
             ("wal_written", "Bytes written to the write-ahead log", bytes, stats.bytes),

@@ -37,20 +37,26 @@ impl TopicName {
     /// [`InvalidTopicName`] with a sentence for the user.
     pub fn new(name: &str) -> Result<Self, InvalidTopicName> {
         let reason = if name.is_empty() {
-            "the topic name is empty".to_owned()
+            "the empty string is not allowed".to_owned()
         } else if name == "." || name == ".." {
-            "a topic cannot be named '.' or '..'".to_owned()
+            "'.' or '..' is not allowed".to_owned()
         } else if name.len() > Self::LEN_MAX {
-            format!("the topic name has {} characters, more than {}", name.len(), Self::LEN_MAX)
+            format!(
+                "the length of '{name}' is longer than the max allowed length {}",
+                Self::LEN_MAX
+            )
         } else if !name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
         {
-            "a topic name consists of ASCII letters and digits, '.', '_' and '-'".to_owned()
+            format!(
+                "'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"
+            )
         } else {
             return Ok(Self(name.into()));
         };
-        Err(InvalidTopicName { reason })
+        // Apache Kafka's words: tools show them, and people search for them.
+        Err(InvalidTopicName { reason: format!("Topic name is invalid: {reason}") })
     }
 
     /// The name as text.

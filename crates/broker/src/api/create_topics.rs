@@ -76,7 +76,8 @@ async fn create(
             factor if usize::try_from(factor).is_ok_and(|factor| factor > brokers) => {
                 let message = format!(
                     "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} \
-                     cannot be reached because only {brokers} broker(s) are registered."
+                     cannot be reached because only {brokers} broker(s) are registered or some \
+                     brokers have all their log directories cordoned."
                 );
                 return Err((ErrorCode::InvalidReplicationFactor, message));
             }

@@ -29,7 +29,9 @@ pub(crate) async fn handle(
     }
     let operations =
         if request.include_authorized_operations { GROUP_OPERATIONS } else { i32::MIN };
-    let groups = described.iter().map(|(group_id, seen)| {
+    let not_found = described.iter().map(|(group_id, _)| format!("Group {group_id} not found."));
+    let not_found: Vec<_> = not_found.collect();
+    let groups = described.iter().zip(&not_found).map(|((group_id, seen), not_found)| {
         let blank = DescribedGroup {
             group_id,
             error_message: None,
@@ -40,7 +42,7 @@ pub(crate) async fn handle(
             Ok(Some(group)) => describe(group, blank),
             Ok(None) if call.version() >= MISSING_IS_AN_ERROR => DescribedGroup {
                 error_code: ErrorCode::GroupIdNotFound.code(),
-                error_message: Some("The group does not exist."),
+                error_message: Some(not_found),
                 group_state: "Dead",
                 ..blank
             },
