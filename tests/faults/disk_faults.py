@@ -49,10 +49,11 @@ def inject(disk, broker, load, chance, kind, tally):
     often = chance.choice(["once", "always"])
     verb = {"flushes": "fail-flush", "writes": "fail-write"}[kind]
     disk.tell(f"{verb} {chance.randint(1, 80)} {often}")
-    deadline = time.monotonic() + 20
+    # A log that is full while old extents are merged writes nothing for a while.
+    deadline = time.monotonic() + 120
     while disk.tell("stats")[f"failed_{kind}"] == before:
         if time.monotonic() > deadline:
-            raise Broken(f"no {kind[:-2]} failed within 20 s")
+            raise Broken(f"no {kind[:-2]} failed within 120 s")
         time.sleep(0.001)
     failed_at = time.monotonic()
     code = broker.wait_end(20)
@@ -73,7 +74,7 @@ def inject(disk, broker, load, chance, kind, tally):
 def read_errors(disk, broker, load):
     """Reads that fail for a while: told as retriable errors, and over when the disk recovers."""
     # More than the memory for tails holds, and less than what starts a flush: it can be read from the log only.
-    load.wait_for(2500)
+    load.wait_for(4000)
     before = disk.tell("stats")["failed_reads"]
     for segment in (broker.data / "wal").glob("seg-*"):
         for first, end in disk.sectors_of(segment):
@@ -147,7 +148,7 @@ def main():
             disk.attach()
             broker.start()
             broker.create_topic(TOPIC, PARTITIONS)
-            load = Load(broker, TOPIC, PARTITIONS, options.seed, value_max=4000).start()
+            load = Load(broker, TOPIC, PARTITIONS, options.seed, value_max=1500).start()
             load.wait_for(10)
             for number in range(options.rounds):
                 inject(disk, broker, load, chance, "flushes", tally)

@@ -103,7 +103,7 @@ def main():
                 count = chance.randint(1, 300 if part == "/wal/seg-" else 6)
                 broker.environment = {"ESKER_FAIL_POINT": f"{step} {part} {count}"}
                 broker.spawn()
-                deadline = time.monotonic() + 8
+                deadline = time.monotonic() + 5
                 while broker.runs() and time.monotonic() < deadline:
                     time.sleep(0.01)
                 if broker.runs():

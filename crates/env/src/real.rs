@@ -1,6 +1,8 @@
 //! The operating system behind the seams.
 
 mod disk;
+#[cfg(debug_assertions)]
+mod fail_point;
 mod net;
 mod runtime;
 

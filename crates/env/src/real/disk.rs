@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+#[cfg(debug_assertions)]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The machine's file systems.
@@ -14,6 +16,9 @@ pub struct FileSystem;
 
 impl Disk for FileSystem {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
+        if how == Open::CreateNew {
+            step("create", path);
+        }
         let flags = OFlags::CLOEXEC
             | match how {
                 Open::Read => OFlags::RDONLY,
@@ -29,7 +34,11 @@ impl Disk for FileSystem {
             }
             other => other,
         };
-        Ok(Arc::new(OpenFile(File::from(opened?))))
+        Ok(Arc::new(OpenFile {
+            file: File::from(opened?),
+            #[cfg(debug_assertions)]
+            path: path.to_owned(),
+        }))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -38,11 +47,15 @@ impl Disk for FileSystem {
 
     #[expect(clippy::disallowed_methods, reason = "this is the seam")]
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        std::fs::rename(from, to)
+        step("rename", to);
+        std::fs::rename(from, to)?;
+        step("renamed", to);
+        Ok(())
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the seam")]
     fn remove(&self, path: &Path) -> io::Result<()> {
+        step("remove", path);
         std::fs::remove_file(path)
     }
 
@@ -60,6 +73,7 @@ impl Disk for FileSystem {
 
     #[expect(clippy::disallowed_methods, reason = "this is the seam")]
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        step("sync-dir", dir);
         File::open(dir)?.sync_all()
     }
 
@@ -81,27 +95,62 @@ struct HeldLock(#[expect(dead_code, reason = "held for its lock, not its content
 
 impl DiskLock for HeldLock {}
 
-struct OpenFile(File);
+struct OpenFile {
+    file: File,
+    /// For crash points.
+    #[cfg(debug_assertions)]
+    path: PathBuf,
+}
+
+impl OpenFile {
+    /// A crash point on this file.
+    fn step(&self, name: &str) {
+        #[cfg(debug_assertions)]
+        super::fail_point::pass(name, &self.path);
+        #[cfg(not(debug_assertions))]
+        let _ = name;
+    }
+}
+
+/// A crash point on a path.
+fn step(name: &str, path: &Path) {
+    #[cfg(debug_assertions)]
+    super::fail_point::pass(name, path);
+    #[cfg(not(debug_assertions))]
+    let _ = (name, path);
+}
 
 impl DiskFile for OpenFile {
     fn write_all_at(&self, data: &[u8], position: u64) -> io::Result<()> {
-        self.0.write_all_at(data, position)
+        self.step("write");
+        #[cfg(debug_assertions)]
+        if super::fail_point::is_due("half", &self.path) {
+            // Direct writes are whole pages.
+            let page = if data.len().is_multiple_of(4096) { 4096 } else { 1 };
+            self.file.write_all_at(&data[..data.len() / 2 / page * page], position)?;
+            super::fail_point::abort("half", &self.path);
+        }
+        self.file.write_all_at(data, position)
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        self.0.read_at(buffer, position)
+        self.file.read_at(buffer, position)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.step("sync");
+        self.file.sync_data()?;
+        self.step("synced");
+        Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.step("set-len");
+        self.file.set_len(len)
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 }
 
