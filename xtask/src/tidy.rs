@@ -14,8 +14,9 @@ const LAYERS: &[&[&str]] = &[
     &["esker-plog", "esker-group", "esker-journal", "esker-cache", "esker-meta-client"],
     &["esker-meta-raft", "esker-cache-foyer", "esker-bucket-aws"],
     &["esker-engine", "esker-client"],
+    &["esker-load"],
     &["esker-broker", "esker-cli"],
-    &["esker-server", "esker-sim"],
+    &["esker-server", "esker-sim", "esker-machine", "esker-instructions"],
 ];
 
 /// Crates that only some may use, and who.

@@ -50,6 +50,15 @@ pub enum ClientVerb {
     },
     /// Look for what is wrong, and say what to do about it
     Doctor(DoctorArgs),
+    /// Measure a cluster: throughput, latency, whatever speaks Kafka's protocol
+    Bench {
+        /// The cluster.
+        #[command(flatten)]
+        cluster: ClusterArgs,
+        /// What to measure.
+        #[command(subcommand)]
+        verb: BenchVerb,
+    },
     /// Settings
     Config {
         /// What to do.
@@ -404,6 +413,128 @@ pub struct DoctorArgs {
     /// How to print.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub enum BenchVerb {
+    /// Send records, at a rate or as fast as the brokers take them
+    Produce(BenchProduceArgs),
+    /// Read a topic as several groups would
+    Consume(BenchConsumeArgs),
+    /// Send single records on a timetable and read them back
+    Latency(BenchLatencyArgs),
+}
+
+/// How a measurement is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Options of `esker bench produce`.
+#[derive(Debug, Args)]
+pub struct BenchProduceArgs {
+    /// The topic; it has to exist
+    pub topic: String,
+    /// Bytes of a record's value
+    #[arg(short, long, value_name = "BYTES", default_value = "1024")]
+    pub size: usize,
+    /// Records in a batch
+    #[arg(long, value_name = "COUNT", default_value = "16")]
+    pub batch: usize,
+    /// Batches in a request, each for another partition
+    #[arg(long, value_name = "COUNT", default_value = "16")]
+    pub batches: usize,
+    /// Connections to each broker
+    #[arg(short, long, value_name = "COUNT", default_value = "4")]
+    pub connections: usize,
+    /// Requests of a connection that may wait for their answers
+    #[arg(long, value_name = "COUNT", default_value = "5")]
+    pub in_flight: usize,
+    /// Who must have a record: -1 or all, 1 the leader, 0 nobody
+    #[arg(long, default_value = "all", allow_hyphen_values = true)]
+    pub acks: String,
+    /// Bytes of values a second; as fast as possible without
+    #[arg(long, value_name = "BYTES")]
+    pub rate: Option<f64>,
+    /// How long to send
+    #[arg(short, long, value_name = "SECONDS", default_value = "10")]
+    pub duration: f64,
+    /// Stop after so many bytes of values
+    #[arg(long, value_name = "BYTES")]
+    pub bytes: Option<u64>,
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub output: ReportFormat,
+}
+
+/// Options of `esker bench consume`.
+#[derive(Debug, Args)]
+pub struct BenchConsumeArgs {
+    /// The topic
+    pub topic: String,
+    /// Readers that each read everything
+    #[arg(short, long, value_name = "COUNT", default_value = "1")]
+    pub groups: usize,
+    /// Connections of each reader to each broker; they share the partitions
+    #[arg(short, long, value_name = "COUNT", default_value = "1")]
+    pub connections: usize,
+    /// Begin at the end
+    #[arg(long)]
+    pub from_end: bool,
+    /// Go on at the end, until time is over
+    #[arg(short, long)]
+    pub follow: bool,
+    /// How long to read at most
+    #[arg(short, long, value_name = "SECONDS", default_value = "600")]
+    pub duration: f64,
+    /// `fetch.max.bytes`
+    #[arg(long, value_name = "BYTES", default_value = "52428800")]
+    pub fetch_bytes: i32,
+    /// `max.partition.fetch.bytes`
+    #[arg(long, value_name = "BYTES", default_value = "1048576")]
+    pub partition_bytes: i32,
+    /// `fetch.min.bytes`
+    #[arg(long, value_name = "BYTES", default_value = "1")]
+    pub min_bytes: i32,
+    /// `fetch.max.wait.ms`
+    #[arg(long, value_name = "MILLISECONDS", default_value = "500")]
+    pub wait: i32,
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub output: ReportFormat,
+}
+
+/// Options of `esker bench latency`.
+#[derive(Debug, Args)]
+pub struct BenchLatencyArgs {
+    /// The topic; it has to exist
+    pub topic: String,
+    /// Bytes of a record's value
+    #[arg(short, long, value_name = "BYTES", default_value = "1024")]
+    pub size: usize,
+    /// Records a second
+    #[arg(long, value_name = "COUNT", default_value = "10000")]
+    pub rate: f64,
+    /// How long to send
+    #[arg(short, long, value_name = "SECONDS", default_value = "10")]
+    pub duration: f64,
+    /// Time at the beginning that is not reported
+    #[arg(long, value_name = "SECONDS", default_value = "1")]
+    pub warm_up: f64,
+    /// Requests that may wait for their answers; what is due meanwhile goes together with the next
+    #[arg(long, value_name = "COUNT", default_value = "5")]
+    pub in_flight: usize,
+    /// Who must have a record: -1 or all, 1 the leader
+    #[arg(long, default_value = "all", allow_hyphen_values = true)]
+    pub acks: String,
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "table")]
+    pub output: ReportFormat,
 }
 
 /// What to do with settings.

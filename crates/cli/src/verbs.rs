@@ -1,5 +1,6 @@
 //! One module a verb.
 
+mod bench;
 mod cache;
 mod config;
 mod consume;
@@ -40,6 +41,7 @@ pub(crate) async fn run(
         ClientVerb::Cache { admin, verb } => cache::run(env, ui, &admin, verb).await,
         ClientVerb::Wal { verb } => wal::run(env, ui, &verb),
         ClientVerb::Doctor(args) => doctor::run(env, ui, &args).await,
+        ClientVerb::Bench { cluster, verb } => bench::run(&client(env, &cluster), ui, verb).await,
         ClientVerb::Config { verb } => config::run(ui, &verb),
         ClientVerb::Completions { shell } => {
             let mut script = Vec::new();

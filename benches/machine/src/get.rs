@@ -1,0 +1,48 @@
+//! Reading a bucket as fast as it gives.
+
+use anyhow::{Result, ensure};
+use esker_bucket::{BucketConfig, BucketUrl};
+use esker_env::{Bucket, Env, ObjectKey};
+use futures_util::stream::{StreamExt, iter};
+use serde_json::{Value, json};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Reads every data object once, `depth` ranges of `bytes` at a time.
+pub(crate) async fn parallel(env: &Env, url: &str, depth: usize, bytes: u64) -> Result<Value> {
+    ensure!(bytes > 0 && depth > 0, "something has to be asked for");
+    let url: BucketUrl = url.parse().map_err(anyhow::Error::msg)?;
+    let config = BucketConfig::from_vars(url, |name| std::env::var(name).ok())?;
+    let bucket = esker_bucket::open(env, &config)?;
+    let mut ranges: Vec<(ObjectKey, Range<u64>)> = Vec::new();
+    let mut after: Option<ObjectKey> = None;
+    loop {
+        let page = bucket.list("", after.as_ref()).await?;
+        for (key, len) in &page.objects {
+            let starts = (0..*len).step_by(usize::try_from(bytes)?);
+            ranges.extend(starts.map(|at| (key.clone(), at..(at + bytes).min(*len))));
+        }
+        after = page.objects.last().map(|(key, _)| key.clone());
+        if !page.more || after.is_none() {
+            break;
+        }
+    }
+    let begin = env.clock.now();
+    let gets = ranges.len();
+    let read = iter(ranges).map(|(key, range)| {
+        let bucket: Arc<dyn Bucket> = Arc::clone(&bucket);
+        async move { bucket.get_range(&key, range).await.map(|bytes| bytes.len()) }
+    });
+    let lens: Vec<_> = read.buffer_unordered(depth).collect().await;
+    let took = env.clock.now().since(begin).as_secs_f64();
+    let mut total = 0;
+    for len in lens {
+        total += len?;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    Ok(json!({
+        "gets": gets,
+        "bytes": total,
+        "mb_per_second": total as f64 / took / 1e6,
+    }))
+}

@@ -1,0 +1,1 @@
+"""The benchmark suite: brokers, scenarios, statistics, report."""

@@ -1,0 +1,205 @@
+"""What is measured: Esker, Apache Kafka, and a broker that does nothing."""
+
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import tempfile
+import urllib.request
+from pathlib import Path
+
+from suite.process import Process, cores, free_port, wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+_CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
+_METADATA = struct.pack(">hhihi", 3, 1, 1, -1, 0)
+
+
+def program(name: str) -> str:
+    """A program of ours, built for release."""
+    chosen = os.environ.get("ESKER_BIN_DIR")
+    target = Path(chosen) if chosen else Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+    path = target / name
+    if not path.exists():
+        raise SystemExit(f"{path} is missing: cargo build --release -p esker-server -p esker-machine")
+    return str(path)
+
+
+def answers_metadata(port: int) -> bool:
+    """Whether a broker answers a request for metadata."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(struct.pack(">i", len(_METADATA)) + _METADATA)
+            head = connection.recv(8)
+            return len(head) == 8 and struct.unpack(">ii", head)[1] == 1
+    except OSError:
+        return False
+
+
+class Broker:
+    """A broker in a directory of its own."""
+
+    name = ""
+    title = ""
+
+    def __init__(self, base: Path | None = None, settings: dict[str, str] | None = None) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix=f"bench-{self.name}-", dir=base))
+        self.settings = settings or {}
+        self.port = free_port()
+        self.process: Process | None = None
+        self.core = cores()[0]
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def start(self) -> "Broker":
+        self.process = Process(self.command(), self.directory / "log", self.core)
+        try:
+            wait_for(f"{self.title} to answer", lambda: not self.process.alive() or answers_metadata(self.port))
+            if not self.process.alive():
+                raise RuntimeError((self.directory / "log").read_text()[-2000:])
+        except BaseException:
+            self.discard()
+            raise
+        return self
+
+    def create(self, topic: str, partitions: int, **configs: str) -> None:
+        words = [word for key, value in configs.items() for word in ("-c", f"{key.replace('_', '.')}={value}")]
+        done = subprocess.run(
+            [program("esker"), "topic", "create", topic, "-p", str(partitions), "-r", "1", *words]
+            + ["--brokers", self.address, "--timeout", "120"],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise RuntimeError(f"create {topic}: {done.stderr}")
+
+    def delete(self, topic: str) -> None:
+        subprocess.run(
+            [program("esker"), "topic", "delete", topic, "-y", "--brokers", self.address],
+            capture_output=True,
+        )
+
+    def bench(self, *words: object, wait: bool = True):
+        """Runs `esker bench` against it, on the other core. The report, or the process."""
+        command = ["taskset", "-c", cores()[1], program("esker"), "bench", "--brokers", self.address]
+        command += [*map(str, words), "-o", "json"]
+        running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return finish(running) if wait else running
+
+    def discard(self) -> None:
+        if self.process is not None and self.process.alive():
+            self.process.resume()
+            self.process.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def finish(running: subprocess.Popen) -> dict:
+    """The report of a generator that was started before."""
+    out, problem = running.communicate()
+    if running.returncode:
+        raise RuntimeError(f"{' '.join(running.args)}: {problem.strip()}")
+    return json.loads(out)
+
+
+class Esker(Broker):
+    name, title = "esker", "Esker"
+
+    def __init__(self, base: Path | None = None, settings: dict[str, str] | None = None) -> None:
+        super().__init__(base, settings)
+        self.admin_port = free_port()
+
+    def command(self) -> list[str]:
+        words = [word for name, value in self.settings.items() for word in ("--set", f"{name}={value}")]
+        return [
+            *[program("esker"), "dev", "--data-dir", str(self.directory / "data")],
+            *["--kafka-addr", self.address, "--admin-addr", f"127.0.0.1:{self.admin_port}", *words],
+        ]
+
+    def version(self) -> str:
+        commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+        return f"Esker at {commit.stdout.strip()}"
+
+    def admin(self, path: str, method: str = "GET") -> str:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.admin_port}{path}", method=method)
+        with urllib.request.urlopen(request, timeout=600) as answer:
+            return answer.read().decode()
+
+    def metrics(self) -> dict[str, float]:
+        rows = (line.rsplit(" ", 1) for line in self.admin("/metrics").splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, value in rows}
+
+    @property
+    def bucket(self) -> Path:
+        return self.directory / "data" / "bucket"
+
+
+class Kafka(Broker):
+    """One KRaft node, tuned as its own documentation advises for one small machine."""
+
+    name, title = "kafka", "Apache Kafka"
+    heap = "1g"
+
+    def __init__(self, base: Path | None = None, settings: dict[str, str] | None = None) -> None:
+        super().__init__(base, settings)
+        controller = free_port()
+        properties = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller}",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": str(self.directory / "data"),
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            "num.network.threads": "2",
+            "num.io.threads": "2",
+            "log.segment.delete.delay.ms": "100",
+            "group.initial.rebalance.delay.ms": "0",
+        } | self.settings
+        self._config = self.directory / "server.properties"
+        self._config.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+        subprocess.run(
+            [*_java("256m"), "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(self._config)],
+            check=True,
+            capture_output=True,
+        )
+
+    def command(self) -> list[str]:
+        return [*_java(self.heap), "kafka.Kafka", str(self._config)]
+
+    def version(self) -> str:
+        jars = list(_libs().glob("kafka_2.13-*.jar"))
+        return f"Apache Kafka {jars[0].stem.rsplit('-', 1)[1]}, G1, {self.heap} heap, 2 network and 2 I/O threads"
+
+
+def _libs() -> Path:
+    chosen = os.environ.get("KAFKA_LIBS")
+    cache = Path(os.environ.get("ESKER_TEST_CACHE", Path.home() / ".cache" / "esker-tests"))
+    libs = Path(chosen) if chosen else cache / "kafka" / "libs"
+    if not any(libs.glob("kafka_2.13-*.jar")):
+        raise SystemExit(f"no jars of Apache Kafka in {libs}: see the head of benches/run")
+    return libs
+
+
+def _java(heap: str) -> list[str]:
+    return [
+        *["java", f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"],
+        *["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{_libs()}/*"],
+    ]
+
+
+class Null(Broker):
+    name, title = "null", "a broker that does nothing"
+
+    def command(self) -> list[str]:
+        return [program("esker-machine"), "null", "--address", self.address]

@@ -1,0 +1,202 @@
+"""The course of a run."""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from suite import report
+from suite.brokers import ROOT, Broker, Esker, Kafka
+from suite.scenarios import PAIRED, SINGLE, Figures, Paired, Single, limits, produce
+from suite.stats import interval, ratio
+
+_LARGE = ("-s", 1024, "--batch", 16, "--batches", 16, "-c", 4, "--acks", 1)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Esker beside Apache Kafka on this machine.")
+    parser.add_argument("suite", choices=["short", "full"])
+    parser.add_argument("--only", help="scenarios by name, separated by commas")
+    parser.add_argument("--pairs", type=int, help="pairs of blocks in a scenario (7, or 12 in full)")
+    parser.add_argument("--seconds", type=float, help="length of a block (3, or 10 in full)")
+    parser.add_argument("--dir", type=Path, help="where brokers keep their data (the system's temporary directory)")
+    parser.add_argument("--no-report", action="store_true", help="leave docs/benchmarks.md alone")
+    options = parser.parse_args()
+    wanted = set(options.only.split(",")) if options.only else None
+    known = {row.name for row in PAIRED + SINGLE}
+    if wanted and not wanted <= known:
+        parser.error(f"no such scenario: {', '.join(sorted(wanted - known))}; there are {', '.join(sorted(known))}")
+    run = Run(options, wanted)
+    results = run.everything()
+    path = ROOT / "docs" / "benchmarks" / f"{options.suite}.json"
+    if not options.no_report:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(results, indent=1) + "\n")
+        report.write(results, ROOT / "docs")
+    print(report.table(results))
+    return 0
+
+
+class Run:
+    def __init__(self, options: argparse.Namespace, wanted: set[str] | None) -> None:
+        self.options = options
+        full = options.suite == "full"
+        self.pairs = options.pairs or (12 if full else None)
+        self.seconds = options.seconds or (10.0 if full else None)
+        self.paired = [row for row in PAIRED if wanted is None or row.name in wanted]
+        single = [row for row in SINGLE if full or not row.full_only]
+        self.single = [row for row in (SINGLE if wanted else single) if wanted is None or row.name in wanted]
+        self.began = time.monotonic()
+
+    def say(self, what: str) -> None:
+        print(f"[{time.monotonic() - self.began:6.0f} s] {what}", file=sys.stderr, flush=True)
+
+    def everything(self) -> dict:
+        self.say("the limits of the machine")
+        results = {
+            "suite": self.options.suite,
+            "machine": machine(),
+            "versions": versions(),
+            "limits": limits(self.options.dir),
+            "scenarios": [],
+        }
+        for name, value in results["limits"].items():
+            self.say(f"  {name}: {value:.4g}")
+        for scenario in self.single:
+            self.say(f"{scenario.name}: {scenario.what}")
+            results["scenarios"].append(self.alone(scenario, results["limits"]))
+        if self.paired:
+            results["scenarios"] += self.side_by_side(results["limits"])
+        results["seconds"] = round(time.monotonic() - self.began)
+        results["load at the end"] = os.getloadavg()
+        return results
+
+    def alone(self, scenario: Single, machine_limits: Figures) -> dict:
+        ours = scenario.ours(self.options.dir)
+        self.say(f"  Esker: {shown(ours[0])}")
+        theirs = []
+        if scenario.theirs:
+            theirs = scenario.theirs(self.options.dir)
+            self.say(f"  Kafka: {shown(theirs[0])}")
+        count = min(len(ours), len(theirs)) if theirs else len(ours)
+        return judged(scenario, ours[:count], theirs[:count], machine_limits)
+
+    def side_by_side(self, machine_limits: Figures) -> list[dict]:
+        """Both brokers live through all scenarios; the one whose turn it is not stands still."""
+        ours: Broker = Esker(self.options.dir).start()
+        theirs: Broker | None = None
+        found = []
+        try:
+            theirs = Kafka(self.options.dir).start()
+            self.say("warming Apache Kafka up")
+            theirs.create("warm", 16)
+            produce(*_LARGE)(theirs, "warm", 15)
+            theirs.delete("warm")
+            ours.process.pause()
+            for scenario in self.paired:
+                found.append(self.pair(scenario, ours, theirs, machine_limits))
+        finally:
+            ours.discard()
+            if theirs is not None:
+                theirs.discard()
+        return found
+
+    def pair(self, scenario: Paired, ours: Broker, theirs: Broker, machine_limits: Figures) -> dict:
+        pairs = self.pairs or scenario.pairs
+        seconds = self.seconds or scenario.seconds
+        self.say(f"{scenario.name}: {scenario.what}; {pairs} pairs of {seconds:g} s")
+        theirs.process.pause()
+        ours.process.pause()
+        for broker in (ours, theirs):
+            broker.process.resume()
+            configs = scenario.configs if broker is theirs else {}
+            broker.create(scenario.topic, scenario.partitions, **{k.replace(".", "_"): v for k, v in configs.items()})
+            scenario.block(broker, scenario.topic, scenario.warm_up if broker is theirs else 1.5)
+            broker.process.pause()
+        figures: dict[str, list[Figures]] = {"esker": [], "kafka": []}
+        for number in range(pairs):
+            order = (ours, theirs) if number % 2 == 0 else (theirs, ours)
+            for broker in order:
+                broker.process.resume()
+                figures[broker.name].append(scenario.block(broker, scenario.topic, seconds))
+                broker.process.pause()
+            self.say(f"  {number + 1}/{pairs}: {side_by_side_text(scenario, figures)}")
+        for broker in (ours, theirs):
+            broker.process.resume()
+            broker.delete(scenario.topic)
+            broker.process.pause()
+        return judged(scenario, figures["esker"], figures["kafka"], machine_limits)
+
+
+def side_by_side_text(scenario: Paired, figures: dict[str, list[Figures]]) -> str:
+    rows = []
+    for bar in scenario.bars:
+        ours, theirs = figures["esker"][-1][bar.figure], figures["kafka"][-1][bar.figure]
+        rows.append(f"{bar.figure} {ours:.4g} : {theirs:.4g}")
+    return ", ".join(rows)
+
+
+def shown(figures: Figures) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+
+
+def judged(scenario: Paired | Single, ours: list[Figures], theirs: list[Figures], machine_limits: Figures) -> dict:
+    """The figures of a scenario, held against its bars."""
+    rows = []
+    for bar in scenario.bars:
+        mine = [figures[bar.figure] for figures in ours]
+        row: dict = {"figure": bar.figure, "unit": bar.unit, "esker": interval(mine)}
+        if theirs:
+            other = [figures[bar.figure] for figures in theirs]
+            found = ratio(mine, other)
+            row |= {"kafka": interval(other), "ratio": [found.median, found.low, found.high]}
+            if bar.ratio is not None:
+                worse = found.worse(bar.smaller)
+                row |= {"ratio bar": bar.ratio, "ratio met": worse <= bar.ratio if bar.smaller else worse >= bar.ratio}
+        if bar.limit is not None:
+            divisor = machine_limits[bar.over] if bar.over else 1.0
+            _, low, high = interval([value / divisor for value in mine])
+            worse = high if bar.smaller else low
+            row |= {
+                "limit": bar.limit,
+                "against limit": worse,
+                "of": bar.over,
+                "limit met": worse <= bar.limit if bar.smaller else worse >= bar.limit,
+            }
+        row["smaller is better"] = bar.smaller
+        rows.append(row)
+    return {
+        "name": scenario.name,
+        "number": scenario.number,
+        "what": scenario.what,
+        "rows": rows,
+        "raw": {"esker": ours, "kafka": theirs},
+    }
+
+
+def machine() -> dict:
+    info = Path("/proc/cpuinfo").read_text()
+    model = next((line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")), "?")
+    memory = int(Path("/proc/meminfo").read_text().split()[1]) // 1024
+    return {
+        "processor": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "memory MiB": memory,
+        "kernel": platform.release(),
+        "load at the start": os.getloadavg(),
+        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+    }
+
+
+def versions() -> dict:
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    java = subprocess.run(["java", "-version"], capture_output=True, text=True)
+    return {
+        "esker": commit.stdout.strip(),
+        "kafka": Kafka.version(Kafka.__new__(Kafka)),
+        "java": java.stderr.splitlines()[0] if java.stderr else "none",
+    }
