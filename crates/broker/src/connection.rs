@@ -37,6 +37,8 @@ const UNSENT_MAX: usize = 1 << 20;
 pub(crate) struct ClientInfo {
     /// Its address.
     pub(crate) peer: std::net::SocketAddr,
+    /// The shard that serves it.
+    pub(crate) shard: usize,
 }
 
 pub(crate) struct Connection {

@@ -82,7 +82,7 @@ fn admit(broker: &Arc<Broker>, incoming: Incoming, stop: &CancellationToken, tas
         let peer = incoming.peer;
         match incoming.open() {
             Ok(stream) => {
-                let client = ClientInfo { peer };
+                let client = ClientInfo { peer, shard };
                 let connection = Connection::new(Arc::clone(&broker_here), client, stream);
                 if let Some(ended) = stop.run_until_cancelled(connection).await {
                     report(peer, ended);

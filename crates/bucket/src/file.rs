@@ -4,11 +4,14 @@
 //! a crash leaves the whole object or none. Several processes may share the directory: each owns the staging
 //! files that bear its nonce, and holds a lock as long as it lives; whoever comes later removes what the dead
 //! left. `~` is in no key, so nothing of this can be an object.
+//!
+//! Large objects are written and read past the page cache: what was just put is rarely read soon, what is read goes to
+//! the chunk cache, and the copy through the kernel's pages costs more processor time than all else about a put.
 
 use bytes::Bytes;
 use esker_env::{
-    Blocking, BoxFuture, Bucket, BucketError, BucketErrorKind, Disk, DiskLock, Entropy, Env,
-    ListPage, ObjectKey, Open, Spawner,
+    AlignedBuffer, Blocking, BoxFuture, Bucket, BucketError, BucketErrorKind, Disk, DiskFile,
+    DiskLock, Entropy, Env, ListPage, ObjectKey, Open, Spawner,
 };
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -22,6 +25,12 @@ use crate::error::{short_object, too_wide};
 use crate::memory::PAGE_KEYS_MAX;
 
 const STAGING: &str = "~staging";
+/// What is shorter goes through the page cache.
+const DIRECT_BYTES_MIN: u64 = 128 << 10;
+/// Bytes that are written at once.
+const WRITE_BYTES: usize = 1 << 20;
+/// Direct access is to multiples of this.
+const PAGE: u64 = 4096;
 
 /// A bucket in a directory, made on the first put. Calls run as blocking work of the spawner.
 pub struct FileBucket {
@@ -179,6 +188,12 @@ impl Files {
 
     fn write_durably(&self, path: &Path, body: &[Bytes]) -> io::Result<()> {
         let file = self.disk.open(path, Open::CreateNew)?;
+        let len: u64 = body.iter().map(|part| part.len() as u64).sum();
+        if len >= DIRECT_BYTES_MIN {
+            let direct = self.disk.open(path, Open::WriteDirect)?;
+            write_direct(&*direct, body, len)?;
+            return direct.sync_data();
+        }
         let mut position = 0;
         for part in body {
             file.write_all_at(part, position)?;
@@ -248,7 +263,14 @@ impl Files {
     fn get(&self, key: &ObjectKey, range: &Range<u64>) -> Result<Bytes, BucketError> {
         let fail = |error: io::Error| failure("get", key.as_str(), &error);
         let path = self.path("get", key)?;
-        let file = self.disk.open(&path, Open::Read).map_err(fail)?;
+        let is_large = range.end.saturating_sub(range.start) >= DIRECT_BYTES_MIN;
+        // Whoever may only read has to go through the page cache.
+        let direct = if is_large { self.disk.open(&path, Open::WriteDirect).ok() } else { None };
+        let is_direct = direct.is_some();
+        let file = match direct {
+            Some(file) => file,
+            None => self.disk.open(&path, Open::Read).map_err(fail)?,
+        };
         if range.is_empty() {
             return Ok(Bytes::new());
         }
@@ -258,6 +280,9 @@ impl Files {
         }
         let wanted = range.end - range.start;
         let wanted = usize::try_from(wanted).map_err(|_| too_wide("get", key, range))?;
+        if is_direct {
+            return read_direct(&*file, range.start, wanted).map_err(fail);
+        }
         let mut buffer = vec![0; wanted];
         file.read_exact_at(&mut buffer, range.start).map_err(fail)?;
         Ok(Bytes::from(buffer))
@@ -342,6 +367,50 @@ impl Files {
     }
 }
 
+/// Writes `body`, of `len` bytes, in whole pages, and cuts off what the last one has too much.
+fn write_direct(file: &dyn DiskFile, body: &[Bytes], len: u64) -> io::Result<()> {
+    let mut buffer = AlignedBuffer::with_capacity(WRITE_BYTES);
+    let (mut filled, mut position) = (0, 0);
+    for part in body {
+        let mut rest = &part[..];
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(WRITE_BYTES - filled));
+            buffer.bytes_mut(filled + now.len())[filled..].copy_from_slice(now);
+            filled += now.len();
+            rest = later;
+            if filled == WRITE_BYTES {
+                file.write_all_at(buffer.bytes(WRITE_BYTES), position)?;
+                position += WRITE_BYTES as u64;
+                filled = 0;
+            }
+        }
+    }
+    if filled > 0 {
+        let whole = filled.next_multiple_of(usize::try_from(PAGE).expect("4096"));
+        buffer.bytes_mut(whole)[filled..].fill(0);
+        file.write_all_at(buffer.bytes(whole), position)?;
+    }
+    if len.is_multiple_of(PAGE) { Ok(()) } else { file.set_len(len) }
+}
+
+/// Reads `len` bytes from `start` on by whole pages.
+fn read_direct(file: &dyn DiskFile, start: u64, len: usize) -> io::Result<Bytes> {
+    let skip = usize::try_from(start % PAGE).expect("less than a page");
+    let needed = skip + len;
+    let mut buffer = AlignedBuffer::with_capacity(needed);
+    let whole = buffer.capacity();
+    let mut filled = 0;
+    // The last page of the file comes short: that is enough.
+    while filled < needed {
+        let position = start - skip as u64 + filled as u64;
+        match file.read_at(&mut buffer.bytes_mut(whole)[filled..], position)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => filled += read,
+        }
+    }
+    Ok(buffer.into_bytes(skip, needed))
+}
+
 impl Staging {
     fn next_path(&self) -> PathBuf {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -397,6 +466,27 @@ mod tests {
         let page = runtimes.block_on(third.list("", None)).unwrap();
         let keys: Vec<_> = page.objects.iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(keys, ["a/1", "a/2", "a/3"]);
+    }
+
+    #[test]
+    fn objects_of_any_length_come_back_in_any_pieces() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtimes = Runtimes::start(1, 1).unwrap();
+        let bucket = FileBucket::new(&Env::real(&runtimes), dir.path().join("root"));
+        let content: Vec<u8> =
+            (0..3_500_001_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let content = Bytes::from(content);
+        for len in [1, 4096, 131_071, 131_072, 131_073, 1 << 20, (1 << 20) + 1, 3_500_001] {
+            let key = ObjectKey::new(&format!("object-{len}"));
+            let parts = vec![content.slice(..len / 3), Bytes::new(), content.slice(len / 3..len)];
+            runtimes.block_on(bucket.put(&key, parts)).unwrap();
+            assert_eq!(runtimes.block_on(bucket.head(&key)).unwrap(), len as u64);
+            for (start, end) in [(0, len), (len / 2, len), (len / 7, len - len / 5)] {
+                let range = start as u64..end as u64;
+                let read = runtimes.block_on(bucket.get_range(&key, range)).unwrap();
+                assert!(read == content[start..end], "{start}..{end} of {len}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Waiting for durability and for data: what a parked request holds.
 
+use crate::bells::Call;
 use futures_util::task::AtomicWaker;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,16 +14,29 @@ pub struct Ack {
     pending: AtomicU32,
     failed: AtomicBool,
     waker: AtomicWaker,
+    /// Where the one who waits runs.
+    shard: Option<usize>,
 }
 
 impl Ack {
     /// An ack that nothing is pending on yet.
     #[must_use]
     pub fn new() -> Arc<Self> {
+        Self::with_shard(None)
+    }
+
+    /// As [`Ack::new`], for a request of a task on `shard`: it is woken together with the shard's others.
+    #[must_use]
+    pub fn on_shard(shard: usize) -> Arc<Self> {
+        Self::with_shard(Some(shard))
+    }
+
+    fn with_shard(shard: Option<usize>) -> Arc<Self> {
         Arc::new(Self {
             pending: AtomicU32::new(1),
             failed: AtomicBool::new(false),
             waker: AtomicWaker::new(),
+            shard,
         })
     }
 
@@ -36,14 +50,21 @@ impl Ack {
         self.settle(true);
     }
 
-    /// An append is committed, or never will be.
+    /// An append is committed, or never will be: wakes who waits when it was the last.
     pub(crate) fn settle(&self, committed: bool) {
+        if let Some((_, waker)) = self.settled(committed) {
+            waker.wake();
+        }
+    }
+
+    /// As [`Ack::settle`], but leaves the waking to the caller.
+    pub(crate) fn settled(&self, committed: bool) -> Option<Call> {
         if !committed {
             self.failed.store(true, Ordering::Relaxed);
         }
-        if self.pending.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.waker.wake();
-        }
+        let last = self.pending.fetch_sub(1, Ordering::AcqRel) == 1;
+        let waker = if last { self.waker.take() } else { None };
+        waker.map(|waker| (self.shard, waker))
     }
 
     /// Whether the wait is over: `Some(true)` when everything is committed, `Some(false)` when the journal failed.
@@ -80,23 +101,25 @@ impl Future for AckWait {
 pub struct DataWaiter {
     wanted: AtomicI64,
     waker: AtomicWaker,
+    /// Where the one who waits runs.
+    shard: Option<usize>,
 }
 
 impl DataWaiter {
-    /// Waits for `bytes` more bytes.
+    /// Waits for `bytes` more bytes, for a request of a task on `shard`.
     #[must_use]
-    pub fn new(bytes: usize) -> Arc<Self> {
+    pub fn new(bytes: usize, shard: Option<usize>) -> Arc<Self> {
         let wanted = AtomicI64::new(i64::try_from(bytes).unwrap_or(i64::MAX));
-        Arc::new(Self { wanted, waker: AtomicWaker::new() })
+        Arc::new(Self { wanted, waker: AtomicWaker::new(), shard })
     }
 
-    /// `bytes` have become visible.
-    pub(crate) fn arrived(&self, bytes: usize) {
+    /// `bytes` have become visible: whom to wake, when they were the last that were wanted.
+    pub(crate) fn arrived(&self, bytes: usize) -> Option<Call> {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         let before = self.wanted.fetch_sub(bytes, Ordering::AcqRel);
-        if before > 0 && before <= bytes {
-            self.waker.wake();
-        }
+        let enough = before > 0 && before <= bytes;
+        let waker = if enough { self.waker.take() } else { None };
+        waker.map(|waker| (self.shard, waker))
     }
 
     /// Ends the wait whatever has arrived: the partition is gone, or its leader.

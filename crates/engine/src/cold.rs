@@ -220,6 +220,36 @@ impl ColdReader {
         }
         Ok(pieces)
     }
+
+    /// Blocks of one object that stand side by side, verified, past the cache: for work that reads everything once.
+    pub(crate) async fn blocks_once(
+        &self,
+        stored: &Stored,
+        blocks: &[Block],
+    ) -> Result<Vec<Bytes>, ColdError> {
+        let end_of = |block: &Block| block.position + u64::from(block.len);
+        let object = stored.cached();
+        let mut pieces = Vec::with_capacity(blocks.len());
+        let mut rest = blocks;
+        while let Some(first) = rest.first() {
+            let within = |block: &&Block| end_of(block) - first.position <= READ_BYTES_MAX;
+            let count = rest.iter().take_while(within).count().max(1);
+            let (now, later) = rest.split_at(count);
+            let range = first.position..now.last().map_or(first.position, end_of);
+            let bytes = self.reader.read_uncached(&object, range, false).await?;
+            for block in now {
+                let start = usize::try_from(block.position - first.position).expect("megabytes");
+                let piece =
+                    bytes.slice(start..start + usize::try_from(block.len).expect("megabytes"));
+                block.verify(&piece).map_err(|error| {
+                    ColdError::Corrupt(format!("object `{}`: {error}", object.key))
+                })?;
+                pieces.push(piece);
+            }
+            rest = later;
+        }
+        Ok(pieces)
+    }
 }
 
 impl Stored {

@@ -1,5 +1,6 @@
 //! The engine's parts, its start and its end.
 
+use crate::bells::Bells;
 use crate::cold::ColdReader;
 use crate::hosted::{HostedTopic, Topics};
 use crate::ids::ObjectIds;
@@ -152,7 +153,12 @@ impl Engine {
         }
         let store = opened.identity().store;
         let tail_memory = Arc::new(TailMemory::new(bytes_of(options.tail_memory)));
-        let sink = Arc::new(Sink::new(Arc::clone(&env.clock), Arc::clone(&tail_memory)));
+        let sink = Arc::new(Sink::new(
+            Arc::clone(&env.clock),
+            Arc::clone(&tail_memory),
+            Bells::hang(&*env.spawner),
+            bytes_of(options.flush_bytes),
+        ));
         let wal = opened.start(Arc::clone(&sink) as Arc<dyn esker_wal::DurableSink>);
         let incarnation = register(&env, &*meta, &options, store).await?;
         let place = (options.wal_dir.as_path(), store);

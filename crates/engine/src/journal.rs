@@ -6,6 +6,7 @@
 //! *Order.* Frames are pushed under their partition's lock, so a partition's frames stand in the journal in the order
 //! of their offsets. *Failure.* When the log fails, nothing that waits is ever acknowledged, and nothing more is taken.
 
+use crate::bells::Call;
 use crate::partition::Partition;
 use bytes::Bytes;
 use esker_journal::{Owner, Quorum};
@@ -306,19 +307,23 @@ impl Journal {
         state.blocked = false;
     }
 
-    /// Everything up to `upto` is durable: shows it to readers and settles acks. `remember` is told of every batch
-    /// that is in memory and where the log has it.
+    /// Everything up to `upto` is durable: shows it to readers and settles acks; `calls` gets who is to be woken.
+    /// `remember` is told of every batch that is in memory and where the log has it. Answers how many bytes wait to be
+    /// drained, before and after.
     pub(crate) fn on_durable(
         &self,
         upto: Seq,
         now: MonoTime,
+        calls: &mut Vec<Call>,
         mut remember: impl FnMut(&Arc<Partition>, (Offset, Offset), usize, Place),
-    ) {
+    ) -> (usize, usize) {
         let mut committed = Vec::new();
+        let undrained_bytes;
         {
             let mut state = self.state.lock();
-            let Role::Owner(owner) = &mut state.role else { return };
-            let Some(exposed) = owner.on_durable(OWN_STORE, upto) else { return };
+            let before = state.undrained_bytes;
+            let Role::Owner(owner) = &mut state.role else { return (before, before) };
+            let Some(exposed) = owner.on_durable(OWN_STORE, upto) else { return (before, before) };
             while state.in_flight.front().is_some_and(|f| f.bundle.seq() <= exposed) {
                 let Some(flying) = state.in_flight.pop_front() else { break };
                 let seq = flying.bundle.seq();
@@ -337,11 +342,12 @@ impl Journal {
             }
             // What arrived meanwhile goes to the device before anybody is told of this commit.
             self.close_bundles(&mut state);
+            undrained_bytes = (before, state.undrained_bytes);
         }
         let shown = committed.last().map(|(seq, _)| *seq);
         for (seq, frames) in committed {
             for (number, frame) in (0..).zip(frames) {
-                frame.partition.committed(frame.end, frame.bytes);
+                frame.partition.committed(frame.end, frame.bytes, calls);
                 let place = Place::Journal { journal: self.id, seq, frame: number };
                 remember(&frame.partition, (frame.base, frame.end), frame.bytes, place);
             }
@@ -350,6 +356,7 @@ impl Journal {
             self.state.lock().shown = shown;
             self.progress.notify_waiters();
         }
+        undrained_bytes
     }
 
     /// Bundles from `from` on were not written for lack of room: submit them again when there is some.

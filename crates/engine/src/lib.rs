@@ -11,6 +11,7 @@
 
 mod ack;
 mod append;
+mod bells;
 mod cold;
 mod engine;
 mod flush;

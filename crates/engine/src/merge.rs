@@ -8,7 +8,6 @@ use crate::engine::{Engine, bytes_of};
 use crate::flush::flags_of;
 use crate::producers::{kind_of, section_of, table_of};
 use bytes::Bytes;
-use esker_cache::ReadHint;
 use esker_env::{BucketError, ObjectKey};
 use esker_meta::{
     Command, Extent, ExtentFlags, ExtentSwap, FlushedObject, ManifestRef, ObjectKind, State,
@@ -82,13 +81,13 @@ impl Engine {
                 producers = ProducerTable::default();
             }
             producers.merge(table_of(&meta, &source));
-            for block in meta.blocks_from(&source, extent.base) {
-                for bytes in self.cold.blocks(&stored, &[block], ReadHint::SINGLE).await? {
-                    if planted(Bug::MergeLosesBatch) && block.base_offset > run[0].base {
-                        continue;
-                    }
-                    push_batches(part, &bytes)?;
+            let blocks: Vec<_> = meta.blocks_from(&source, extent.base).collect();
+            let pieces = self.cold.blocks_once(&stored, &blocks).await?;
+            for (block, bytes) in blocks.iter().zip(&pieces) {
+                if planted(Bug::MergeLosesBatch) && block.base_offset > run[0].base {
+                    continue;
                 }
+                push_batches(part, bytes)?;
             }
         }
         if !producers.is_empty() || full {

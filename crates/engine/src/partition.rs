@@ -1,6 +1,7 @@
 //! A partition that this broker leads.
 
 use crate::ack::{Ack, DataWaiter};
+use crate::bells::Call;
 use crate::topic::TopicSettings;
 use arc_swap::ArcSwap;
 use esker_plog::{PartitionLog, Position};
@@ -75,8 +76,10 @@ impl Partition {
     pub fn watch(&self, waiter: &Arc<DataWaiter>, from: Offset) {
         let mut inner = self.inner.lock();
         let there = inner.log.available_bytes(from, usize::MAX);
-        if there > 0 {
-            waiter.arrived(there);
+        if there > 0
+            && let Some((_, waker)) = waiter.arrived(there)
+        {
+            waker.wake();
         }
         inner.waiters.push(Arc::clone(waiter));
     }
@@ -86,8 +89,8 @@ impl Partition {
         self.inner.lock().waiters.retain(|other| !Arc::ptr_eq(other, waiter));
     }
 
-    /// Everything below `end` is committed: shows it, settles acks, wakes fetches.
-    pub(crate) fn committed(&self, end: Offset, bytes: usize) {
+    /// Everything below `end` is committed: shows it, settles acks, and adds to `calls` who is to be woken.
+    pub(crate) fn committed(&self, end: Offset, bytes: usize, calls: &mut Vec<Call>) {
         let mut inner = self.inner.lock();
         let before = inner.log.position().high_watermark;
         if inner.closed || !inner.log.advance_high_watermark(end.max(before)) {
@@ -95,11 +98,11 @@ impl Partition {
         }
         while inner.acks.front().is_some_and(|(wanted, _)| *wanted <= end) {
             if let Some((_, ack)) = inner.acks.pop_front() {
-                ack.settle(true);
+                calls.extend(ack.settled(true));
             }
         }
         for waiter in &inner.waiters {
-            waiter.arrived(bytes);
+            calls.extend(waiter.arrived(bytes));
         }
     }
 

@@ -1,11 +1,12 @@
 //! What the write-ahead log reports, handed on to the journals.
 
+use crate::bells::{Bells, Call};
 use crate::journal::Journal;
 use crate::tail_memory::TailMemory;
 use esker_env::Clock;
 use esker_types::{JournalId, Seq};
 use esker_wal::{DurableSink, JournalStatus, WalFailure};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
@@ -13,11 +14,16 @@ use tokio::sync::Notify;
 pub(crate) struct Sink {
     clock: Arc<dyn Clock>,
     tail_memory: Arc<TailMemory>,
+    bells: Bells,
+    /// Who is to be woken by the commit that is being reported; kept for its memory.
+    calls: Mutex<Vec<Call>>,
+    /// Unflushed bytes that start a flush.
+    flush_bytes: usize,
     /// The journals that this process appends to.
     journals: RwLock<Vec<Arc<Journal>>>,
     /// Rings after every commit that sealed or opened something: recovery waits here.
     pub(crate) changed: Notify,
-    /// Rings when a journal has something to flush.
+    /// Rings when a journal has something to flush that had nothing, or enough that had not.
     pub(crate) backlog: Arc<Notify>,
     /// What ended the log.
     pub(crate) failure: OnceLock<WalFailure>,
@@ -25,10 +31,18 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    pub(crate) fn new(clock: Arc<dyn Clock>, tail_memory: Arc<TailMemory>) -> Self {
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        tail_memory: Arc<TailMemory>,
+        bells: Bells,
+        flush_bytes: usize,
+    ) -> Self {
         Self {
             clock,
             tail_memory,
+            bells,
+            calls: Mutex::default(),
+            flush_bytes,
             journals: RwLock::default(),
             changed: Notify::new(),
             backlog: Arc::new(Notify::new()),
@@ -48,22 +62,31 @@ impl Sink {
 
 impl DurableSink for Sink {
     fn durable(&self, batch: &[JournalStatus]) {
+        let now = self.clock.now();
+        let mut calls = self.calls.lock();
         for status in batch {
-            if let Some(journal) = self.journal(status.journal) {
-                journal.on_durable(
-                    status.last,
-                    self.clock.now(),
-                    |partition, range, bytes, place| {
-                        self.tail_memory.hold(partition, range, bytes, place);
-                    },
-                );
+            let Some(journal) = self.journal(status.journal) else { continue };
+            let (before, after) = journal.on_durable(
+                status.last,
+                now,
+                &mut calls,
+                |partition, range, bytes, place| {
+                    self.tail_memory.hold(partition, range, bytes, place);
+                },
+            );
+            // A flush waits for size or age: other commits change neither.
+            if (before == 0 && after > 0)
+                || (before < self.flush_bytes && after >= self.flush_bytes)
+            {
+                self.backlog.notify_one();
             }
         }
+        self.bells.ring(&mut calls);
+        drop(calls);
         for journal in self.journals.read().iter() {
             journal.retry();
         }
         self.changed.notify_waiters();
-        self.backlog.notify_one();
     }
 
     fn refused(&self, batch: &[(JournalId, Seq)]) {

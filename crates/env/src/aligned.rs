@@ -1,13 +1,12 @@
 //! A byte buffer that starts at a multiple of 4096, as direct I/O wants it.
 
-use crate::num::{align_up, to_u64, to_usize};
 use bytes::Bytes;
 
 const PAGE: usize = 4096;
 
 /// Bytes whose address and capacity are multiples of 4096.
 #[derive(Debug, Default)]
-pub(crate) struct AlignedBuffer {
+pub struct AlignedBuffer {
     memory: Vec<u8>,
     /// Index of the first aligned byte of `memory`.
     start: usize,
@@ -17,8 +16,9 @@ pub(crate) struct AlignedBuffer {
 
 impl AlignedBuffer {
     /// A buffer of at least `capacity` zero bytes.
-    pub(crate) fn with_capacity(capacity: usize) -> Self {
-        let capacity = to_usize(align_up(to_u64(capacity), to_u64(PAGE)));
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        let capacity = capacity.next_multiple_of(PAGE);
         let memory = vec![0; capacity + PAGE];
         // `align_offset` may give up by returning `usize::MAX`; an unaligned buffer costs speed only.
         let start = memory.as_ptr().align_offset(PAGE);
@@ -26,24 +26,37 @@ impl AlignedBuffer {
     }
 
     /// Bytes that fit.
-    pub(crate) fn capacity(&self) -> usize {
+    #[must_use]
+    pub fn capacity(&self) -> usize {
         self.capacity
     }
 
     /// The first `len` bytes for reading.
-    pub(crate) fn bytes(&self, len: usize) -> &[u8] {
+    ///
+    /// # Panics
+    /// When there are not so many.
+    #[must_use]
+    pub fn bytes(&self, len: usize) -> &[u8] {
         assert!(len <= self.capacity);
         &self.memory[self.start..self.start + len]
     }
 
     /// The first `len` bytes for writing.
-    pub(crate) fn bytes_mut(&mut self, len: usize) -> &mut [u8] {
+    ///
+    /// # Panics
+    /// When there are not so many.
+    #[must_use]
+    pub fn bytes_mut(&mut self, len: usize) -> &mut [u8] {
         assert!(len <= self.capacity);
         &mut self.memory[self.start..self.start + len]
     }
 
     /// Hands out bytes `from..to` without copying them.
-    pub(crate) fn into_bytes(self, from: usize, to: usize) -> Bytes {
+    ///
+    /// # Panics
+    /// When they are not among those that fit.
+    #[must_use]
+    pub fn into_bytes(self, from: usize, to: usize) -> Bytes {
         assert!(from <= to && to <= self.capacity);
         let start = self.start;
         Bytes::from(self.memory).slice(start + from..start + to)

@@ -7,6 +7,7 @@
 //! Futures are boxed at this seam on purpose: one allocation per I/O is small beside the I/O, and the crates
 //! above stay free of type parameters.
 
+mod aligned;
 mod bucket;
 mod budget;
 mod clock;
@@ -16,6 +17,7 @@ mod net;
 pub mod real;
 mod spawn;
 
+pub use aligned::AlignedBuffer;
 pub use bucket::{Bucket, BucketError, BucketErrorKind, ListPage, ObjectKey};
 pub use budget::{Budget, Permit};
 pub use clock::{Clock, Elapsed, timeout};

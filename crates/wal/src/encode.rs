@@ -1,12 +1,12 @@
 //! Laying out a group commit, and the beginning of a segment.
 
-use crate::aligned::AlignedBuffer;
 use crate::format::{
     Checkpoint, CommitSpan, PAGE, RECORD_HEADER_BYTES, RecordHeader, RecordKind, SegmentHeader,
     SegmentLife, control_crc, record_bytes,
 };
 use crate::num::{align_up, to_u32, to_u64, to_usize};
 use crate::state::Pending;
+use esker_env::AlignedBuffer;
 use esker_types::{JournalId, Seq};
 
 /// Writes the records of one commit into `buffer`, which stands for the file from `span.start` on.

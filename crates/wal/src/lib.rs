@@ -12,7 +12,6 @@
 //!
 //! Calls on [`Wal`] only queue; the log's own thread writes. Reading and opening block their thread.
 
-mod aligned;
 pub mod bundle;
 mod crc;
 mod encode;

@@ -5,7 +5,6 @@
 //! checkpoint promises but no segment has is known to be lost. Opening changes nothing but a new directory, so a
 //! crash in it costs nothing.
 
-use crate::aligned::AlignedBuffer;
 use crate::encode::segment_beginning;
 use crate::error::WalError;
 use crate::format::{
@@ -19,6 +18,7 @@ use crate::segment::{SegmentFile, number_in, segment_name, spare_name};
 use crate::state::{Journal, Segment, Slot, State};
 use crate::wal::JournalStatus;
 use bytes::Bytes;
+use esker_env::AlignedBuffer;
 use esker_env::{DiskFile, DiskLock, Env, Open};
 use esker_types::{ClusterId, JournalId, Seq, StoreId};
 use std::collections::{BTreeMap, BTreeSet};

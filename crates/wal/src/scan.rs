@@ -9,11 +9,11 @@
 //! In a segment that is not the last one the end is known (a later checkpoint names it) and everything before it
 //! had been synced.
 
-use crate::aligned::AlignedBuffer;
 use crate::format::{CommitSpan, PAGE, RECORD_ALIGN, RECORD_HEADER_BYTES};
 use crate::format::{RecordHeader, RecordKind, SegmentLife};
 use crate::num::{align_down, align_up, to_u64, to_usize};
 use bytes::Bytes;
+use esker_env::AlignedBuffer;
 use esker_env::DiskFile;
 use esker_types::{Bug, planted};
 use std::io;

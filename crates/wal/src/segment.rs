@@ -1,8 +1,8 @@
 //! Segment files: names, handles, aligned reading.
 
-use crate::aligned::AlignedBuffer;
 use crate::num::{align_down, align_up, to_u64, to_usize};
 use bytes::Bytes;
+use esker_env::AlignedBuffer;
 use esker_env::DiskFile;
 use std::io;
 use std::path::PathBuf;

@@ -13,7 +13,6 @@
 //! from the file system. Where growing a segment or making one fails for lack of space, nothing of the commit has
 //! been written: its entries are refused, its control records wait, and the next call tries again.
 
-use crate::aligned::AlignedBuffer;
 use crate::encode::{CommitEncoder, segment_beginning};
 use crate::error::WalFailure;
 use crate::format::{CommitSpan, PAGE, SegmentHeader, SegmentLife};
@@ -22,6 +21,7 @@ use crate::recover::Start;
 use crate::segment::{SegmentFile, number_in, segment_name, spare_name};
 use crate::state::{Pending, Segment, State};
 use crate::wal::{DurableSink, JournalState, JournalStatus, Shared};
+use esker_env::AlignedBuffer;
 use esker_env::{DiskLock, DiskLoop, Env, LoopState, Open};
 use esker_types::{Bug, JournalId, MonoTime, Seq, planted};
 use std::collections::BTreeMap;

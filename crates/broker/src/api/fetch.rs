@@ -183,7 +183,7 @@ fn diverging(partition: &Partition, from: Offset, last_epoch: i32) -> Option<Epo
 }
 
 async fn wait_for_data(call: &Call<'_>, items: &[Item], bytes: usize, wait: Duration) {
-    let waiter = DataWaiter::new(bytes);
+    let waiter = DataWaiter::new(bytes, Some(call.client.shard));
     let watched: Vec<_> = items
         .iter()
         .filter_map(|item| {

@@ -79,17 +79,17 @@ pub(crate) fn start(broker: &Arc<Broker>, client: &Arc<ClientInfo>, frame: Bytes
     };
     let cold: Vec<_> = plan.partitions_without_producers().collect();
     if cold.is_empty() {
-        return append(broker, plan);
+        return append(broker, client.shard, plan);
     }
     // The first idempotent batch of a partition since the start: its producers are in objects.
-    let broker = Arc::clone(broker);
+    let (broker, shard) = (Arc::clone(broker), client.shard);
     Slot::Running(Box::pin(async move {
         for partition in cold {
             if let Err(error) = broker.engine().load_producers(&partition).await {
                 plan.refuse_partition(&partition, &error);
             }
         }
-        let mut slot = append(&broker, plan);
+        let mut slot = append(&broker, shard, plan);
         std::future::poll_fn(|context| slot.poll(context)).await
     }))
 }
@@ -177,9 +177,9 @@ impl Plan {
 }
 
 /// Appends what can be appended; answers at once, or when it is committed.
-fn append(broker: &Arc<Broker>, mut plan: Plan) -> Slot {
+fn append(broker: &Arc<Broker>, shard: usize, mut plan: Plan) -> Slot {
     let known_acks = (-1..=1).contains(&plan.acks);
-    let ack = (plan.acks != 0).then(Ack::new);
+    let ack = (plan.acks != 0).then(|| Ack::on_shard(shard));
     let now = broker.env().clock.wall();
     for planned in &mut plan.topics {
         for part in &mut planned.partitions {

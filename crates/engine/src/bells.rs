@@ -1,0 +1,114 @@
+//! Waking the shards, each once for a commit.
+//!
+//! A commit settles what many requests wait for. Waking each of their tasks from the write-ahead log's thread would cost
+//! a system call for every one, and on a busy machine a switch of threads, so that the second request waits until the
+//! first is served. Instead wakers are gathered by shard, and a task on each shard wakes the others there, which costs
+//! next to nothing.
+
+use esker_env::{Place, Spawner};
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Waker};
+
+/// A task that is to be woken, and the shard it runs on; `None` where that is not known.
+pub(crate) type Call = (Option<usize>, Waker);
+
+/// One bell a shard. Dropping them ends their tasks.
+pub(crate) struct Bells {
+    bells: Vec<Arc<Bell>>,
+}
+
+#[derive(Default)]
+struct Bell {
+    waiting: Mutex<Vec<Waker>>,
+    ringer: AtomicWaker,
+    closed: AtomicBool,
+}
+
+impl Bells {
+    pub(crate) fn hang(spawner: &dyn Spawner) -> Self {
+        let bells: Vec<_> = (0..spawner.shard_count()).map(|_| Arc::new(Bell::default())).collect();
+        for (shard, bell) in bells.iter().enumerate() {
+            spawner.spawn(Place::Shard(shard), "wake", Box::pin(wake(Arc::clone(bell))));
+        }
+        Self { bells }
+    }
+
+    /// Wakes all, with one wake-up for each shard.
+    pub(crate) fn ring(&self, calls: &mut Vec<Call>) {
+        let mut rung = vec![false; self.bells.len()];
+        for (shard, waker) in calls.drain(..) {
+            match shard.filter(|shard| *shard < self.bells.len()) {
+                Some(shard) => {
+                    self.bells[shard].waiting.lock().push(waker);
+                    rung[shard] = true;
+                }
+                None => waker.wake(),
+            }
+        }
+        for (bell, _) in self.bells.iter().zip(rung).filter(|(_, rung)| *rung) {
+            bell.ringer.wake();
+        }
+    }
+}
+
+impl Drop for Bells {
+    fn drop(&mut self) {
+        for bell in &self.bells {
+            bell.closed.store(true, Ordering::Release);
+            bell.ringer.wake();
+        }
+    }
+}
+
+/// Wakes who waits, until the bells are gone.
+async fn wake(bell: Arc<Bell>) {
+    poll_fn(|context| {
+        bell.ringer.register(context.waker());
+        let waiting = std::mem::take(&mut *bell.waiting.lock());
+        for waker in waiting {
+            waker.wake();
+        }
+        if bell.closed.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use esker_env::Env;
+    use esker_env::real::Runtimes;
+    use std::sync::mpsc;
+    use std::task::Wake;
+
+    struct Tell(usize, Mutex<mpsc::Sender<(usize, Option<String>)>>);
+
+    impl Wake for Tell {
+        fn wake(self: Arc<Self>) {
+            let thread = std::thread::current().name().map(str::to_owned);
+            self.1.lock().send((self.0, thread)).unwrap();
+        }
+    }
+
+    #[test]
+    fn everybody_is_woken_on_their_own_shard() {
+        let runtimes = Runtimes::start(2, 1).unwrap();
+        let env = Env::real(&runtimes);
+        let bells = Bells::hang(&*env.spawner);
+        let (tell, told) = mpsc::channel();
+        let call = |shard, number| {
+            let waker = Waker::from(Arc::new(Tell(number, Mutex::new(tell.clone()))));
+            (shard, waker)
+        };
+        bells.ring(&mut vec![call(Some(0), 0), call(Some(1), 1), call(Some(0), 2), call(None, 3)]);
+        let mut woken: Vec<_> = (0..4).map(|_| told.recv().unwrap()).collect();
+        woken.sort();
+        let here = std::thread::current().name().map(str::to_owned);
+        let shard = |number| Some(format!("shard-{number}"));
+        assert_eq!(woken, [(0, shard(0)), (1, shard(1)), (2, shard(0)), (3, here)]);
+    }
+}
