@@ -4,7 +4,7 @@
     benches/instructions.py check     fails where an operation costs more than 2 % more than in instructions.json
     benches/instructions.py update    writes instructions.json anew
 
-Wants valgrind and `cargo build --release -p esker-instructions`.
+Wants valgrind and `cargo build --profile quick -p esker-instructions`: counts of another profile do not compare.
 """
 
 import json
@@ -36,7 +36,7 @@ def main() -> int:
         print(__doc__, file=sys.stderr)
         return 2
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    program = Path(os.environ.get("ESKER_BIN_DIR", target / "release")) / "esker-instructions"
+    program = Path(os.environ.get("ESKER_BIN_DIR", target / "quick")) / "esker-instructions"
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         counted = dict(zip(OPERATIONS, pool.map(lambda name: count(program, name), OPERATIONS), strict=True))
     if sys.argv[1] == "update":

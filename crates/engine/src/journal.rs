@@ -510,7 +510,7 @@ mod tests {
         }
         let mut told = 0;
         for seq in 1..=2 {
-            journal.on_durable(Seq(seq), MonoTime::default(), |_, _, _, _| {
+            journal.on_durable(Seq(seq), MonoTime::default(), &mut Vec::new(), |_, _, _, _| {
                 let upto = journal.stretch(usize::MAX).map(|stretch| stretch.upto);
                 assert_eq!(upto, (seq > 1).then(|| Seq(seq - 1)));
                 told += 1;
