@@ -31,7 +31,7 @@ MIX = [
 ]
 SETTINGS = {
     **SMALL_LOG,
-    "esker.flush.bytes": 256 << 10,
+    "esker.flush.bytes": 1 << 20,
     "esker.flush.ms": 300,
     "esker.tail.memory.bytes": 1 << 20,
     "esker.cache.disk.bytes": 0,
@@ -109,7 +109,7 @@ def outage(broker, server, load, figures):
     back = time.monotonic()
     load.wait_for(500, what="acknowledgements after the bucket is back")
     figures["acks_after_outage_ms"] = round((time.monotonic() - back) * 1000)
-    wait_until(lambda: b'"unflushed_bytes":0' in status(broker) or unflushed(broker) < 2 << 20, 60, "draining")
+    wait_until(lambda: b'"unflushed_bytes":0' in status(broker) or unflushed(broker) < 4 << 20, 180, "draining")
     figures["drained_after_outage_ms"] = round((time.monotonic() - back) * 1000)
 
 

@@ -45,7 +45,12 @@ impl Engine {
                 }
                 inner.log.tail_from(row.tiered_end).cloned().collect()
             };
-            let bytes = self.bytes_of_tail(tail).await?;
+            let bytes = match self.bytes_of_tail(tail).await {
+                // A flush has taken the tail and trimmed the log: the objects say it now. Told as an error, the
+                // next batch on the way would be out of order, and its producer would begin a new epoch.
+                Err(_) if partition.position().tiered_end > row.tiered_end => continue,
+                bytes => bytes?,
+            };
             let mut inner = partition.lock();
             // Idempotent batches are refused until this is loaded, so only a flush can have changed anything that
             // matters: then start again.
