@@ -4,16 +4,19 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from suite import report
+from suite import process, report
 from suite.brokers import ROOT, Broker, Esker, Kafka
 from suite.scenarios import PAIRED, SINGLE, Figures, Paired, Single, limits, produce
 from suite.stats import interval, ratio
 
+# A full disk is no measurement, and somebody else's trouble.
+FREE_BYTES_MIN = 10_000_000_000
 _LARGE = ("-s", 1024, "--batch", 16, "--batches", 16, "-c", 4, "--acks", 1)
 
 
@@ -24,8 +27,11 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, help="pairs of blocks in a scenario (7, or 12 in full)")
     parser.add_argument("--seconds", type=float, help="length of a block (3, or 10 in full)")
     parser.add_argument("--dir", type=Path, help="where brokers keep their data (the system's temporary directory)")
+    parser.add_argument("--real-time", action="store_true", help="run both brokers and the generator under `chrt -r 10`")
     parser.add_argument("--no-report", action="store_true", help="leave docs/benchmarks.md alone")
     options = parser.parse_args()
+    if options.real_time:
+        process.policy += ["chrt", "-r", "10"]
     wanted = set(options.only.split(",")) if options.only else None
     known = {row.name for row in PAIRED + SINGLE}
     if wanted and not wanted <= known:
@@ -60,6 +66,7 @@ class Run:
         results = {
             "suite": self.options.suite,
             "machine": machine(),
+            "policy": " ".join(process.policy) or "the system's default",
             "versions": versions(),
             "limits": limits(self.options.dir),
             "scenarios": [],
@@ -94,7 +101,8 @@ class Run:
             theirs = Kafka(self.options.dir).start()
             self.say("warming Apache Kafka up")
             theirs.create("warm", 16)
-            produce(*_LARGE)(theirs, "warm", 15)
+            for _ in range(4):
+                produce(*_LARGE)(theirs, "warm", 4)
             theirs.delete("warm")
             ours.process.pause()
             for scenario in self.paired:
@@ -106,6 +114,9 @@ class Run:
         return found
 
     def pair(self, scenario: Paired, ours: Broker, theirs: Broker, machine_limits: Figures) -> dict:
+        free = shutil.disk_usage(ours.directory).free
+        if free < FREE_BYTES_MIN:
+            raise SystemExit(f"{ours.directory} has {free / 1e9:.1f} GB free; a run needs {FREE_BYTES_MIN / 1e9:g} GB")
         pairs = self.pairs or scenario.pairs
         seconds = self.seconds or scenario.seconds
         self.say(f"{scenario.name}: {scenario.what}; {pairs} pairs of {seconds:g} s")

@@ -82,7 +82,7 @@ Machine: {machine["processor"]}, {machine["cores"]} cores, {machine["memory MiB"
 processor seconds) say little.
 
 Both brokers are alive during the whole run; the one whose turn it is not stands still. Brokers are pinned to one half of
-the cores and the generator (`esker bench`, the same for both) to the other. Blocks alternate, A B B A …; a ratio is
+the cores and the generator (`esker bench`, the same for both) to the other; scheduling policy: {results["policy"]}. Blocks alternate, A B B A …; a ratio is
 the median over pairs with a bootstrap interval, and a bar is met only when the worse end of the interval meets it.
 **Esker acknowledges after `fdatasync` in every row; Apache Kafka does so only in the rows named durable.** Processor time of
 Esker includes putting everything into the bucket (here a directory on the same disk) and merging it there.

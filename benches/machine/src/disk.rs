@@ -75,7 +75,7 @@ pub(crate) fn group_commit(
 }
 
 fn no_times() -> Histogram<u64> {
-    Histogram::new(3).expect("three digits")
+    Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("up to a minute, to three digits")
 }
 
 /// Has writes committed, one after the other, and notes how long each took.
