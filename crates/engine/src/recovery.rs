@@ -85,9 +85,16 @@ pub(crate) async fn recover(
         }
         let tail = match row.state {
             JournalState::Sealing => {
+                let ignored = planted(Bug::WalDamageIgnored);
+                // Damage may have swallowed a journal that the log does not know, and says of each one that it knows
+                // what is damaged of it: one that was opened after the damage is whole. Sealing would make the unknown
+                // one known, and empty.
+                let logged = recovered.journals.iter().any(|found| found.status.journal == id);
+                if recovered.lost_journals && !logged && !ignored {
+                    return Err(damaged(dir, recovered, id));
+                }
                 let status = seal(wal, sink, id).await?;
-                let lost = recovered.lost_journals || status.damaged_from.is_some();
-                if lost && !planted(Bug::WalDamageIgnored) {
+                if status.damaged_from.is_some() && !ignored {
                     return Err(damaged(dir, recovered, id));
                 }
                 let mut tail = status.last;
