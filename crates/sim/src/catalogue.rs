@@ -34,8 +34,8 @@ const fn code(name: &'static str, bug: Bug) -> Planted {
     Planted { name, at: At::Code(bug), needs: None }
 }
 
-const fn unless_rotten(name: &'static str, bug: Bug) -> Planted {
-    Planted { name, at: At::Code(bug), needs: Some(Feature::Rot) }
+const fn code_under(needs: Feature, name: &'static str, bug: Bug) -> Planted {
+    Planted { name, at: At::Code(bug), needs: Some(needs) }
 }
 
 const fn disk(name: &'static str, lie: Lie) -> Planted {
@@ -52,20 +52,24 @@ pub const CATALOGUE: &[Planted] = &[
     disk("disk-syncs-late", Lie::SyncLate),
     disk("disk-forgets-names", Lie::ForgetNames),
     disk("disk-loses-write", Lie::LoseWrite),
-    disk("disk-hides-failed-sync", Lie::HideFailure),
+    Planted {
+        name: "disk-hides-failed-sync",
+        at: At::Disk(Lie::HideFailure),
+        needs: Some(Feature::SyncError),
+    },
     bucket("bucket-loses-put", BucketLie::LosePut(4)),
     bucket("bucket-cuts-put", BucketLie::CutPut(4)),
     bucket("bucket-expires-objects", BucketLie::Expire(Duration::from_secs(45))),
     Planted { name: "cache-mixes-objects", at: At::Cache, needs: None },
     code("wal-sync-missing", Bug::WalSyncMissing),
     code("wal-ack-before-sync", Bug::WalAckBeforeSync),
-    code("wal-sync-retried", Bug::WalSyncRetried),
+    code_under(Feature::SyncError, "wal-sync-retried", Bug::WalSyncRetried),
     code("wal-name-not-synced", Bug::WalNameNotSynced),
-    unless_rotten("wal-checksum-skipped", Bug::WalChecksumSkipped),
-    unless_rotten("wal-damage-ignored", Bug::WalDamageIgnored),
+    code_under(Feature::Rot, "wal-checksum-skipped", Bug::WalChecksumSkipped),
+    code_under(Feature::Rot, "wal-damage-ignored", Bug::WalDamageIgnored),
     code("wal-trimmed-early", Bug::WalTrimmedEarly),
     code("meta-sync-missing", Bug::MetaSyncMissing),
-    unless_rotten("meta-damage-cut", Bug::MetaDamageCut),
+    code_under(Feature::Rot, "meta-damage-cut", Bug::MetaDamageCut),
     code("flush-committed-before-put", Bug::FlushCommittedBeforePut),
     code("flush-committed-twice", Bug::FlushCommittedTwice),
     code("reference-dropped", Bug::ReferenceDropped),
@@ -75,11 +79,8 @@ pub const CATALOGUE: &[Planted] = &[
     code("tail-fixed-short", Bug::TailFixedShort),
     code("visible-before-durable", Bug::VisibleBeforeDurable),
     code("offset-skipped", Bug::OffsetSkipped),
-    code("producers-forgotten", Bug::ProducersForgotten),
     code("trim-forgotten", Bug::TrimForgotten),
-    code("merge-loses-batch", Bug::MergeLosesBatch),
-    code("block-checksum-skipped", Bug::BlockChecksumSkipped),
-    code("group-ack-early", Bug::GroupAckEarly),
+    code_under(Feature::Bodies, "block-checksum-skipped", Bug::BlockChecksumSkipped),
     code("deletion-forgotten", Bug::DeletionForgotten),
 ];
 

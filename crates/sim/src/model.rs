@@ -146,6 +146,8 @@ pub struct Known {
     start: i64,
     end: i64,
     trimmed: i64,
+    /// One past the largest offset that was acknowledged or read.
+    values: i64,
 }
 
 /// First byte of values of producers whose batches are recognized.
@@ -221,6 +223,7 @@ impl Model {
             start: partition.start_seen,
             end: partition.end_seen,
             trimmed: partition.trimmed,
+            values: partition.end(),
         })
     }
 
@@ -240,11 +243,19 @@ impl Model {
         }
     }
 
-    /// A whole partition was read: it has `offsets`, ascending, between `start` and `end`.
-    pub fn whole(&mut self, target: Target, start: i64, end: i64, offsets: &[i64]) {
+    /// A whole partition was read: it has `offsets`, ascending, between `start` and `end`, asked when `before` was known.
+    pub fn whole(
+        &mut self,
+        target: Target,
+        (start, end): (i64, i64),
+        offsets: &[i64],
+        before: Known,
+    ) {
         let partition = self.partitions.entry(target).or_default();
-        let known = partition.values.range(start..).map(|(offset, _)| *offset);
-        let lost = known.clone().find(|at| offsets.binary_search(at).is_err());
+        // What was acknowledged since is for the next one to find.
+        let until = before.values.max(end).max(start);
+        let mut known = partition.values.range(start..until).map(|(offset, _)| *offset);
+        let lost = known.find(|at| offsets.binary_search(at).is_err());
         if !offsets.iter().copied().eq(start..end) {
             let gap = (start..end).zip(offsets).find(|(want, got)| want != *got);
             let what = format!("{start}..{end} has {} records, first gap {gap:?}", offsets.len());
@@ -319,9 +330,12 @@ mod tests {
         let mut model = Model::default();
         model.acknowledged(T, 0, 0, &values(&["a", "b"]));
         model.read(T, 2, &Bytes::from_static(b"c"));
-        model.whole(T, 0, 3, &[0, 1, 2]);
+        let before = model.known(T);
+        model.whole(T, (0, 3), &[0, 1, 2], before);
+        model.acknowledged(T, 3, 3, &values(&["d"]));
+        model.whole(T, (0, 3), &[0, 1, 2], before);
         assert_eq!(oracles(&mut model), []);
-        model.whole(T, 0, 2, &[0, 1]);
+        model.whole(T, (0, 2), &[0, 1], before);
         assert_eq!(oracles(&mut model), [Oracle::Lost]);
     }
 
@@ -331,7 +345,7 @@ mod tests {
         model.acknowledged(T, 0, 0, &values(&["i-1"]));
         model.read(T, 0, &Bytes::from_static(b"i-2"));
         model.read(T, 7, &Bytes::from_static(b"i-1"));
-        model.whole(("u", 0), 0, 3, &[0, 2]);
+        model.whole(("u", 0), (0, 3), &[0, 2], Known::default());
         model.acknowledged(T, 3, 5, &values(&["x"]));
         let all = [Oracle::Changed, Oracle::Doubled, Oracle::Gap, Oracle::Order];
         assert_eq!(oracles(&mut model), all);

@@ -3,6 +3,7 @@
 use crate::plan::Feature;
 use crate::readers::Follower;
 use crate::time::pause;
+use crate::workload::SimProducer;
 use crate::world::{CLIENTS, World};
 use esker_client::ClientError;
 use esker_env::Entropy;
@@ -24,12 +25,17 @@ impl World {
         tasks
     }
 
-    fn clients_at_work(&self, node: &Arc<Node>) -> Vec<AbortHandle> {
-        let mut tasks = Vec::new();
-        for producer in &self.producers {
+    /// Producers alone: some send what they have under way as soon as a node listens.
+    pub(crate) fn producers_at_work(&self) -> Vec<AbortHandle> {
+        let start = |producer: &Arc<tokio::sync::Mutex<SimProducer>>| {
             let (producer, clients) = (Arc::clone(producer), self.clients.clone());
-            tasks.push(self.repeat(300, async move || producer.lock().await.step(&clients).await));
-        }
+            self.repeat(300, async move || producer.lock().await.step(&clients).await)
+        };
+        self.producers.iter().map(start).collect()
+    }
+
+    fn clients_at_work(&self, node: &Arc<Node>) -> Vec<AbortHandle> {
+        let mut tasks = self.producers_at_work();
         if self.plan.has(Feature::Consumers) {
             let clients = self.clients.clone();
             tasks.push(self.repeat(500, async move || clients.read_somewhere().await));

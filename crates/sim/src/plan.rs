@@ -142,10 +142,10 @@ impl Plan {
         !self.without.contains(&feature)
     }
 
-    /// Percent of the lives before which a disk is damaged while it is at rest.
+    /// Percent of the lives that have `feature`: `usual`, unless a bug needs it.
     #[must_use]
-    pub fn rot_percent(&self) -> u64 {
-        if self.planted.is_some_and(|bug| bug.needs == Some(Feature::Rot)) { 90 } else { 12 }
+    pub fn percent(&self, feature: Feature, usual: u64) -> u64 {
+        if self.planted.is_some_and(|bug| bug.needs == Some(feature)) { 90 } else { usual }
     }
 
     /// The words that make the runner do the same.

@@ -82,7 +82,7 @@ impl Clients {
                     // Retention took records while they were read.
                     continue;
                 }
-                model.whole(target, start, end, &offsets);
+                model.whole(target, (start, end), &offsets, before);
                 break;
             }
         }

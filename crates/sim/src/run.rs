@@ -15,6 +15,7 @@ use crate::world::{Course, World};
 use esker_env::Entropy;
 use esker_types::MonoTime;
 use parking_lot::Mutex;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,7 +147,8 @@ impl Simulation {
     fn live_through(&mut self, end: End) {
         let entropy = self.entropy.branch(&format!("damage {}", self.lives));
         let drive = Arc::clone(&self.machines[0].drive);
-        let rotten = self.plan.has(Feature::Rot) && entropy.chance(self.plan.rot_percent());
+        let rotten =
+            self.plan.has(Feature::Rot) && entropy.chance(self.plan.percent(Feature::Rot, 12));
         let misdirected = self.plan.has(Feature::Misdirect) && entropy.chance(8);
         if self.lives > 0 && end != End::Last && (rotten || misdirected) {
             let copy = drive.copy();
@@ -179,12 +181,18 @@ impl Simulation {
             .start_paused(true)
             .build()
             .expect("a runtime without I/O needs nothing from the system");
-        let (outcome, wounds, took) = tokio::task::LocalSet::new().block_on(&runtime, async {
-            let world = World::new(self, &power, &entropy, end, injury);
-            let outcome = Box::pin(world.live(end)).await;
-            power.fail();
-            (outcome, world.wounds(), Duration::from_nanos(world.now().0))
-        });
+        let life = || {
+            tokio::task::LocalSet::new().block_on(&runtime, async {
+                let world = World::new(self, &power, &entropy, end, injury);
+                let outcome = Box::pin(world.live(end)).await;
+                power.fail();
+                (outcome, world.wounds(), Duration::from_nanos(world.now().0))
+            })
+        };
+        // A panic outside of any task was noted as those inside are.
+        let lived = std::panic::catch_unwind(AssertUnwindSafe(life));
+        let (outcome, wounds, took) =
+            lived.unwrap_or_else(|_| (Ok(Course::Went), Vec::new(), Duration::from_secs(1)));
         drop(runtime);
         let mut model = self.model.lock();
         let course = outcome.unwrap_or_else(|problem| {

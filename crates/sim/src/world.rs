@@ -26,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::task::AbortHandle;
 
 const PORT: u16 = 9092;
 const DIR: &str = "/data";
@@ -96,7 +97,8 @@ impl Faults {
         let entropy = entropy.branch("faults");
         // Every die is thrown whatever is left out, so that what remains stays as it was.
         let some = |feature, percent, value: u64| {
-            if entropy.chance(percent) && plan.has(feature) { value } else { 0 }
+            let there = entropy.chance(plan.percent(feature, percent));
+            if there && plan.has(feature) { value } else { 0 }
         };
         let signed = |range: u64| {
             let range = i64::try_from(range).expect("small");
@@ -267,7 +269,10 @@ impl World {
             }
         };
         self.born.store(true, Ordering::Relaxed);
-        match Box::pin(self.first_look()).await {
+        let early = if self.entropy.chance(50) { self.producers_at_work() } else { Vec::new() };
+        let looked = Box::pin(self.first_look()).await;
+        early.iter().for_each(AbortHandle::abort);
+        match looked {
             Err(_) if host.disk_fails => return Ok(Course::Went),
             // A bucket that fails a third of all requests may hold up a read for longer than a client waits. In the
             // last life everything is looked at again.

@@ -27,6 +27,15 @@ fn a_full_disk_is_waited_out() {
 }
 
 #[test]
+fn damage_is_refused_where_it_matters_and_forgotten_where_it_does_not() {
+    for seed in 0..6 {
+        let without = nothing_but(&[Feature::Rot, Feature::Misdirect, Feature::PowerCut]);
+        let outcome = simulate(&Plan { without, ..Plan::new(seed) });
+        assert!(outcome.problems.is_empty(), "seed {seed}: {:?}", outcome.problems);
+    }
+}
+
+#[test]
 fn a_body_that_was_damaged_on_its_way_is_fetched_again() {
     passes(0..3, Feature::Bodies, "damage body");
 }
