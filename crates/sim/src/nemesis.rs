@@ -25,8 +25,7 @@ impl World {
         tasks
     }
 
-    /// Producers alone: some send what they have under way as soon as a node listens.
-    pub(crate) fn producers_at_work(&self) -> Vec<AbortHandle> {
+    fn producers_at_work(&self) -> Vec<AbortHandle> {
         let start = |producer: &Arc<tokio::sync::Mutex<SimProducer>>| {
             let (producer, clients) = (Arc::clone(producer), self.clients.clone());
             self.repeat(300, async move || producer.lock().await.step(&clients).await)

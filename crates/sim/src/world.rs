@@ -26,7 +26,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::task::AbortHandle;
 
 const PORT: u16 = 9092;
 const DIR: &str = "/data";
@@ -269,10 +268,7 @@ impl World {
             }
         };
         self.born.store(true, Ordering::Relaxed);
-        let early = if self.entropy.chance(50) { self.producers_at_work() } else { Vec::new() };
-        let looked = Box::pin(self.first_look()).await;
-        early.iter().for_each(AbortHandle::abort);
-        match looked {
+        match Box::pin(self.first_look()).await {
             Err(_) if host.disk_fails => return Ok(Course::Went),
             // A bucket that fails a third of all requests may hold up a read for longer than a client waits. In the
             // last life everything is looked at again.
