@@ -171,7 +171,11 @@ impl Shared {
         drop(state);
         let shared = Arc::clone(self);
         let task = async move {
-            let opened = shared.open_disk().await;
+            // Past the page cache, which would hold what this cache holds; not every file system can.
+            let opened = match shared.open_disk(true).await {
+                Err(_) => shared.open_disk(false).await,
+                opened => opened,
+            };
             let mut state = shared.state.lock();
             // Closed meanwhile: the directory is left to the next start.
             if matches!(&*state, State::Opening(_)) {
@@ -196,7 +200,7 @@ impl Shared {
         Some(opening)
     }
 
-    async fn open_disk(self: &Arc<Self>) -> Result<Open, OpenError> {
+    async fn open_disk(self: &Arc<Self>, direct: bool) -> Result<Open, OpenError> {
         let options = &self.options;
         let block_bytes = (options.disk_bytes / 8).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES);
         let blocks = (options.disk_bytes / block_bytes).max(4);
@@ -204,8 +208,10 @@ impl Shared {
         let lock = self.env.spawner.blocking(move || shared.prepare(blocks)).await?;
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let chunks = options.dir.join("chunks");
-        let device =
-            FsDeviceBuilder::new(chunks).with_capacity(size(blocks * block_bytes)).build()?;
+        let device = FsDeviceBuilder::new(chunks)
+            .with_capacity(size(blocks * block_bytes))
+            .with_direct(direct)
+            .build()?;
         let engine = BlockEngineConfig::new(device)
             .with_block_size(size(block_bytes))
             .with_indexer_shards(16)
