@@ -105,6 +105,7 @@ impl Node {
     /// what it holds.
     pub async fn failed(&self) -> String {
         tokio::select! {
+            biased;
             failure = self.engine.failed() => failure.to_string(),
             failure = self.quorum.failed() => failure,
         }

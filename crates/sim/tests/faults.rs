@@ -23,7 +23,7 @@ fn passes(seeds: std::ops::Range<u64>, fault: Feature, sign: &str) {
 
 #[test]
 fn a_full_disk_is_waited_out() {
-    passes(0..4, Feature::Full, "no room /data/metadata/");
+    passes(0..12, Feature::Full, "no room /data/metadata/");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use esker_sim::{CATALOGUE, Oracle, Plan, Planted, simulate};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Seeds that are tried until one finds the bug. Without it they pass.
-const SEEDS: std::ops::Range<u64> = 0..40;
+const SEEDS: std::ops::Range<u64> = 0..100;
 
 fn found(planted: Planted) -> Option<(u64, Oracle)> {
     SEEDS.into_iter().find_map(|seed| {
