@@ -14,7 +14,6 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 CHECKER = REPOSITORY / "tests" / "checker" / "check.py"
-HISTORIES = 10
 
 
 def simulator() -> Path:
@@ -37,6 +36,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=300, help="seeds")
     parser.add_argument("--twice", type=int, default=0, help="of these, how many run twice and are compared")
+    parser.add_argument("--histories", type=int, default=0, help="of these, how many have their histories checked")
     parser.add_argument("--first", type=int, default=int(time.time()) * 1000, help="the first seed")
     arguments = parser.parse_args()
     program, first = simulator(), arguments.first
@@ -58,7 +58,7 @@ def main() -> int:
         command = [program, "--seeds", f"{first}..{first + again}", "--twice", "--as-is"]
         same = subprocess.run(command, check=False).returncode == 0
     with tempfile.TemporaryDirectory() as directory:
-        clean = [check_history(program, first + number, directory) for number in range(HISTORIES)]
+        clean = [check_history(program, first + number, directory) for number in range(arguments.histories)]
     failed |= not same or not all(clean)
     print(
         f"{arguments.rounds} seeds from {first}, {again} of them twice, {len(clean)} histories:"
