@@ -1,16 +1,9 @@
 //! Running other programs.
 
-use crate::files::say;
+use crate::files::{root, say};
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
-use std::path::PathBuf;
 use std::process::Command;
-
-/// The repository.
-pub(crate) fn root() -> PathBuf {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    here.parent().map(PathBuf::from).unwrap_or(here)
-}
 
 /// Runs a program in the repository and says so; a failure is an error.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<()> {

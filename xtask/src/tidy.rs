@@ -1,6 +1,6 @@
 //! Rules of the repository that no compiler knows.
 
-use crate::files::say;
+use crate::files::{root, say};
 use crate::shell;
 use anyhow::{Result, bail};
 use serde_json::Value;
@@ -84,7 +84,7 @@ fn files() -> Result<Vec<String>> {
         if path.contains("/generated/") {
             continue;
         }
-        let Ok(text) = std::fs::read_to_string(shell::root().join(path)) else { continue };
+        let Ok(text) = std::fs::read_to_string(root().join(path)) else { continue };
         let lines = text.lines().count();
         if lines > LINES_MAX {
             problems.push(format!("{path} has {lines} lines: split it by ideas"));
