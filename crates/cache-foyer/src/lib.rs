@@ -17,6 +17,7 @@ use crate::drops::Drops;
 use crate::entry::{DiskKey, Entry};
 use bytes::Bytes;
 use esker_cache::{CHUNK_BYTES, CacheStats, ChunkCache, ChunkKey, MemoryCache};
+use esker_env::watch;
 use esker_env::{Blocking, BoxFuture, DiskLock, Env, Place};
 use esker_types::ClusterId;
 use foyer::{
@@ -27,7 +28,6 @@ use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::watch;
 
 /// Smallest unit that the disk's part forgets at once; a file each.
 const BLOCK_BYTES: u64 = 64 << 20;

@@ -10,6 +10,7 @@ use crate::cursor::{Cursor, Window};
 use crate::hedge::Hedge;
 use crate::stats::{ReaderStats, count};
 use bytes::{Bytes, BytesMut};
+use esker_env::watch;
 use esker_env::{Bucket, BucketError, BucketErrorKind, Budget, Env, ObjectKey, Place};
 use esker_types::ObjectId;
 use futures_util::future::{Either, join_all, select};
@@ -18,7 +19,6 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// An object to read. Its length is known from the metadata, so no request is needed to learn it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -516,13 +516,11 @@ impl Shared {
 
 /// Waits for a chunk that is on its way.
 async fn landed(object: &CachedObject, mut flight: Flight) -> Result<(Bytes, Source), BucketError> {
-    match flight.wait_for(Option::is_some).await {
-        Ok(landing) => landing.clone().expect("it was waited for"),
-        Err(_) => {
-            let message = "the read was given up".to_owned();
-            Err(failure(BucketErrorKind::Retry, &object.key, message))
-        }
-    }
+    let landing = flight.wait_for(Option::clone).await;
+    landing.unwrap_or_else(|_| {
+        let message = "the read was given up".to_owned();
+        Err(failure(BucketErrorKind::Retry, &object.key, message))
+    })
 }
 
 /// Groups chunks that stand side by side into requests.

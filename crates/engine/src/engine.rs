@@ -213,7 +213,6 @@ impl Engine {
         let engine = Arc::clone(self);
         self.spawn("follow the metadata", async move {
             while images.changed().await.is_ok() {
-                images.mark_unchanged();
                 engine.env.point("image: changed").await;
                 engine.refresh();
             }

@@ -16,6 +16,7 @@ mod entropy;
 mod net;
 pub mod real;
 mod spawn;
+pub mod watch;
 
 pub use aligned::AlignedBuffer;
 pub use bucket::{Bucket, BucketError, BucketErrorKind, ListPage, ObjectKey};

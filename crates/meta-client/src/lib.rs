@@ -8,9 +8,9 @@ mod solo;
 pub use solo::SoloMeta;
 
 use esker_env::BoxFuture;
+use esker_env::watch;
 use esker_meta::{Command, Rejected, Reply, State};
 use std::sync::Arc;
-use tokio::sync::watch;
 
 /// A failed proposal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,11 +1,11 @@
 //! Metadata without a log: for tests of what stands above it.
 
 use crate::{MetaClient, MetaError, settle};
+use esker_env::watch;
 use esker_env::{BoxFuture, Clock};
 use esker_meta::{Command, Proposal, Reply, State};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use tokio::sync::watch;
 
 /// Applies commands in memory and forgets them with the process.
 pub struct SoloMeta {

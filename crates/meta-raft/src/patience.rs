@@ -1,11 +1,11 @@
 //! What happens when the disk refuses: a full one is waited for, anything else is final and told.
 
 use esker_env::Clock;
+use esker_env::watch;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// Between two looks whether a full disk has room again.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -30,9 +30,8 @@ impl Patience {
 
     /// Completes when a write or a sync has failed, with the reason.
     pub(crate) async fn failed(&self) -> String {
-        let mut failure = self.failure.subscribe();
-        let told = failure.wait_for(Option::is_some).await;
-        told.ok().and_then(|reason| reason.clone()).expect("the sender lives in self")
+        let told = self.failure.subscribe().wait_for(Option::clone).await;
+        told.expect("the sender lives in self")
     }
 
     /// Repeats an attempt that leaves nothing behind when it fails for lack of room, until there is room. Any other

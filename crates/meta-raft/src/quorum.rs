@@ -7,6 +7,7 @@ use crate::patience::Patience;
 use crate::snapshot_file::{self, SnapshotFileError};
 use crate::state_machine::{Files, StateMachine};
 use crate::types::{Payload, Raft};
+use esker_env::watch;
 use esker_env::{Blocking, BoxFuture, Clock, Env, Place};
 use esker_meta::{Command, Proposal, Reply, State};
 use esker_meta_client::{MetaClient, MetaError, settle};
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, oneshot, watch};
+use tokio::sync::{Mutex, oneshot};
 
 /// How to run a voter.
 #[derive(Debug, Clone)]

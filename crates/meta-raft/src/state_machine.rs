@@ -3,6 +3,7 @@
 use crate::patience::Patience;
 use crate::snapshot_file;
 use crate::types::{LogId, Payload, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use esker_env::watch;
 use esker_env::{Blocking, Disk, Spawner};
 use esker_meta::State;
 use futures_util::{Stream, TryStreamExt};
@@ -11,7 +12,7 @@ use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 
 /// The applied state. openraft owns it; everybody else sees the image.
 pub(crate) struct StateMachine {

@@ -31,15 +31,22 @@ impl Clients {
             // Every batch passes whatever its timestamp: walls jump here.
             let mut configs = vec![("retention.ms".to_owned(), "-1".to_owned())];
             if name == RETAINED {
-                configs.push(("retention.bytes".to_owned(), "50000".to_owned()));
-                let mut model = self.model.lock();
-                for target in targets().filter(|(name, _)| *name == RETAINED) {
-                    model.partitions.entry(target).or_default().retained = true;
-                }
+                let bytes = 50_000;
+                configs.push(("retention.bytes".to_owned(), bytes.to_string()));
+                self.may_retain(bytes);
             }
             self.make_topic(name, partitions, configs).await?;
         }
         Ok(())
+    }
+
+    /// Retention may be told to leave so little from now on.
+    fn may_retain(&self, bytes: u64) {
+        let mut model = self.model.lock();
+        for target in targets().filter(|(name, _)| *name == RETAINED) {
+            let retained = &mut model.partitions.entry(target).or_default().retained;
+            *retained = Some(retained.map_or(bytes, |least| least.min(bytes)));
+        }
     }
 
     async fn make_topic(
@@ -148,8 +155,9 @@ impl Clients {
     pub async fn configure(&self) -> Result<(), ClientError> {
         let number = self.entropy.below(3);
         if number == 2 {
-            let bytes = self.entropy.between(20_000, 90_000).to_string();
-            let change = [ConfigOp::Set("retention.bytes".to_owned(), bytes)];
+            let bytes = self.entropy.between(20_000, 90_000);
+            self.may_retain(bytes);
+            let change = [ConfigOp::Set("retention.bytes".to_owned(), bytes.to_string())];
             return self
                 .client
                 .alter_configs(ConfigResource::Topic(RETAINED), &change, false)

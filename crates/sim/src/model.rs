@@ -133,8 +133,8 @@ pub struct PartitionModel {
     pub trimmed: i64,
     /// Largest offset that a trim was tried for.
     pub trim_tried: i64,
-    /// Retention takes records by itself.
-    pub retained: bool,
+    /// Where retention takes records by itself: the least number of bytes that it was ever told to leave.
+    pub retained: Option<u64>,
     /// The largest start and end that anybody was told.
     start_seen: i64,
     end_seen: i64,
@@ -150,6 +150,9 @@ pub struct Known {
     values: i64,
 }
 
+/// The most bytes that a record takes in a log beside its value: a batch of its own.
+const AROUND_A_VALUE: u64 = 100;
+
 /// First byte of values of producers whose batches are recognized.
 pub const UNIQUE: u8 = b'i';
 
@@ -158,6 +161,14 @@ impl PartitionModel {
     #[must_use]
     pub fn end(&self) -> i64 {
         self.values.last_key_value().map_or(0, |(offset, _)| offset + 1)
+    }
+
+    /// What is wrong if retention left less than it was told to: `start` is where the partition begins.
+    fn taken_too_much(&self, start: i64) -> Option<String> {
+        let least = self.retained.filter(|_| start > self.trim_tried)?;
+        let sizes = self.values.range(start..).map(|(_, value)| value.len() as u64);
+        let left = sizes.map(|size| size + AROUND_A_VALUE).sum::<u64>();
+        (left < least).then(|| format!("retention left {left} bytes from {start} on, not {least}"))
     }
 
     fn holds(&mut self, offset: i64, value: &Bytes) -> Result<(), Problem> {
@@ -227,12 +238,13 @@ impl Model {
         })
     }
 
-    /// Somebody was told where `target` starts and ends, having asked when `before` was known.
-    pub fn edges(&mut self, target: Target, start: i64, end: i64, before: Known) {
+    /// Somebody was told at `time` where `target` starts and ends, having asked when `before` was known.
+    pub fn edges(&mut self, time: u64, target: Target, (start, end): (i64, i64), before: Known) {
         let partition = self.partitions.entry(target).or_default();
         partition.start_seen = start.max(partition.start_seen);
         partition.end_seen = end.max(partition.end_seen);
-        let latest = if partition.retained { partition.end_seen } else { partition.trim_tried };
+        let retained = partition.retained.is_some();
+        let latest = if retained { partition.end_seen } else { partition.trim_tried };
         if start < before.start || end < before.end {
             let what = format!("{start}..{end} after {}..{}", before.start, before.end);
             self.problem(Oracle::Edge, target, &what);
@@ -240,6 +252,9 @@ impl Model {
         if start < before.trimmed || start > latest.max(0) {
             let what = format!("starts at {start}, not in {}..={latest}", before.trimmed);
             self.problem(Oracle::Edge, target, &what);
+        }
+        if retained {
+            self.tell(|history| history.trim(time, target, start));
         }
     }
 
@@ -256,6 +271,7 @@ impl Model {
         let until = before.values.max(end).max(start);
         let mut known = partition.values.range(start..until).map(|(offset, _)| *offset);
         let lost = known.find(|at| offsets.binary_search(at).is_err());
+        let taken = partition.taken_too_much(start);
         if !offsets.iter().copied().eq(start..end) {
             let gap = (start..end).zip(offsets).find(|(want, got)| want != *got);
             let what = format!("{start}..{end} has {} records, first gap {gap:?}", offsets.len());
@@ -263,6 +279,9 @@ impl Model {
         }
         if let Some(lost) = lost {
             let what = format!("offset {lost} was there and is gone ({start}..{end})");
+            self.problem(Oracle::Lost, target, &what);
+        }
+        if let Some(what) = taken {
             self.problem(Oracle::Lost, target, &what);
         }
     }
@@ -352,19 +371,35 @@ mod tests {
     }
 
     #[test]
+    fn retention_that_takes_too_much_is_found_and_a_trim_is_not_mistaken_for_it() {
+        let mut model = Model::default();
+        model.acknowledged(T, 0, 0, &values(&["a", "b", "c", "d"]));
+        let kept = model.partitions.get_mut(&T).unwrap();
+        kept.retained = Some(2 * AROUND_A_VALUE);
+        let before = model.known(T);
+        model.whole(T, (2, 4), &[2, 3], before);
+        assert_eq!(oracles(&mut model), []);
+        model.whole(T, (3, 4), &[3], before);
+        assert_eq!(oracles(&mut model), [Oracle::Lost]);
+        model.partitions.get_mut(&T).unwrap().trim_tried = 3;
+        model.whole(T, (3, 4), &[3], before);
+        assert_eq!(oracles(&mut model), []);
+    }
+
+    #[test]
     fn what_moves_back_is_found() {
         let mut model = Model::default();
         model.committed.insert(("g", T), Rising { acked: 5, tried: 9 });
         model.group_read("g", T, 7);
         let before = model.known(T);
-        model.edges(T, 0, 10, before);
+        model.edges(0, T, (0, 10), before);
         assert_eq!(oracles(&mut model), []);
         model.group_read("g", T, 4);
         // Asked before the end was known to be 10: an answer that took its time.
-        model.edges(T, 0, 8, before);
+        model.edges(0, T, (0, 8), before);
         let before = model.known(T);
-        model.edges(T, 0, 9, before);
-        model.edges(T, 3, 10, before);
+        model.edges(0, T, (0, 9), before);
+        model.edges(0, T, (3, 10), before);
         assert_eq!(oracles(&mut model), [Oracle::Group, Oracle::Edge, Oracle::Edge]);
         model.topics.insert("kept".to_owned(), true);
         model.topics_read(&BTreeSet::new());

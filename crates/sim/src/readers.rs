@@ -48,10 +48,10 @@ impl Follower {
         let before = clients.model.lock().known(self.target);
         let end = clients.edge(self.target, At::End).await?;
         let start = clients.edge(self.target, At::Start).await?;
-        clients.model.lock().edges(self.target, start, end, before);
+        let time = clients.time();
+        clients.model.lock().edges(time, self.target, (start, end), before);
         let from = self.next.max(start);
         if from > self.next || self.next == 0 {
-            let time = clients.time();
             clients.model.lock().tell(|h| h.assign(time, &self.name, self.target));
         }
         let records = clients.read(self.target, from, end, 100, &self.name).await?;
@@ -71,13 +71,17 @@ impl Clients {
                 let before = self.model.lock().known(target);
                 let start = self.edge(target, At::Start).await?;
                 let end = self.edge(target, At::End).await?;
-                self.model.lock().edges(target, start, end, before);
                 let time = self.time();
-                self.model.lock().tell(|h| h.assign(time, process, target));
+                {
+                    let mut model = self.model.lock();
+                    model.edges(time, target, (start, end), before);
+                    model.tell(|h| h.assign(time, process, target));
+                }
                 let offsets = self.read(target, start, end, usize::MAX, process).await?;
                 let start_after = self.edge(target, At::Start).await?;
                 let mut model = self.model.lock();
-                let retained = model.partitions.get(&target).is_some_and(|known| known.retained);
+                let retained =
+                    model.partitions.get(&target).is_some_and(|known| known.retained.is_some());
                 if retained && start_after != start {
                     // Retention took records while they were read.
                     continue;

@@ -15,9 +15,8 @@ fn every_seed_passes() {
 }
 
 #[test]
-#[ignore = "about one run in fourteen differs: docs/reliability.md, Open"]
 fn a_seed_decides_everything() {
-    for seed in [1, 2] {
+    for seed in [1, 2, 5] {
         let traces = [0, 1].map(|_| simulate(&Plan::new(seed)).trace);
         assert!(traces[0].1 > 1000, "seed {seed} has few events: {traces:?}");
         assert_eq!(traces[0], traces[1], "seed {seed} runs differently");
