@@ -17,7 +17,7 @@ use esker_env::{Blocking, Bucket, Budget, Env, Place};
 use esker_meta::{Command, Reply, State};
 use esker_meta_client::{MetaClient, MetaError};
 use esker_plog::{LogState, PartitionLog};
-use esker_types::{Bug, Incarnation, PartitionId, is_internal_topic, planted};
+use esker_types::{Bug, Incarnation, JournalId, PartitionId, is_internal_topic, planted};
 use esker_wal::{OpenedWal, Wal, WalError, WalFailure, WalOptions};
 use imbl::ordmap::DiffItem;
 use parking_lot::Mutex;
@@ -161,6 +161,8 @@ impl Engine {
         ));
         let wal = opened.start(Arc::clone(&sink) as Arc<dyn esker_wal::DurableSink>);
         let incarnation = register(&env, &*meta, &options, store).await?;
+        // Every journal that this log may have held was made by an earlier command of the metadata than this one.
+        wal.bound_lost_journals(JournalId::new(incarnation.get(), 0));
         let place = (options.wal_dir.as_path(), store);
         let found = recovery::recover(&env, &*meta, &wal, &sink, &recovered, place).await?;
         recovery::elect(&*meta, options.broker, incarnation, &found.tails).await?;

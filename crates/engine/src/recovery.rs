@@ -86,11 +86,12 @@ pub(crate) async fn recover(
         let tail = match row.state {
             JournalState::Sealing => {
                 let ignored = planted(Bug::WalDamageIgnored);
-                // Damage may have swallowed a journal that the log does not know, and says of each one that it knows
-                // what is damaged of it: one that was opened after the damage is whole. Sealing would make the unknown
-                // one known, and empty.
+                // Damage may have swallowed a journal that the log does not know, unless it was made after the damage
+                // was seen; of each one that it knows the log says what is damaged of it. Sealing would make the
+                // unknown one known, and empty.
                 let logged = recovered.journals.iter().any(|found| found.status.journal == id);
-                if recovered.lost_journals && !logged && !ignored {
+                let suspect = recovered.lost_before.is_some_and(|before| id < before);
+                if suspect && !logged && !ignored {
                     return Err(damaged(dir, recovered, id));
                 }
                 let status = seal(wal, sink, id).await?;

@@ -301,8 +301,8 @@ pub(crate) struct CheckpointJournal {
 /// Payload of a [`RecordKind::Checkpoint`]: everything that earlier segments say except the bundles themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Checkpoint {
-    /// Journals may have been lost with a damaged part of an earlier segment.
-    pub(crate) lost_journals: bool,
+    /// Journals with smaller ids may have been lost with a damaged part of an earlier segment.
+    pub(crate) lost_before: Option<JournalId>,
     pub(crate) segments: Vec<CheckpointSegment>,
     pub(crate) journals: Vec<CheckpointJournal>,
 }
@@ -314,10 +314,13 @@ pub(crate) const CHECKPOINT_JOURNAL_BYTES: usize = 40;
 impl Checkpoint {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        bytes.extend_from_slice(&u32::from(self.lost_journals).to_le_bytes());
+        bytes.extend_from_slice(&u32::from(self.lost_before.is_some()).to_le_bytes());
         bytes.extend_from_slice(&to_u32(to_u64(self.segments.len())).to_le_bytes());
         bytes.extend_from_slice(&to_u32(to_u64(self.journals.len())).to_le_bytes());
         bytes.extend_from_slice(&[0; 4]);
+        if let Some(before) = self.lost_before {
+            bytes.extend_from_slice(&before.get().to_le_bytes());
+        }
         for segment in &self.segments {
             bytes.extend_from_slice(&segment.life.number.to_le_bytes());
             bytes.extend_from_slice(&segment.life.nonce.to_le_bytes());
@@ -350,8 +353,11 @@ impl Checkpoint {
             1 => Some(true),
             _ => None,
         };
-        let lost_journals = flag(field::u32(header, 0))?;
-        let mut checkpoint = Self { lost_journals, ..Self::default() };
+        let lost_before = match flag(field::u32(header, 0))? {
+            true => Some(JournalId(field::u64(take(8)?, 0))),
+            false => None,
+        };
+        let mut checkpoint = Self { lost_before, ..Self::default() };
         // Nothing is reserved by these counts: the vectors grow with the bytes that are really there.
         for _ in 0..field::u32(header, 4) {
             let entry = take(CHECKPOINT_SEGMENT_BYTES)?;
@@ -435,7 +441,7 @@ mod tests {
     #[test]
     fn checkpoints_round_trip_and_refuse_everything_else() {
         let checkpoint = Checkpoint {
-            lost_journals: true,
+            lost_before: Some(JournalId(3)),
             segments: vec![CheckpointSegment { life: LIFE, end: 8192 }],
             journals: vec![CheckpointJournal {
                 journal: JournalId(1),

@@ -65,9 +65,10 @@ impl std::fmt::Display for Problem {
 pub struct Recovered {
     /// All journals, by id.
     pub journals: Vec<RecoveredJournal>,
-    /// Damage may have swallowed whole journals: that a journal is unknown here proves nothing. Lasts until the
-    /// directory is replaced.
-    pub lost_journals: bool,
+    /// Damage may have swallowed whole journals with smaller ids: that one of them is unknown here proves nothing.
+    /// Lasts until the directory is replaced. The largest id stands for all of them, until
+    /// [`crate::Wal::bound_lost_journals`] says which ones the damage cannot have met.
+    pub lost_before: Option<JournalId>,
     /// Everything that was not as it was written.
     pub problems: Vec<Problem>,
     /// The last commit had not finished and was dropped; nothing in it had been acknowledged.
@@ -294,7 +295,7 @@ impl<'a> Reader<'a> {
             }
             lost_tail = true;
         };
-        let mut state = State { lost_journals: checkpoint.lost_journals, ..State::default() };
+        let mut state = State { lost_before: checkpoint.lost_before, ..State::default() };
         self.read_older(&mut state, &checkpoint, candidates)?;
         for entry in &checkpoint.journals {
             let journal = Journal {
@@ -478,12 +479,12 @@ impl<'a> Reader<'a> {
                     .or_insert(Journal { damaged_from: Some(Seq(1)), ..journal });
             }
             Found::BadPayload { .. } | Found::Unreadable { .. } => {
-                state.lost_journals = true;
+                state.lost_before = Some(JournalId(u64::MAX));
                 suspects.extend(state.journals.keys());
             }
         })?;
         if lost_tail {
-            state.lost_journals = true;
+            state.lost_before = Some(JournalId(u64::MAX));
             suspects.extend(state.journals.keys());
         }
         for journal in suspects {
@@ -534,7 +535,7 @@ impl<'a> Reader<'a> {
             let what = format!("journal {journal} has lost entry {from}");
             self.problem(&base.name, end.end, &what);
         }
-        self.recovered.lost_journals = state.lost_journals;
+        self.recovered.lost_before = state.lost_before;
         self.recovered.journals = state
             .journals
             .iter()
@@ -607,7 +608,7 @@ impl Recovered {
     /// Whether anything was not as it was written; a torn end is not counted.
     #[must_use]
     pub fn is_damaged(&self) -> bool {
-        self.lost_journals || !self.problems.is_empty()
+        self.lost_before.is_some() || !self.problems.is_empty()
     }
 
     /// Durable entries in all journals.

@@ -195,7 +195,8 @@ pub(crate) struct State {
     pub(crate) full: bool,
     pub(crate) closing: bool,
     pub(crate) failed: Option<WalFailure>,
-    pub(crate) lost_journals: bool,
+    /// See [`crate::Recovered::lost_before`].
+    pub(crate) lost_before: Option<JournalId>,
     pub(crate) stats: crate::wal::WalStats,
 }
 
@@ -309,7 +310,7 @@ impl State {
     pub(crate) fn checkpoint(&self) -> Checkpoint {
         let durable = self.journals.iter().filter(|(_, journal)| journal.durable);
         Checkpoint {
-            lost_journals: self.lost_journals,
+            lost_before: self.lost_before,
             segments: self.segments.values().map(Segment::checkpoint).collect(),
             journals: durable.map(|(&id, journal)| journal.checkpoint(id)).collect(),
         }

@@ -171,6 +171,15 @@ impl Wal {
         self.inner.shared.identity
     }
 
+    /// Says that what this opening found damaged was written before `unborn` and all later journals were made, so that
+    /// no later opening has to suspect them. What earlier ones found stays as it is.
+    pub fn bound_lost_journals(&self, unborn: JournalId) {
+        let mut state = self.inner.shared.state.lock();
+        if state.lost_before == Some(JournalId(u64::MAX)) {
+            state.lost_before = Some(unborn);
+        }
+    }
+
     /// Begins a journal. `meta` is kept for [`crate::Recovered`], up to [`JOURNAL_META_BYTES_MAX`] bytes. Entries
     /// may be appended at once; the sink reports when the journal is durable.
     ///

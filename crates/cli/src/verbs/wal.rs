@@ -132,7 +132,7 @@ fn describe(found: &Inspection, records: Vec<Record>) -> Inspected {
         cluster: found.identity.cluster.to_string(),
         scanned_bytes: found.recovered.scanned_bytes,
         torn: found.recovered.torn,
-        lost_journals: found.recovered.lost_journals,
+        lost_journals: found.recovered.lost_before.is_some(),
         problems: found.recovered.problems.iter().map(ToString::to_string).collect(),
         journals: journals.collect(),
         records,

@@ -64,7 +64,7 @@ fn damage_in_the_middle_is_told_from_a_torn_end() {
             for (id, count, len) in [(J1, 17, 15_000), (J2, 16, 300)] {
                 let found = world.recovered.journals.iter().find(|j| j.status.journal == id);
                 let Some(found) = found else {
-                    assert!(world.recovered.lost_journals, "{context}");
+                    assert!(world.recovered.lost_before.is_some(), "{context}");
                     continue;
                 };
                 let status = found.status;
@@ -95,12 +95,35 @@ fn damage_in_the_middle_is_told_from_a_torn_end() {
             world.wal.open_journal(JournalId(9), Bytes::new()).unwrap();
             world.fill(JournalId(9), 1, 1, 10);
             let world = open(&world.kill(), 7);
-            assert_eq!(world.recovered.lost_journals, before.lost_journals, "{context}");
+            assert_eq!(world.recovered.lost_before, before.lost_before, "{context}");
             for found in &before.journals {
                 assert_eq!(world.recovered(found.status.journal), found.status, "{context}");
             }
             assert_eq!(world.recovered(JournalId(9)).last, Seq(1));
         }
+    }
+}
+
+#[test]
+fn journals_made_after_damage_was_found_are_not_suspected_of_having_been_in_it() {
+    let (disk, records) = sample();
+    let newest = segments(&disk).pop().unwrap();
+    let position = records.iter().filter(|record| record.0 == newest).nth(2).unwrap().1;
+    disk.corrupt(&newest, |bytes| bytes[position as usize + 4] ^= 1);
+    let world = open(&disk, 6);
+    assert_eq!(world.recovered.lost_before, Some(JournalId(u64::MAX)));
+    world.wal.bound_lost_journals(JournalId(5));
+    world.wal.open_journal(JournalId(9), Bytes::new()).unwrap();
+    world.fill(JournalId(9), 1, 1, 10);
+    let mut disk = world.kill();
+    for (seed, later) in [(7, 12), (8, 13)] {
+        let world = open(&disk, seed);
+        assert_eq!(world.recovered.lost_before, Some(JournalId(5)));
+        // What is bounded already concerns what an earlier opening found.
+        world.wal.bound_lost_journals(JournalId(later));
+        world.wal.open_journal(JournalId(later), Bytes::new()).unwrap();
+        world.settle();
+        disk = world.kill();
     }
 }
 

@@ -137,7 +137,7 @@ impl World {
 
     pub(crate) fn assert_sound(&self) {
         assert_eq!(self.recovered.problems, []);
-        assert!(!self.recovered.lost_journals);
+        assert_eq!(self.recovered.lost_before, None);
         assert!(self.recovered.journals.iter().all(|j| j.status.damaged_from.is_none()));
     }
 
