@@ -4,9 +4,10 @@
 //! generation and the record's position, so neither a record of an older file nor one read from a wrong place is
 //! taken for valid.
 //!
-//! *Recovery.* Records are read up to the first that is not valid. If nothing valid follows, it is the torn end of a
-//! write that was never acknowledged, and is cut. If something valid follows, synced bytes are damaged: the log is
-//! refused, because a quorum that forgets what it promised is worse than one that is down.
+//! *Recovery.* Records are read up to the first that is not valid. Each record says from where on the file had not been
+//! synced when it was written. If a valid record follows that was written when the invalid place had been synced, synced
+//! bytes are damaged: the log is refused, because a quorum that forgets what it promised is worse than one that is down.
+//! Otherwise it is the torn end of what was never acknowledged (a device may have written its later half), and is cut.
 
 use crate::entry::{Reader, Writer};
 use crate::patience::is_full;
@@ -18,11 +19,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const MAGIC: &[u8; 8] = b"ESKRAFT\x01";
+const MAGIC: &[u8; 8] = b"ESKRAFT\x02";
 const FILE_HEADER_LEN: u64 = 24;
-/// len u32, crc u32, kind u8, three zeros.
+/// len u32, crc u32, kind u8, un-synced u24.
 const RECORD_HEADER_LEN: usize = 12;
 const ALIGN: usize = 4;
+/// Most bytes that are written without a sync between, one record more or less: a record can say how far back the file is
+/// not synced up to [`DISTANCE_MAX`] units.
+const UNSYNCED_MAX: u64 = 16 << 20;
+const DISTANCE_MAX: u64 = 0x00ff_ffff;
 /// Far above one entry, far below an allocation that hurts.
 const FILE_LEN_MAX: u64 = 4 << 30;
 
@@ -116,6 +121,8 @@ pub(crate) struct LogFile {
     generation: u64,
     file: Arc<dyn DiskFile>,
     end: u64,
+    /// Everything before this is synced.
+    synced: u64,
     /// Set by the first failed write or sync; nothing is written after it.
     failed: bool,
 }
@@ -152,9 +159,15 @@ impl LogFile {
         let file = disk.open(&path, Open::Write).map_err(fail("open", &path))?;
         if end < bytes.len() as u64 {
             // Cut for good, so that a later write cannot make old bytes follow new ones.
-            file.set_len(end).and_then(|()| file.sync_data()).map_err(fail("cut", &path))?;
+            file.set_len(end).map_err(fail("cut", &path))?;
         }
-        Ok((Self { disk, dir: dir.to_owned(), generation, file, end, failed: false }, content))
+        // What was read may be in the memory of the system only, left by a process that was killed before its sync: it
+        // is about to be acted on, and what is written next says that it is durable.
+        file.sync_data().map_err(fail("sync", &path))?;
+        Ok((
+            Self { disk, dir: dir.to_owned(), generation, file, end, synced: end, failed: false },
+            content,
+        ))
     }
 
     fn create(
@@ -169,44 +182,50 @@ impl LogFile {
         let crc = crc32c(&[&bytes]);
         bytes.extend_from_slice(&crc.to_le_bytes());
         bytes.extend_from_slice(&[0; 4]);
+        // The file gets its name when all of it is synced: whatever of it does not read is damaged.
+        let place = Place { generation, base: 0, synced: u64::MAX };
         if let Some(vote) = &content.vote {
-            push(&mut bytes, generation, 0, VOTE, |w| w.vote(vote));
+            push(&mut bytes, place, VOTE, |w| w.vote(vote));
         }
         if let Some(purged) = &content.purged {
-            push(&mut bytes, generation, 0, PURGED, |w| w.log_id(purged));
+            push(&mut bytes, place, PURGED, |w| w.log_id(purged));
         }
         for entry in content.entries.values() {
-            push(&mut bytes, generation, 0, ENTRY, |w| w.entry(entry));
+            push(&mut bytes, place, ENTRY, |w| w.entry(entry));
         }
         if content.committed.is_some() {
-            push(&mut bytes, generation, 0, COMMITTED, |w| {
+            push(&mut bytes, place, COMMITTED, |w| {
                 w.maybe_log_id(content.committed.as_ref());
             });
         }
         let path = path_of(dir, generation);
         disk.replace(&path, &bytes).map_err(naming("replace", &path))?;
         let file = disk.open(&path, Open::Write).map_err(naming("open", &path))?;
-        let end = bytes.len() as u64;
-        Ok(Self { disk, dir: dir.to_owned(), generation, file, end, failed: false })
+        let (end, synced) = (bytes.len() as u64, bytes.len() as u64);
+        Ok(Self { disk, dir: dir.to_owned(), generation, file, end, synced, failed: false })
     }
 
     pub(crate) fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         let mut bytes = Vec::new();
-        push(&mut bytes, self.generation, self.end, VOTE, |w| w.vote(vote));
+        push(&mut bytes, self.place(), VOTE, |w| w.vote(vote));
         self.write(&bytes, true)
     }
 
     pub(crate) fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
         let mut bytes = Vec::new();
         for entry in entries {
-            push(&mut bytes, self.generation, self.end, ENTRY, |w| w.entry(entry));
+            if self.unsynced(&bytes) > UNSYNCED_MAX {
+                self.write(&bytes, true)?;
+                bytes.clear();
+            }
+            push(&mut bytes, self.place(), ENTRY, |w| w.entry(entry));
         }
         self.write(&bytes, true)
     }
 
     pub(crate) fn truncate_after(&mut self, last: Option<&LogId>) -> io::Result<()> {
         let mut bytes = Vec::new();
-        push(&mut bytes, self.generation, self.end, TRUNCATED_AFTER, |w| w.maybe_log_id(last));
+        push(&mut bytes, self.place(), TRUNCATED_AFTER, |w| w.maybe_log_id(last));
         self.write(&bytes, true)
     }
 
@@ -214,8 +233,9 @@ impl LogFile {
     /// recovery that those were synced.)
     pub(crate) fn save_committed(&mut self, committed: Option<&LogId>) -> io::Result<()> {
         let mut bytes = Vec::new();
-        push(&mut bytes, self.generation, self.end, COMMITTED, |w| w.maybe_log_id(committed));
-        self.write(&bytes, false)
+        push(&mut bytes, self.place(), COMMITTED, |w| w.maybe_log_id(committed));
+        let sync = self.unsynced(&bytes) > UNSYNCED_MAX;
+        self.write(&bytes, sync)
     }
 
     /// Starts a new generation that holds only `content`.
@@ -231,6 +251,16 @@ impl LogFile {
         Ok(())
     }
 
+    /// Where the next write goes.
+    fn place(&self) -> Place {
+        Place { generation: self.generation, base: self.end, synced: self.synced }
+    }
+
+    /// How much will not be synced when `bytes` are written.
+    fn unsynced(&self, bytes: &[u8]) -> u64 {
+        self.end - self.synced + bytes.len() as u64
+    }
+
     fn write(&mut self, bytes: &[u8], sync: bool) -> io::Result<()> {
         if self.failed {
             return Err(failed());
@@ -241,13 +271,18 @@ impl LogFile {
             self.failed = !is_full(&error);
             return Err(naming("write", &path())(error));
         }
-        let sync = sync && !planted(Bug::MetaSyncMissing);
-        if sync && let Err(error) = self.file.sync_data() {
+        if sync
+            && !planted(Bug::MetaSyncMissing)
+            && let Err(error) = self.file.sync_data()
+        {
             self.failed = true;
             // Never of the kind that is tried again.
             return Err(io::Error::other(naming("sync", &path())(error)));
         }
         self.end += bytes.len() as u64;
+        if sync {
+            self.synced = self.end;
+        }
         Ok(())
     }
 }
@@ -279,19 +314,40 @@ fn crc32c(parts: &[&[u8]]) -> u32 {
     u32::try_from(digest.finalize()).expect("a 32-bit checksum has 32 bits")
 }
 
-fn record_crc(generation: u64, position: u64, kind: u8, body: &[u8]) -> u32 {
-    crc32c(&[&generation.to_le_bytes(), &position.to_le_bytes(), &[kind], body])
+/// `kind` is the kind and the un-synced distance.
+fn record_crc(generation: u64, position: u64, kind: [u8; 4], body: &[u8]) -> u32 {
+    crc32c(&[&generation.to_le_bytes(), &position.to_le_bytes(), &kind, body])
 }
 
-/// Appends a record to `bytes`, which will be written at `base` of the file.
-fn push(bytes: &mut Vec<u8>, generation: u64, base: u64, kind: u8, fill: impl FnOnce(&mut Writer)) {
+/// Where records go that are written together.
+#[derive(Clone, Copy)]
+struct Place {
+    generation: u64,
+    /// Position of the first of them.
+    base: u64,
+    /// Everything before this is synced by the time.
+    synced: u64,
+}
+
+/// The kind of a record, and how far back from `position` the file is not synced, in units of [`ALIGN`].
+fn kind_and_distance(kind: u8, position: u64, synced: u64) -> [u8; 4] {
+    let distance = position.saturating_sub(synced) / ALIGN as u64;
+    assert!(distance <= DISTANCE_MAX, "a sync comes between");
+    let [low, middle, high, ..] = distance.to_le_bytes();
+    [kind, low, middle, high]
+}
+
+/// Appends a record to `bytes`, which will be written at a place.
+fn push(bytes: &mut Vec<u8>, place: Place, kind: u8, fill: impl FnOnce(&mut Writer)) {
+    let Place { generation, base, synced } = place;
     let position = base + bytes.len() as u64;
+    let kind = kind_and_distance(kind, position, synced);
     let mut body = Writer::default();
     fill(&mut body);
     let len = u32::try_from(body.0.len()).expect("a metadata entry is far below 4 GiB");
     bytes.extend_from_slice(&len.to_le_bytes());
     bytes.extend_from_slice(&record_crc(generation, position, kind, &body.0).to_le_bytes());
-    bytes.extend_from_slice(&[kind, 0, 0, 0]);
+    bytes.extend_from_slice(&kind);
     bytes.extend_from_slice(&body.0);
     bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
 }
@@ -305,9 +361,20 @@ fn record(bytes: &[u8], at: usize, generation: u64) -> Option<(u8, &[u8], usize)
     let end = start.checked_add(len)?;
     let body = bytes.get(start..end)?;
     let padding = bytes.get(end..end.next_multiple_of(ALIGN))?;
-    let plain = head[9..] == [0, 0, 0] && padding.iter().all(|byte| *byte == 0);
-    (plain && record_crc(generation, at as u64, head[8], body) == crc)
+    let plain = padding.iter().all(|byte| *byte == 0);
+    let kind = *head[8..].first_chunk::<4>()?;
+    (plain && record_crc(generation, at as u64, kind, body) == crc)
         .then(|| (head[8], body, end.next_multiple_of(ALIGN)))
+}
+
+/// Whether a valid record at `later` was written when the file was synced beyond `at`.
+fn vouches(bytes: &[u8], later: usize, at: usize) -> bool {
+    let Some([low, middle, high]) = bytes.get(later + 9..).and_then(|rest| rest.first_chunk())
+    else {
+        return false;
+    };
+    let distance = u32::from_le_bytes([*low, *middle, *high, 0]) as usize * ALIGN;
+    at + distance < later
 }
 
 /// Replays a file. Answers its content and where the valid part ends.
@@ -327,9 +394,12 @@ fn recover(bytes: &[u8], generation: u64) -> Result<(LogContent, u64), (u64, Str
         let Some((kind, body, next)) = record(bytes, at, generation) else {
             let later = (at + ALIGN..bytes.len())
                 .step_by(ALIGN)
-                .find(|place| record(bytes, *place, generation).is_some());
+                .filter(|later| record(bytes, *later, generation).is_some())
+                .find(|later| vouches(bytes, *later, at));
             if let Some(later) = later.filter(|_| !planted(Bug::MetaDamageCut)) {
-                let what = format!("no valid record, although one follows at byte {later}");
+                let what = format!(
+                    "no valid record, although one follows at byte {later} that was written after this was synced"
+                );
                 return Err((at as u64, what));
             }
             break;

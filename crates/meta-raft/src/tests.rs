@@ -2,12 +2,15 @@
 
 use crate::log_file::LogFile;
 use crate::refusing_disk::RefusingDisk;
+use crate::types::{Entry, LogId, Payload};
 use crate::{LogFileError, Quorum, QuorumError, QuorumOptions};
 use esker_env::real::{FileSystem, Runtimes};
 use esker_env::{Disk, Env, Open};
-use esker_meta::{Command, NewPartition, Rejected};
+use esker_meta::{Command, ConfigChange, ConfigResource, NewPartition, Proposal, Rejected};
 use esker_meta_client::{MetaClient, MetaError};
-use esker_types::{BrokerId, ClusterId, StoreId, TopicId, TopicName};
+use esker_types::{BrokerId, ClusterId, StoreId, Timestamp, TopicId, TopicName};
+use openraft::EntryPayload;
+use openraft::entry::RaftEntry;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -144,6 +147,68 @@ fn a_torn_end_is_cut_and_damage_before_the_end_is_refused() {
         }
     }
     assert!(refused > whole.len() * 9 / 10);
+}
+
+#[test]
+fn a_write_whose_later_half_reached_the_disk_is_torn_and_not_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    with_quorum(dir.path(), 1000, async |_| ()).unwrap();
+    let path = log_path(dir.path());
+    let disk: Arc<dyn Disk> = Arc::new(FileSystem);
+    let len = || FileSystem.open(&path, Open::Read).unwrap().len().unwrap();
+    for synced_after in [false, true] {
+        let (mut log, content) = LogFile::open(Arc::clone(&disk), dir.path()).unwrap();
+        let vote = content.vote.unwrap();
+        log.save_vote(&vote).unwrap();
+        let lost = len();
+        // Not synced; the sync of what follows is what the crash falls into.
+        log.save_committed(content.committed.as_ref()).unwrap();
+        let kept = len();
+        log.save_vote(&vote).unwrap();
+        if synced_after {
+            log.save_committed(content.committed.as_ref()).unwrap();
+        }
+        drop(log);
+        let file = FileSystem.open(&path, Open::Write).unwrap();
+        let nothing = vec![0; usize::try_from(kept - lost).unwrap()];
+        file.write_all_at(&nothing, lost).unwrap();
+        let opened = LogFile::open(Arc::clone(&disk), dir.path());
+        if synced_after {
+            assert!(matches!(opened, Err(LogFileError::Corrupt { at, .. }) if at == lost));
+        } else {
+            opened.unwrap();
+            assert_eq!(len(), lost, "the torn write is cut for good");
+        }
+    }
+}
+
+#[test]
+fn a_long_append_is_synced_on_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    with_quorum(dir.path(), 1000, async |_| ()).unwrap();
+    let path = log_path(dir.path());
+    let disk: Arc<dyn Disk> = Arc::new(FileSystem);
+    let (mut log, content) = LogFile::open(Arc::clone(&disk), dir.path()).unwrap();
+    let before = FileSystem.open(&path, Open::Read).unwrap().len().unwrap();
+    let last = content.last().unwrap();
+    let entry = |number: u64| {
+        let index = last.index() + number;
+        let value = Some("x".repeat(7 << 20));
+        let change = ConfigChange::Resource(ConfigResource::Broker(None), "name".into(), value);
+        let command = Command::AlterConfigs { changes: vec![change] };
+        let payload = Payload(Proposal { now: Timestamp(0), command });
+        Entry::new(LogId::new(*last.committed_leader_id(), index), EntryPayload::Normal(payload))
+    };
+    let entries: Vec<_> = (1..=4).map(entry).collect();
+    log.append(&entries).unwrap();
+    drop(log);
+    let (_, content) = LogFile::open(Arc::clone(&disk), dir.path()).unwrap();
+    assert!(entries.iter().eq(content.entries.values().rev().take(4).rev()));
+    // The last one was written when the first was synced, and proves that it was.
+    let file = FileSystem.open(&path, Open::Write).unwrap();
+    file.write_all_at(b"damage", before + 1000).unwrap();
+    let opened = LogFile::open(disk, dir.path());
+    assert!(matches!(opened, Err(LogFileError::Corrupt { at, .. }) if at == before));
 }
 
 #[test]
