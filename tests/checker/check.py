@@ -7,6 +7,7 @@
 import argparse
 import json
 import sys
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,7 +245,9 @@ def promises(history: History):
         for key, reads in operation.reads.items():
             for offset, value in reads:
                 read_at[key, value].add(offset)
-    acknowledged: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    # For each partition when something was acknowledged, and the highest offset until then.
+    times: dict[str, list[int]] = defaultdict(list)
+    highest: dict[str, list[int]] = defaultdict(list)
     for operation in history.operations:
         if operation.type != "ok":
             continue
@@ -255,11 +258,13 @@ def promises(history: History):
                 if offset is not None and places and offset not in places:
                     yield Anomaly("acknowledged-elsewhere", f"{key}: {value} told {offset}, read at {sorted(places)}")
             if told:
-                before = [o for at, o in acknowledged[key] if at < operation.begun]
-                if before and min(told) <= max(before):
-                    what = f"{key}: {operation.process} got {min(told)} after {max(before)} was acknowledged"
+                before = bisect_left(times[key], operation.begun)
+                if before and min(told) <= highest[key][before - 1]:
+                    bound = highest[key][before - 1]
+                    what = f"{key}: {operation.process} got {min(told)} after {bound} was acknowledged"
                     yield Anomaly("order", what)
-                acknowledged[key].append((operation.index, max(told)))
+                times[key].append(operation.index)
+                highest[key].append(max([max(told), *highest[key][-1:]]))
 
 
 def edges(history: History):

@@ -20,11 +20,11 @@ from harness import (
     SMALL_LOG,
     Broken,
     Broker,
+    History,
     Load,
     arguments,
     check,
-    judge,
-    make_cold,
+    conclude,
     read_all,
     run_suite,
 )
@@ -141,12 +141,13 @@ def main():
         settings = {**SMALL_LOG, "esker.tail.memory.bytes": 1 << 20, "esker.flush.ms": 60000, "esker.flush.bytes": 12 << 20}
         bucket = f"file://{directory / 'bucket'}"
         broker = Broker(options.program, disk.files / "data", directory / "esker.log", settings, bucket=bucket)
+        history = History(options.history)
         load, tally, done = None, Counter(), Counter()
         try:
             disk.attach()
             broker.start()
             broker.create_topic(TOPIC, PARTITIONS)
-            load = Load(broker, TOPIC, PARTITIONS, options.seed, value_max=1500).start()
+            load = Load(broker, TOPIC, PARTITIONS, options.seed, value_max=1500, history=history).start()
             load.wait_for(10)
             for number in range(options.rounds):
                 inject(disk, broker, load, chance, "flushes", tally)
@@ -165,29 +166,21 @@ def main():
                     disk.tell("heal")
                 if number % READ_EVERY == READ_EVERY - 1:
                     known = load.known()
-                    check(known, read_all(broker, TOPIC, PARTITIONS), f"after {number + 1} failed flushes")
-            load.stop()
-            hot = judge(load.known(), read_all(broker, TOPIC, PARTITIONS))
-            make_cold(broker)
-            cold = judge(load.known(), read_all(broker, TOPIC, PARTITIONS))
-            broker.stop()
+                    found = read_all(broker, TOPIC, PARTITIONS, history=history)
+                    check(known, found, f"after {number + 1} failed flushes")
+            read_back, problems = conclude(broker, load, history)
         finally:
             if load is not None:
                 load.ending.set()
             broker.kill()
             disk.detach()
-        problems = []
-        if any(hot[:2] + cold[:2]):
-            problems.append(f"lost and doubled: {hot} hot, {cold} cold")
         figures = {
             "seed": options.seed,
             **done,
             "acks_after_failure": 0,
             "stop_ms_max": tally.pop("stop_ms_max"),
             "what_failed": dict(tally),
-            "acknowledged": len(load.times),
-            "lost": hot[0] + cold[0],
-            "doubled": hot[1] + cold[1],
+            **read_back,
         }
         return figures, problems
 

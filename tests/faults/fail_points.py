@@ -14,7 +14,19 @@ import sys
 import time
 from collections import Counter
 
-from harness import SMALL_LOG, Broken, Broker, Load, Skipped, arguments, check, judge, make_cold, read_all, run_suite
+from harness import (
+    SMALL_LOG,
+    Broken,
+    Broker,
+    History,
+    Load,
+    Skipped,
+    arguments,
+    check,
+    conclude,
+    read_all,
+    run_suite,
+)
 
 TOPIC, PARTITIONS = "fail-points", 3
 # Steps of a first start that are tried; there are fewer.
@@ -88,11 +100,12 @@ def main():
             raise Skipped("the program has no crash points: it is no debug build")
 
         broker = Broker(options.program, directory / "data", directory / "esker.log", SETTINGS)
+        history = History(options.history)
         load, unreached, points = None, 0, []
         try:
             broker.start()
             broker.create_topic(TOPIC, PARTITIONS)
-            load = Load(broker, TOPIC, PARTITIONS, options.seed, value_max=600).start()
+            load = Load(broker, TOPIC, PARTITIONS, options.seed, value_max=600, history=history).start()
             load.wait_for(100)
             # Every pair in turn, in an order of the seed.
             pairs = [(part, step) for part, steps_of in STEPS.items() for step in steps_of]
@@ -117,19 +130,13 @@ def main():
                 load.wait_for(10)
                 if number % 50 == 49:
                     known = load.known()
-                    check(known, read_all(broker, TOPIC, PARTITIONS), f"after {len(points)} aborts")
-            load.stop()
-            hot = judge(load.known(), read_all(broker, TOPIC, PARTITIONS))
-            make_cold(broker)
-            cold = judge(load.known(), read_all(broker, TOPIC, PARTITIONS))
-            broker.stop()
+                    found = read_all(broker, TOPIC, PARTITIONS, history=history)
+                    check(known, found, f"after {len(points)} aborts")
+            read_back, problems = conclude(broker, load, history)
         finally:
             if load is not None:
                 load.ending.set()
             broker.kill()
-        problems = []
-        if any(hot[:2] + cold[:2]):
-            problems.append(f"lost and doubled: {hot} hot, {cold} cold")
         figures = {
             "seed": options.seed,
             "aborts_in_first_start": first,
@@ -137,9 +144,7 @@ def main():
             "not_reached": unreached,
             "kinds_of_steps": len(set(points)),
             "steps": dict(sorted(steps.items())),
-            "acknowledged": len(load.times),
-            "lost": hot[0] + cold[0],
-            "doubled": hot[1] + cold[1],
+            **read_back,
         }
         return figures, problems
 

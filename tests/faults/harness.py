@@ -142,10 +142,81 @@ class Broker:
         admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})])[topic].result()
 
 
+class History:
+    """What clients do and are told, in the format of `tests/checker`. Any thread may tell; without a file nothing is kept."""
+
+    def __init__(self, path):
+        self.path, self.file = path, path.open("w") if path else None
+        self.lock = threading.Lock()
+        self.index = self.readers = self.senders = 0
+        # A process of the format does one thing at a time; a producer with many records on their way is as many of them.
+        self.idle, self.sending = [], {}
+
+    def tell(self, process, kind, f, value):
+        if self.file is None:
+            return
+        with self.lock:
+            now = time.monotonic_ns() // 1_000_000
+            entry = {"index": self.index, "time": now, "process": process, "type": kind, "f": f, "value": value}
+            self.file.write(json.dumps(entry) + "\n")
+            self.index += 1
+
+    def sent(self, key, value):
+        """A value, unique within the partition `key`, is on its way."""
+        if self.file is None:
+            return
+        if self.idle:
+            process = self.idle.pop()
+        else:
+            self.senders += 1
+            process = f"sender-{self.senders}"
+        self.sending[key, value] = process
+        self.tell(process, "invoke", "send", [["send", key, value]])
+
+    def settled(self, key, value, kind, offset=None):
+        """What became of it: `ok` or `info`, and where it is if that was told."""
+        if self.file is None:
+            return
+        process = self.sending.pop((key, value))
+        self.tell(process, kind, "send", [["send", key, [offset, value]]])
+        self.idle.append(process)
+
+    def read(self, found):
+        """A reader of its own has read from the beginning of each partition: `{key: [[offset, value]...]}`."""
+        self.readers += 1
+        reader = f"reader-{self.readers}"
+        self.tell(reader, "ok", "assign", list(found))
+        self.tell(reader, "ok", "poll", [["poll", found]])
+
+    def edges(self, edges):
+        self.tell("edges", "ok", "edges", edges)
+
+    def last_polls(self):
+        self.tell("end", "ok", "final-polls", None)
+
+    def judge(self):
+        """What the checker finds wrong."""
+        if self.file is None:
+            return []
+        self.file.flush()
+        program = Path(__file__).resolve().parent.parent / "checker" / "check.py"
+        done = subprocess.run([sys.executable, program, self.path], capture_output=True, text=True, check=False)
+        return [] if done.returncode == 0 else [*done.stdout.splitlines(), *done.stderr.splitlines()[-3:]]
+
+
+UNTOLD = History(None)
+
+
+def name_of(value):
+    """What a history calls a value of `Load`: its number."""
+    return value.split(b" ", 1)[0].decode()
+
+
 class Load:
     """A thread with an idempotent producer that writes numbered values and notes what is acknowledged."""
 
-    def __init__(self, broker, topic, partitions, seed, value_max=2000, pause_s=0.004, burst=8, timeout_ms=300000):
+    def __init__(self, broker, topic, partitions, seed, value_max=2000, pause_s=0.004, burst=8, timeout_ms=300000, history=UNTOLD):
+        self.history = history
         self.topic, self.partitions, self.chance = topic, partitions, random.Random(seed)
         self.value_max, self.pause_s, self.burst = value_max, pause_s, burst
         self.acknowledged, self.sent = {}, 0
@@ -172,9 +243,12 @@ class Load:
         self.thread = None
 
     def on_delivery(self, error, message):
+        key, name = f"{self.topic}-{message.partition()}", name_of(message.value())
         if error is not None:
             self.errors[f"delivery: {error.name()}"] += 1
+            self.history.settled(key, name, "info")
             return
+        self.history.settled(key, name, "ok", message.offset())
         if message.offset() is None:
             self.unplaced.add(message.value())
             self.times.append(time.monotonic())
@@ -202,6 +276,8 @@ class Load:
                 try:
                     partition = self.chance.randrange(self.partitions)
                     producer.produce(self.topic, value=self.value(), partition=partition, on_delivery=self.on_delivery)
+                    # Told late: deliveries are heard of in this very thread, so none comes between.
+                    self.history.sent(f"{self.topic}-{partition}", str(self.sent))
                     self.sent += 1
                 except BufferError:
                     producer.poll(0.05)
@@ -239,7 +315,7 @@ class Load:
             raise Broken(self.problem)
 
 
-def read_all(broker, topic, partitions, patience_s=READ_PATIENCE_S):
+def read_all(broker, topic, partitions, patience_s=READ_PATIENCE_S, history=UNTOLD):
     """Everything from the beginning to the ends of this moment: (partition, offset) to value."""
     consumer = Consumer(
         {
@@ -252,10 +328,12 @@ def read_all(broker, topic, partitions, patience_s=READ_PATIENCE_S):
     )
     deadline = time.monotonic() + patience_s
     try:
-        ends = {}
+        edges = {}
         for partition in range(partitions):
             place = TopicPartition(topic, partition)
-            ends[partition] = consumer.get_watermark_offsets(place, timeout=patience_s)[1]
+            edges[partition] = consumer.get_watermark_offsets(place, timeout=patience_s)
+        history.edges({f"{topic}-{partition}": list(edge) for partition, edge in edges.items()})
+        ends = {partition: end for partition, (_, end) in edges.items()}
         consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
         found, open_ends = {}, {partition for partition, end in ends.items() if end > 0}
         while open_ends:
@@ -269,6 +347,10 @@ def read_all(broker, topic, partitions, patience_s=READ_PATIENCE_S):
                         open_ends.discard(message.partition())
                 elif not error.retriable() and error.code() not in PASSING:
                     raise Broken(f"reading ends with {error}")
+        told = {f"{topic}-{partition}": [] for partition in range(partitions)}
+        for (partition, offset), value in found.items():
+            told[f"{topic}-{partition}"].append([offset, name_of(value)])
+        history.read(told)
         return found
     except KafkaException as error:
         raise Broken(f"reading fails: {error}") from None
@@ -301,11 +383,35 @@ def make_cold(broker):
     broker.call("v1/cache/clear")
 
 
+def conclude(broker, load, history=UNTOLD):
+    """Ends the load and reads everything back, hot and then from the bucket alone. Answers figures and what is wrong."""
+    load.stop()
+    history.last_polls()
+    hot = judge(load.known(), read_all(broker, load.topic, load.partitions, history=history))
+    make_cold(broker)
+    cold = judge(load.known(), read_all(broker, load.topic, load.partitions, history=history))
+    broker.stop()
+    problems = [f"lost and doubled: {hot} hot, {cold} cold"] if any(hot[:2] + cold[:2]) else []
+    figures = {
+        "sent": load.sent,
+        "acknowledged": len(load.times),
+        "refused": sum(count for name, count in load.errors.items() if name.startswith("delivery")),
+        "lost_hot": hot[0],
+        "doubled_hot": hot[1],
+        "lost_cold": cold[0],
+        "doubled_cold": cold[1],
+    }
+    if history.file is not None:
+        figures["history"] = history.index
+    return figures, problems + history.judge()
+
+
 def arguments(description, rounds, **more):
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--program", default=os.environ.get("ESKER_BIN", "target/debug/esker"))
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--history", type=Path, help="keep what clients do and are told, for tests/checker, and check it")
     for name, default in more.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     return parser.parse_args()

@@ -4,14 +4,15 @@
 Producers (idempotent, acks=all) write numbered values to three partitions while the broker is killed with SIGKILL at
 random moments, restarted on the same directory, and now and then told to flush. At the end every acknowledged record has
 to be at exactly the offset that was acknowledged, with its bytes, and no value may stand twice: once read as it is, once
-after a flush, an orderly restart and with empty caches, so that the bytes come from the bucket.
+after a flush, an orderly restart and with empty caches, so that the bytes come from the bucket. What all clients did and
+were told goes through the checker of histories, too.
 """
 
 import random
 import sys
 import time
 
-from harness import Broker, Load, arguments, check, judge, make_cold, read_all, run_suite
+from harness import Broker, History, Load, arguments, check, conclude, read_all, run_suite
 
 TOPIC, PARTITIONS = "kill-loop", 3
 READ_EVERY = 100
@@ -23,11 +24,12 @@ def main():
 
     def suite(directory):
         broker = Broker(options.program, directory / "data", directory / "esker.log")
+        history = History(options.history or directory / "history.jsonl")
         load = at_start = 0
         try:
             broker.start()
             broker.create_topic(TOPIC, PARTITIONS)
-            load = Load(broker, TOPIC, PARTITIONS, options.seed, value_max=200).start()
+            load = Load(broker, TOPIC, PARTITIONS, options.seed, value_max=200, history=history).start()
             kills = 0
             while kills < options.rounds:
                 load.wait_for(1)
@@ -47,30 +49,18 @@ def main():
                 broker.start()
                 if kills % READ_EVERY == 0:
                     known = load.known()
-                    check(known, read_all(broker, TOPIC, PARTITIONS), f"after {kills} kills")
-            load.stop()
-            hot = judge(load.known(), read_all(broker, TOPIC, PARTITIONS))
-            make_cold(broker)
-            cold = judge(load.known(), read_all(broker, TOPIC, PARTITIONS))
-            broker.stop()
+                    found = read_all(broker, TOPIC, PARTITIONS, history=history)
+                    check(known, found, f"after {kills} kills")
+            read_back, problems = conclude(broker, load, history)
         finally:
             if load:
                 load.ending.set()
             broker.kill()
-        problems = []
-        if any(hot[:2] + cold[:2]):
-            problems.append(f"lost and doubled: {hot} hot, {cold} cold")
         figures = {
             "kills": kills,
             "kills_at_start": at_start,
             "seed": options.seed,
-            "sent": load.sent,
-            "acknowledged": len(load.times),
-            "refused": sum(count for name, count in load.errors.items() if name.startswith("delivery")),
-            "lost_hot": hot[0],
-            "doubled_hot": hot[1],
-            "lost_cold": cold[0],
-            "doubled_cold": cold[1],
+            **read_back,
         }
         return figures, problems
 

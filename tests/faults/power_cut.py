@@ -12,7 +12,7 @@ import time
 from collections import Counter
 
 from faulty_disk import FaultyDisk
-from harness import SMALL_LOG, Broker, Load, arguments, check, judge, make_cold, read_all, run_suite
+from harness import SMALL_LOG, Broker, History, Load, arguments, check, conclude, read_all, run_suite
 
 TOPIC, PARTITIONS = "power-cut", 3
 READ_EVERY = 20
@@ -45,12 +45,13 @@ def main():
     def suite(directory):
         disk = FaultyDisk(directory, mebibytes=2048, seed=options.seed * 1000)
         broker = Broker(options.program, disk.files / "data", directory / "esker.log", SMALL_LOG)
-        load, tally, problems = None, Counter(), []
+        history = History(options.history)
+        load, tally = None, Counter()
         try:
             disk.attach()
             broker.start()
             broker.create_topic(TOPIC, PARTITIONS)
-            load = Load(broker, TOPIC, PARTITIONS, options.seed, value_max=600).start()
+            load = Load(broker, TOPIC, PARTITIONS, options.seed, value_max=600, history=history).start()
             cuts = without_effect = at_start = 0
             while cuts < options.rounds:
                 load.wait_for(1)
@@ -70,19 +71,14 @@ def main():
                 if cuts % READ_EVERY == 0:
                     # What was acknowledged before the reading began has to be there.
                     known = load.known()
-                    check(known, read_all(broker, TOPIC, PARTITIONS), f"after {cuts} cuts")
-            load.stop()
-            hot = judge(load.known(), read_all(broker, TOPIC, PARTITIONS))
-            make_cold(broker)
-            cold = judge(load.known(), read_all(broker, TOPIC, PARTITIONS))
-            broker.stop()
+                    found = read_all(broker, TOPIC, PARTITIONS, history=history)
+                    check(known, found, f"after {cuts} cuts")
+            read_back, problems = conclude(broker, load, history)
         finally:
             if load is not None:
                 load.ending.set()
             broker.kill()
             disk.detach()
-        if any(hot[:2] + cold[:2]):
-            problems.append(f"lost and doubled: {hot} hot, {cold} cold")
         figures = {
             "cuts": cuts,
             "cuts_at_start": at_start,
@@ -90,12 +86,7 @@ def main():
             "seed": options.seed,
             "by_kind": {how: tally[how] for how in ("drop", "subset", "torn")},
             "sectors_discarded": tally["sectors"],
-            "sent": load.sent,
-            "acknowledged": len(load.times),
-            "lost_hot": hot[0],
-            "doubled_hot": hot[1],
-            "lost_cold": cold[0],
-            "doubled_cold": cold[1],
+            **read_back,
         }
         return figures, problems
 

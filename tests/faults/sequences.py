@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 
-from harness import Broken, Broker, arguments, run_suite
+from harness import Broken, Broker, History, arguments, run_suite
 from raw_fetch import read_partition, recv_all
 
 TOPIC, PARTITIONS, AHEAD = "sequences", 3, 2
@@ -73,13 +73,16 @@ def connect(broker):
     return socket.create_connection((host, int(port)), timeout=30)
 
 
-def life(connection, producer, following, places, end, tally):
+def life(connection, producer, following, places, end, tally, history):
     """Writes until `end`: batches in order, `AHEAD` of a partition at a time."""
     first = True
     while first or time.monotonic() < end:
         first = False
         sent = [(p, following[p] + ahead) for p in range(PARTITIONS) for ahead in range(AHEAD)]
         for partition, sequence in sent:
+            # A batch that is sent again is on its way since it was sent first.
+            if (f"{TOPIC}-{partition}", str(sequence)) not in history.sending:
+                history.sent(f"{TOPIC}-{partition}", str(sequence))
             produce(connection, producer, partition, sequence)
         for partition, sequence in sent:
             code, offset = answer(connection)
@@ -90,6 +93,7 @@ def life(connection, producer, following, places, end, tally):
                 if places.setdefault((partition, offset), sequence) != sequence:
                     raise Broken(f"{partition}: {sequence} was answered with the offset of {places[partition, offset]}")
                 following[partition] += 1
+                history.settled(f"{TOPIC}-{partition}", str(sequence), "ok", offset)
             elif code not in (TIMED_OUT, STORAGE_ERROR) and sequence == following[partition]:
                 raise Broken(f"{partition}: {sequence} continues the sequence and was answered with {code}")
             elif code in (TIMED_OUT, STORAGE_ERROR):
@@ -104,6 +108,7 @@ def main():
     def suite(directory):
         broker = Broker(options.program, directory / "data", directory / "esker.log")
         following, places, tally = [0] * PARTITIONS, {}, Counter()
+        history = History(options.history or directory / "history.jsonl")
         try:
             broker.start()
             broker.create_topic(TOPIC, PARTITIONS)
@@ -114,7 +119,7 @@ def main():
                     raise Broken(f"no producer id: {code}")
             for _ in range(options.rounds):
                 with connect(broker) as connection:
-                    life(connection, producer, following, places, time.monotonic() + chance.uniform(0, 0.4), tally)
+                    life(connection, producer, following, places, time.monotonic() + chance.uniform(0, 0.4), tally, history)
                     if chance.random() < 0.5:
                         # On their way when the broker dies: written or not, they are sent again.
                         for partition in range(PARTITIONS):
@@ -123,16 +128,21 @@ def main():
                     broker.kill()
                 broker.start()
             with connect(broker) as connection:
-                life(connection, producer, following, places, 0, tally)
+                life(connection, producer, following, places, 0, tally, history)
+            history.last_polls()
+            told = {}
             for partition in range(PARTITIONS):
                 found, code = read_partition(broker.kafka, TOPIC, partition)
                 expected = {offset: b"%d-%d" % (partition, offset) for offset in range(following[partition])}
                 if code is not None or found != expected:
                     raise Broken(f"{partition}: what is read is not what was sent: {code}, {len(found)} records")
+                told[f"{TOPIC}-{partition}"] = [[at, value.decode().split("-")[1]] for at, value in found.items()]
+            history.read(told)
             broker.stop()
         finally:
             broker.kill()
-        return {"kills": options.rounds, "seed": options.seed, "batches": sum(following), "codes": dict(tally)}, []
+        figures = {"kills": options.rounds, "seed": options.seed, "batches": sum(following), "history": history.index}
+        return {**figures, "codes": dict(tally)}, history.judge()
 
     return run_suite("sequences", suite)
 
