@@ -4,8 +4,9 @@
 //! for the disk. Any other request runs alone, after everything before it was answered, so that a client that pipelines
 //! sees the effects of its requests in order.
 //!
-//! *Memory.* An idle connection owns no buffer. A frame is read only after its length was taken from the request budget,
-//! straight into memory of its own; batches are cut out of it without copying.
+//! *Memory.* An idle connection owns no buffer. A frame is read only after its length was taken from the request budget;
+//! batches are cut out of it without copying. The first read of a burst expects frames like the last one, so that
+//! requests that wait in the socket arrive together, and a large one in memory of its size from its first byte on.
 //!
 //! *Cancellation.* Dropping a connection drops its running request. What was appended stays appended.
 
@@ -25,8 +26,15 @@ use tokio_util::io::poll_read_buf;
 
 /// Produce requests of one connection that may wait for the disk at once.
 const OVERLAP_MAX: usize = 64;
-/// What is read at once while the length of the next frame is not known.
+/// What is read at once while nothing is known of the next frame. Needs no permit.
 const READ_BYTES: usize = 16 << 10;
+/// Least that is read at once.
+const READ_BYTES_MIN: usize = 1 << 10;
+/// Most bytes that are set aside for several frames at once, and for a single one whose length is a guess.
+const AHEAD_MAX: usize = 64 << 10;
+const GUESS_MAX: usize = 1 << 20;
+/// Room beyond what is expected: a read that fills everything means that more was there.
+const SLACK_BYTES: usize = 64;
 /// Slices handed to the kernel in one write.
 const SLICES_MAX: usize = 64;
 /// Unsent bytes after which nothing more is answered until the client reads.
@@ -46,6 +54,11 @@ pub(crate) struct Connection {
     client: Arc<ClientInfo>,
     stream: Box<dyn ByteStream>,
     received: BytesMut,
+    /// Length of the last frame, its length field included: what is expected of the next one.
+    last_frame: usize,
+    burst: Burst,
+    /// Permit of what was set aside ahead of knowing the frames that come.
+    ahead: Option<Permit>,
     /// Permit of the frame that is being received, and the wait for it.
     permit: Option<Permit>,
     permit_wait: Option<BoxFuture<'static, Permit>>,
@@ -58,6 +71,14 @@ pub(crate) struct Connection {
     idle: Option<BoxFuture<'static, ()>>,
     last_active: MonoTime,
     closing: bool,
+}
+
+/// What came since the buffer was last empty.
+#[derive(Debug, Default)]
+struct Burst {
+    frames: usize,
+    /// A read found more than there was room for.
+    filled: bool,
 }
 
 /// Why a connection ended.
@@ -85,6 +106,9 @@ impl Connection {
             client: Arc::new(client),
             stream,
             received: BytesMut::new(),
+            last_frame: 0,
+            burst: Burst::default(),
+            ahead: None,
             permit: None,
             permit_wait: None,
             slots: VecDeque::new(),
@@ -176,6 +200,26 @@ impl Connection {
         }
     }
 
+    /// Makes room for the first read of a burst: for as many frames as the last one brought. Not for more, because a
+    /// batch that stays in memory keeps the whole of it.
+    fn set_aside(&mut self) {
+        let frames = (self.burst.frames + usize::from(self.burst.filled)).max(1);
+        let expected = match self.last_frame {
+            0 => READ_BYTES,
+            one if frames == 1 => (one + SLACK_BYTES).clamp(READ_BYTES_MIN, GUESS_MAX),
+            one => (one * frames + SLACK_BYTES).clamp(READ_BYTES_MIN, AHEAD_MAX.max(one)),
+        };
+        self.burst = Burst::default();
+        if expected > READ_BYTES {
+            self.ahead = self.broker.request_memory().try_acquire(expected);
+        }
+        self.received.reserve(if self.ahead.is_some() {
+            expected
+        } else {
+            READ_BYTES.min(expected)
+        });
+    }
+
     /// Reads until a whole frame is there. `Ready(None)` when the client closed.
     fn receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<BytesMut>, Ended>> {
         loop {
@@ -184,13 +228,24 @@ impl Connection {
                 if self.received.len() >= 4 + len {
                     self.received.advance(4);
                     let frame = self.received.split_to(len);
+                    self.last_frame = 4 + len;
+                    self.burst.frames += 1;
+                    if self.permit.is_none() && len > READ_BYTES {
+                        self.permit = self.ahead.as_mut().and_then(|ahead| ahead.split(len));
+                    }
                     if self.received.is_empty() {
                         // Idle connections own no buffer.
                         self.received = BytesMut::new();
+                        self.ahead = None;
                     }
                     return Poll::Ready(Ok(Some(frame)));
                 }
                 if self.permit.is_none() && len > READ_BYTES {
+                    self.permit = self.ahead.as_mut().and_then(|ahead| ahead.split(len));
+                }
+                if self.permit.is_none() && len > READ_BYTES {
+                    // Who waits holds nothing that others wait for.
+                    self.ahead = None;
                     let broker = &self.broker;
                     let wait = self.permit_wait.get_or_insert_with(|| {
                         let budget = broker.request_memory().clone();
@@ -204,14 +259,16 @@ impl Connection {
                 self.received.reserve(missing);
             } else if self.received.is_empty() {
                 ready!(self.stream.poll_read_ready(context)).map_err(Ended::Network)?;
-                self.received.reserve(READ_BYTES);
+                self.set_aside();
             } else {
                 self.received.reserve(READ_BYTES);
             }
             let stream = Pin::new(&mut self.stream);
             match ready!(poll_read_buf(stream, context, &mut self.received)) {
                 Ok(0) => return Poll::Ready(Ok(None)),
-                Ok(_) => {}
+                Ok(_) => {
+                    self.burst.filled |= self.received.len() == self.received.capacity();
+                }
                 Err(error) => return Poll::Ready(Err(Ended::Network(error))),
             }
         }

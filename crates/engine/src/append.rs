@@ -74,16 +74,18 @@ impl Engine {
         let position = inner.log.position();
         let (base, end, stamp) = match appended {
             Appended::New { bytes, base, end, max_timestamp } => {
+                let batch = BatchView::parse(&bytes).expect("an appended batch parses");
+                let (flags, crc) = (flags_of(&batch, limits.needs_key), batch.whole_crc());
                 let meta = FrameMeta {
                     partition: partition.id,
                     base_offset: base,
                     last_offset: Offset(end.get() - 1),
                     max_timestamp,
                     leader_epoch: position.leader_epoch,
-                    flags: flags_of(&bytes, limits.needs_key),
+                    flags,
                 };
                 // A journal that failed since it was asked never acknowledges anything.
-                if !journal.push(partition, meta, bytes) {
+                if !journal.push(partition, meta, bytes, crc) {
                     return Err(AppendError::Failed);
                 }
                 if planted(Bug::VisibleBeforeDurable) {
@@ -103,8 +105,7 @@ impl Engine {
     }
 }
 
-fn flags_of(batch: &[u8], compacted: bool) -> FrameFlags {
-    let view = BatchView::parse(batch).expect("an appended batch parses");
+fn flags_of(view: &BatchView<'_>, compacted: bool) -> FrameFlags {
     let mut flags = FrameFlags::default();
     for (set, flag) in [
         (view.is_control(), FrameFlags::CONTROL),

@@ -398,7 +398,10 @@ fn encode(
                 leader_epoch: batch.leader_epoch,
                 flags: BlockFlags::default(),
             };
-            part.push_batch(meta, bytes);
+            match BatchView::parse(&bytes) {
+                Ok(view) => part.push_checked(meta, bytes.clone(), view.whole_crc()),
+                Err(_) => part.push_batch(meta, bytes),
+            };
         }
         if !share.producers.is_empty() || share.full {
             part.producers(kind_of(share.full), section_of(&share.producers));

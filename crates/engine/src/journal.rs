@@ -1,7 +1,8 @@
 //! The journal that this broker writes: frames in, bundles to the write-ahead log, acknowledgements out.
 //!
-//! A bundle is closed whenever none is on its way to the device, so that everything that arrives during one commit
-//! makes the next one: no timer, and no wait when the device is idle.
+//! Bundles are closed when the log's thread puts its next commit together, not when the first frame arrives: what arrives
+//! during one commit makes the next one, and when the device is idle, what arrives until the log's thread has come to it.
+//! No timer, and no commit of one frame that keeps the others waiting for the device.
 //!
 //! *Order.* Frames are pushed under their partition's lock, so a partition's frames stand in the journal in the order
 //! of their offsets. *Failure.* When the log fails, nothing that waits is ever acknowledged, and nothing more is taken.
@@ -11,14 +12,14 @@ use crate::partition::Partition;
 use bytes::Bytes;
 use esker_journal::{Owner, Quorum};
 use esker_plog::Place;
-use esker_types::{JournalId, MonoTime, Offset, PartitionId, Seq, TopicId};
+use esker_types::{Crc32c, JournalId, MonoTime, Offset, PartitionId, Seq, TopicId};
 use esker_wal::{AppendError, Bundle, BundleBuilder, FrameMeta, Wal};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// Payload bytes after which a bundle is closed even though the previous one is still on its way.
+/// Payload bytes after which another bundle is begun.
 const BUNDLE_BYTES: usize = 1 << 20;
 /// Bundles on their way to the device.
 const IN_FLIGHT_MAX: usize = 4;
@@ -238,10 +239,16 @@ impl Journal {
         }
     }
 
-    /// Takes a frame. Called under the partition's lock, after [`Journal::accepts`].
+    /// Takes a frame whose checksum is `crc`. Called under the partition's lock, after [`Journal::accepts`].
     ///
     /// Answers false when the journal has failed meanwhile: the frame will never be committed.
-    pub(crate) fn push(&self, partition: &Arc<Partition>, meta: FrameMeta, payload: Bytes) -> bool {
+    pub(crate) fn push(
+        &self,
+        partition: &Arc<Partition>,
+        meta: FrameMeta,
+        payload: Bytes,
+        crc: Crc32c,
+    ) -> bool {
         let mut state = self.state.lock();
         if state.failed {
             return false;
@@ -251,7 +258,7 @@ impl Journal {
             state.filling.push_back(Filling::default());
         }
         let filling = state.filling.back_mut().expect("there is one now");
-        filling.builder.push(meta, payload, &[]);
+        filling.builder.push_checked(meta, payload, crc, &[]);
         filling.bytes += bytes;
         filling.frames.push(QueuedFrame {
             partition: Arc::clone(partition),
@@ -259,22 +266,23 @@ impl Journal {
             end: meta.last_offset.next(),
             bytes,
         });
-        self.close_bundles(&mut state);
+        if state.in_flight.is_empty() {
+            self.wal.ring();
+        }
         true
     }
 
-    /// Closes bundles and submits them, as far as it is time.
-    fn close_bundles(&self, state: &mut State) {
+    /// The log's thread puts a commit together: closes bundles and submits them.
+    pub(crate) fn gather(&self) {
+        let state = &mut *self.state.lock();
+        if state.failed {
+            return;
+        }
         let mut closed = false;
-        while state.in_flight.is_empty()
-            || (state.filling.len() > 1 && state.in_flight.len() < IN_FLIGHT_MAX)
-        {
+        while state.in_flight.len() < IN_FLIGHT_MAX && !state.filling.is_empty() {
             let Role::Owner(owner) = &mut state.role else {
                 panic!("append to sealed journal {}", self.id)
             };
-            if state.filling.is_empty() {
-                break;
-            }
             // A journal that has ended gives out no number: what waits is for its successor.
             let Some(seq) = owner.append() else { break };
             let (exposed, drained) = (owner.exposed(), owner.drained());
@@ -340,8 +348,6 @@ impl Journal {
                 state.undrained.push_back(Committed { seq, bytes: flying.bytes, at: now, ends });
                 committed.push((seq, flying.frames));
             }
-            // What arrived meanwhile goes to the device before anybody is told of this commit.
-            self.close_bundles(&mut state);
             undrained_bytes = (before, state.undrained_bytes);
         }
         let shown = committed.last().map(|(seq, _)| *seq);
@@ -485,28 +491,56 @@ mod tests {
         Partition::new(PartitionId(id), topic, name, PartitionIndex(0), settings, log)
     }
 
+    fn journal(dir: &std::path::Path, runtimes: &Runtimes) -> Journal {
+        let env = Env::real(runtimes);
+        let options =
+            WalOptions { segment_bytes: 1 << 20, capacity_bytes: 8 << 20, prefill: false };
+        let (opened, _) = OpenedWal::open(&env, dir, ClusterId::ZERO, options).unwrap();
+        let wal = opened.start(Arc::new(Deaf));
+        let id = JournalId(7);
+        wal.open_journal(id, Bytes::new()).unwrap();
+        Journal::new(id, wal)
+    }
+
+    fn push(journal: &Journal, partition_id: u64) {
+        let meta = FrameMeta {
+            partition: PartitionId(partition_id),
+            base_offset: Offset(0),
+            last_offset: Offset(9),
+            max_timestamp: Timestamp(0),
+            leader_epoch: LeaderEpoch(0),
+            flags: FrameFlags::default(),
+        };
+        let batch = Bytes::from_static(b"batch");
+        let crc = Crc32c(esker_wal::crc32c(&batch));
+        assert!(journal.push(&partition(partition_id), meta, batch, crc));
+    }
+
+    #[test]
+    fn what_arrives_before_the_log_has_come_to_it_makes_one_bundle() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtimes = Runtimes::start(1, 1).unwrap();
+        let journal = journal(dir.path(), &runtimes);
+        (0..3).for_each(|number| push(&journal, number));
+        journal.gather();
+        (3..5).for_each(|number| push(&journal, number));
+        journal.on_durable(Seq(1), MonoTime::default(), &mut Vec::new(), |_, _, _, _| {});
+        let stretch = journal.stretch(usize::MAX).unwrap();
+        assert_eq!((stretch.upto, stretch.ends.len()), (Seq(1), 3));
+        journal.gather();
+        journal.on_durable(Seq(2), MonoTime::default(), &mut Vec::new(), |_, _, _, _| {});
+        let stretch = journal.stretch(usize::MAX).unwrap();
+        assert_eq!((stretch.upto, stretch.ends.len()), (Seq(2), 5));
+    }
+
     #[test]
     fn a_flush_takes_no_bundle_before_all_its_partitions_show_it() {
         let dir = tempfile::tempdir().unwrap();
         let runtimes = Runtimes::start(1, 1).unwrap();
-        let env = Env::real(&runtimes);
-        let options =
-            WalOptions { segment_bytes: 1 << 20, capacity_bytes: 8 << 20, prefill: false };
-        let (opened, _) = OpenedWal::open(&env, dir.path(), ClusterId::ZERO, options).unwrap();
-        let wal = opened.start(Arc::new(Deaf));
-        let id = JournalId(7);
-        wal.open_journal(id, Bytes::new()).unwrap();
-        let journal = Journal::new(id, wal);
+        let journal = journal(dir.path(), &runtimes);
         for number in 0..2 {
-            let meta = FrameMeta {
-                partition: PartitionId(number),
-                base_offset: Offset(0),
-                last_offset: Offset(9),
-                max_timestamp: Timestamp(0),
-                leader_epoch: LeaderEpoch(0),
-                flags: FrameFlags::default(),
-            };
-            assert!(journal.push(&partition(number), meta, Bytes::from_static(b"batch")));
+            push(&journal, number);
+            journal.gather();
         }
         let mut told = 0;
         for seq in 1..=2 {

@@ -241,7 +241,7 @@ fn push_batches(part: &mut ObjectBuilder, block: &Bytes) -> Result<(), ColdError
             leader_epoch: batch.partition_leader_epoch(),
             flags: BlockFlags::default(),
         };
-        part.push_batch(meta, block.slice(at..at + batch.len()));
+        part.push_checked(meta, block.slice(at..at + batch.len()), batch.whole_crc());
         at += batch.len();
     }
     Ok(())

@@ -89,6 +89,12 @@ impl DurableSink for Sink {
         self.changed.notify_waiters();
     }
 
+    fn gather(&self) {
+        for journal in self.journals.read().iter() {
+            journal.gather();
+        }
+    }
+
     fn refused(&self, batch: &[(JournalId, Seq)]) {
         for (id, from) in batch {
             if let Some(journal) = self.journal(*id) {

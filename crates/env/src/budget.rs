@@ -72,6 +72,12 @@ impl Permit {
         self.permit.merge(other.permit);
     }
 
+    /// Hands on `bytes` of what it holds; `None` where that is less.
+    #[must_use]
+    pub fn split(&mut self, bytes: usize) -> Option<Self> {
+        Some(Self { permit: self.permit.split(bytes)? })
+    }
+
     /// Gives back all but `bytes`.
     pub fn shrink_to(&mut self, bytes: usize) {
         let excess = self.bytes().saturating_sub(bytes);
@@ -88,6 +94,10 @@ mod tests {
         let budget = Budget::new(100);
         let mut permit = budget.try_acquire(60).unwrap();
         assert!(budget.try_acquire(50).is_none());
+        assert!(permit.split(61).is_none());
+        let part = permit.split(20).unwrap();
+        assert_eq!((permit.bytes(), part.bytes(), budget.available()), (40, 20, 40));
+        drop(part);
         permit.shrink_to(10);
         assert_eq!(budget.available(), 90);
         drop(permit);

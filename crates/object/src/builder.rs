@@ -1,6 +1,6 @@
 //! Writing a data object.
 
-use crate::field::{Crc, crc32c, to_u32, to_u64};
+use crate::field::{crc32c, to_u32, to_u64};
 use crate::layout::{
     BLOCK_BYTES, BlockFlags, OBJECT_HEADER_BYTES, ObjectHeader, ObjectKind, PartFlags, SectionType,
     TIME_INDEX_BYTES, TRAILER_MAGIC, VERSION,
@@ -8,7 +8,8 @@ use crate::layout::{
 use crate::props::{AbortedTxn, EpochStart, ProducerEntry, ProducerKind, PropsWriter, TimeEntry};
 use bytes::Bytes;
 use esker_types::{
-    Incarnation, LeaderEpoch, ObjectId, Offset, PartitionId, PartitionIndex, Timestamp, TopicId,
+    Crc32c, Incarnation, LeaderEpoch, ObjectId, Offset, PartitionId, PartitionIndex, Timestamp,
+    TopicId,
 };
 
 /// What an object needs to know of a record batch.
@@ -79,13 +80,7 @@ struct OpenPart {
 struct OpenBlock {
     meta: BatchMeta,
     len: usize,
-    crc: Crc,
-}
-
-impl std::fmt::Debug for Crc {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Crc({:#x})", self.finish())
-    }
+    crc: Crc32c,
 }
 
 /// Builds a data object. Partitions come in the order of their ids, their batches in the order of offsets.
@@ -167,6 +162,16 @@ impl ObjectBuilder {
     /// # Panics
     /// When the batch does not follow the previous one, or has a negative epoch.
     pub fn push_batch(&mut self, meta: BatchMeta, batch: Bytes) -> &mut Self {
+        let crc = crc32c(&batch);
+        self.push_checked(meta, batch, Crc32c(crc))
+    }
+
+    /// As [`Self::push_batch`] for a batch whose CRC-32C is known to be `crc`: its bytes are not read.
+    ///
+    /// # Panics
+    /// As [`Self::push_batch`]; in debug builds also when the checksum is another one.
+    pub fn push_checked(&mut self, meta: BatchMeta, batch: Bytes, crc: Crc32c) -> &mut Self {
+        debug_assert_eq!(crc.0, crc32c(&batch), "the checksum of {meta:?}");
         let part = self.open.as_mut().expect("a partition was begun");
         assert!(meta.last_offset >= meta.base_offset, "{meta:?}");
         assert!(part.base.is_none() || meta.base_offset >= part.end, "{meta:?} after {}", part.end);
@@ -193,12 +198,12 @@ impl ObjectBuilder {
                 part.stretch = batch.len();
             }
         }
-        let block = part.block.get_or_insert_with(|| OpenBlock { meta, len: 0, crc: Crc::new() });
+        let block = part.block.get_or_insert(OpenBlock { meta, len: 0, crc: Crc32c::EMPTY });
         block.meta.last_offset = meta.last_offset;
         block.meta.max_timestamp = block.meta.max_timestamp.max(meta.max_timestamp);
         block.meta.flags = block.meta.flags.with(meta.flags);
         block.len += batch.len();
-        block.crc.update(&batch);
+        block.crc = block.crc.then(crc, batch.len());
         let full = block.len >= BLOCK_BYTES;
         self.parts.push(batch);
         if full {
@@ -297,7 +302,7 @@ impl ObjectBuilder {
         out.extend_from_slice(&block.meta.max_timestamp.get().to_le_bytes());
         out.extend_from_slice(&self.position.to_le_bytes());
         out.extend_from_slice(&len.to_le_bytes());
-        out.extend_from_slice(&block.crc.finish().to_le_bytes());
+        out.extend_from_slice(&block.crc.0.to_le_bytes());
         out.extend_from_slice(&block.meta.leader_epoch.get().to_le_bytes());
         out.extend_from_slice(&block.meta.flags.0.to_le_bytes());
         self.position += u64::from(len);

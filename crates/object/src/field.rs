@@ -1,7 +1,5 @@
 //! Little-endian fields and checksums.
 
-use crc_fast::{CrcAlgorithm, Digest};
-
 pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes[at..at + N].try_into().expect("the slice has the array's length")
 }
@@ -45,21 +43,4 @@ pub(crate) fn to_usize(value: u64) -> usize {
 
 pub(crate) fn crc32c(data: &[u8]) -> u32 {
     crc_fast::crc32_iscsi(data)
-}
-
-/// A checksum over pieces.
-pub(crate) struct Crc(Digest);
-
-impl Crc {
-    pub(crate) fn new() -> Self {
-        Self(Digest::new(CrcAlgorithm::Crc32Iscsi))
-    }
-
-    pub(crate) fn update(&mut self, data: &[u8]) {
-        self.0.update(data);
-    }
-
-    pub(crate) fn finish(&self) -> u32 {
-        u32::try_from(self.0.finalize()).expect("a CRC-32 has 32 bits")
-    }
 }

@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use esker_types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
+use esker_types::{Crc32c, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 
 use crate::compression::{Codec, DecompressError, decompress};
 use crate::error::{BatchError, CorruptReason};
@@ -58,6 +58,9 @@ pub enum TimestampType {
     /// The broker, one for the whole batch: its max timestamp.
     LogAppendTime,
 }
+
+/// From this length on the checksum of a whole batch is put together from the stored one.
+const WHOLE_CRC_BYTES_MIN: usize = 4 << 10;
 
 /// One whole batch, its header read on demand. The lengths were checked; the checksum was not.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -302,6 +305,17 @@ impl<'a> BatchView<'a> {
     pub fn verify_crc(&self) -> Result<(), CorruptReason> {
         let (computed, stored) = (self.compute_crc(), self.crc());
         if computed == stored { Ok(()) } else { Err(CorruptReason::Crc { computed, stored }) }
+    }
+
+    /// CRC-32C of the whole batch, put together from its stored checksum, which [`Self::verify_crc`] has compared before.
+    #[must_use]
+    pub fn whole_crc(&self) -> Crc32c {
+        // Reading a short one again is cheaper.
+        if self.bytes.len() < WHOLE_CRC_BYTES_MIN {
+            return Crc32c(crc_fast::crc32_iscsi(self.bytes));
+        }
+        let (head, checked) = self.bytes.split_at(at::ATTRIBUTES);
+        Crc32c(crc_fast::crc32_iscsi(head)).then(Crc32c(self.crc()), checked.len())
     }
 
     /// The records without compression: borrowed where there is none, else at most `cap` bytes.

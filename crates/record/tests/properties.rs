@@ -4,7 +4,7 @@ use esker_record::{
     BatchBuilder, BatchError, BatchMut, BatchView, Codec, Header, ProduceLimits, batches, compress,
     decompress, produced_batch, validate_produced, validate_records,
 };
-use esker_types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
+use esker_types::{Crc32c, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -55,6 +55,17 @@ fn read(batch: &BatchView<'_>) -> Vec<RawRecord> {
         .collect()
 }
 
+#[test]
+fn the_checksum_of_a_whole_batch_is_that_of_its_bytes() {
+    // Some are read again, some are put together.
+    for len in [0, 100, 3_900, 4_030, 4_096, 16_000, 300_000] {
+        let value = vec![7; len];
+        let bytes = build(&[(5, None, Some(value), vec![])], BatchBuilder::new(Offset(3)));
+        let whole = BatchView::parse(&bytes).unwrap().whole_crc();
+        assert_eq!(whole, Crc32c(crc_fast::crc32_iscsi(&bytes)), "{len} bytes");
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_appended_is_read_back(
@@ -84,6 +95,7 @@ proptest! {
         patch.set_log_append_time(Timestamp(123));
         let view = patch.view();
         prop_assert_eq!(view.verify_crc(), Ok(()));
+        prop_assert_eq!(view.whole_crc(), Crc32c(crc_fast::crc32_iscsi(view.bytes())));
         prop_assert_eq!(view.base_offset(), Offset(base + 5));
         prop_assert_eq!(view.partition_leader_epoch(), LeaderEpoch(77));
         prop_assert!(read(&view).iter().all(|record| record.0 == 123));

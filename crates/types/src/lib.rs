@@ -3,6 +3,7 @@
 //! A type enters here when two components exchange it. Nothing here does I/O, knows a wire format or depends on
 //! a runtime. Names are Kafka's where Kafka has one; see `docs/glossary.md`.
 
+mod crc;
 mod ids;
 mod names;
 mod newtype;
@@ -11,6 +12,7 @@ mod planted;
 mod time;
 mod unit;
 
+pub use crc::Crc32c;
 pub use ids::{
     BrokerId, ClusterId, Incarnation, JournalId, ObjectId, PartitionId, ProducerEpoch, ProducerId,
     Seq, StoreId, TopicId,

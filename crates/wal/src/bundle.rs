@@ -7,10 +7,10 @@
 //! `docs/formats/bundle.md` draws the bytes. [`BundleView::parse`] takes bytes from anywhere: it bounds every
 //! count and position by the bytes that are there.
 
-use crate::crc::{crc32c, crc32c_pieces};
+use crate::crc::crc32c;
 use crate::num::{field, to_u32, to_u64};
 use bytes::Bytes;
-use esker_types::{JournalId, LeaderEpoch, Offset, PartitionId, Seq, Timestamp};
+use esker_types::{Crc32c, JournalId, LeaderEpoch, Offset, PartitionId, Seq, Timestamp};
 
 /// Version that [`BundleBuilder`] writes.
 pub const BUNDLE_VERSION: u16 = 1;
@@ -137,6 +137,8 @@ pub struct BundleBuilder {
     extensions: Vec<u8>,
     payloads: Vec<Bytes>,
     payload_bytes: usize,
+    /// Checksum of all payloads so far.
+    payload_crc: Crc32c,
 }
 
 impl BundleBuilder {
@@ -165,6 +167,16 @@ impl BundleBuilder {
     /// When an extension has 64 KiB or more, when `last_offset < base_offset`, when the leader epoch is negative
     /// or when the bundle would exceed [`BUNDLE_BYTES_MAX`]: all of them are mistakes of ours.
     pub fn push(&mut self, meta: FrameMeta, payload: Bytes, extension: &[u8]) {
+        let crc = Crc32c(crc32c(&payload));
+        self.push_checked(meta, payload, crc, extension);
+    }
+
+    /// As [`Self::push`] for a payload whose CRC-32C is known to be `crc`: its bytes are not read.
+    ///
+    /// # Panics
+    /// As [`Self::push`]; in debug builds also when the checksum is another one.
+    pub fn push_checked(&mut self, meta: FrameMeta, payload: Bytes, crc: Crc32c, extension: &[u8]) {
+        debug_assert_eq!(crc.0, crc32c(&payload), "the checksum of {meta:?}");
         let extension_len = u16::try_from(extension.len()).expect("an extension is a few bytes");
         let leader_epoch = u32::try_from(meta.leader_epoch.get()).expect("a leader has an epoch");
         assert!(meta.last_offset >= meta.base_offset, "{meta:?}");
@@ -187,6 +199,7 @@ impl BundleBuilder {
         self.directory.extend_from_slice(&entry);
         self.extensions.extend_from_slice(extension);
         self.payload_bytes += payload.len();
+        self.payload_crc = self.payload_crc.then(crc, payload.len());
         self.payloads.push(payload);
     }
 
@@ -213,8 +226,7 @@ impl BundleBuilder {
         head.extend_from_slice(&[0; 6]);
         head.extend_from_slice(&self.directory);
         head.extend_from_slice(&self.extensions);
-        let pieces = std::iter::once(&head[8..]).chain(self.payloads.iter().map(AsRef::as_ref));
-        let crc = crc32c_pieces(pieces);
+        let Crc32c(crc) = Crc32c(crc32c(&head[8..])).then(self.payload_crc, self.payload_bytes);
         field::put(&mut head, 4, crc.to_le_bytes());
         Bundle { journal, seq, crc, len, head: head.into(), payloads: self.payloads }
     }

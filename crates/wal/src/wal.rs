@@ -56,6 +56,10 @@ pub trait DurableSink: Send + Sync {
     /// The log failed for good: nothing that was not reported durable may be counted on.
     fn failed(&self, failure: &WalFailure);
 
+    /// A commit is about to be put together: what should be part of it is appended now. Called before every commit and
+    /// after every ring, not before the log's thread has come to it, so that what arrives meanwhile joins.
+    fn gather(&self) {}
+
     /// The log was closed in good order, and its directory may be opened again.
     fn closed(&self) {}
 }
@@ -399,6 +403,11 @@ impl Wal {
     /// Later calls are answered [`AppendError::Closed`].
     pub fn close(&self) {
         self.inner.shared.state.lock().closing = true;
+        self.inner.bell.ring();
+    }
+
+    /// Has the log's thread ask for more ([`DurableSink::gather`]) as soon as it is free.
+    pub fn ring(&self) {
         self.inner.bell.ring();
     }
 

@@ -169,6 +169,9 @@ impl Writer {
     }
 
     fn gather(&mut self) -> Result<LoopState, WalFailure> {
+        if self.batch.is_empty() {
+            self.sink().gather();
+        }
         let refused = {
             let mut state = self.shared.state.lock();
             if self.batch.is_empty() {
