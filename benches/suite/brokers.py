@@ -50,6 +50,7 @@ class Broker:
         self.settings = settings or {}
         self.port = free_port()
         self.process: Process | None = None
+        self.environment: dict[str, str] = {}
         self.core = cores()[0]
 
     @property
@@ -60,7 +61,7 @@ class Broker:
         raise NotImplementedError
 
     def start(self) -> "Broker":
-        self.process = Process(self.command(), self.directory / "log", self.core)
+        self.process = Process(self.command(), self.directory / "log", self.core, self.environment)
         try:
             wait_for(f"{self.title} to answer", lambda: not self.process.alive() or answers_metadata(self.port))
             if not self.process.alive():

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from suite import process
+from suite import cold, process
 from suite.brokers import Broker, Esker, Kafka, Null, answers_metadata, finish, program
 from suite.process import Process, cores, wait_for
 
@@ -339,11 +339,13 @@ def _metric(figures: dict[str, float], name: str) -> float:
     return next(value for key, value in figures.items() if name in key)
 
 
-def partitions_cost(counts: tuple[int, int]) -> Callable[[Path | None], list[Figures]]:
+def partitions_cost(
+    make: Callable[[Path | None], Broker], counts: tuple[int, int]
+) -> Callable[[Path | None], list[Figures]]:
     """CPU at 10 MB/s over few and over many partitions."""
 
     def run(base: Path | None) -> list[Figures]:
-        broker = Esker(base).start()
+        broker = make(base).start()
         figures: Figures = {}
         try:
             for count in counts:
@@ -365,6 +367,12 @@ def partitions_cost(counts: tuple[int, int]) -> Callable[[Path | None], list[Fig
         return [figures | {"CPU, many to few": many / few}]
 
     return run
+
+
+class LargeKafka(Kafka):
+    """Thousands of partitions want a larger heap."""
+
+    heap = "4g"
 
 
 def recovery(megabytes: int) -> Callable[[Path | None], list[Figures]]:
@@ -460,8 +468,45 @@ SINGLE: tuple[Single, ...] = (
         full_only=True,
     ),
     Single(
-        "partitions", "17", "10 MB/s over 100 and over 10,000 partitions", partitions_cost((100, 10_000)), None,
-        (Bar("CPU, many to few", "times", limit=2.0),),
+        "partitions", "17", "10 MB/s over 100 and over 10,000 partitions",
+        partitions_cost(Esker, (100, 10_000)), partitions_cost(LargeKafka, (100, 10_000)),
+        (
+            Bar("CPU, many to few", "times", limit=2.0),
+            Bar("CPU-s/GB at 10,000", "CPU-s/GB", ratio=0.3),
+            Bar("create 10,000 s", "s"),
+        ),
+        full_only=True,
+    ),
+    Single(
+        "start-10000", "15", "from exec to the first answer with 10,000 partitions", cold.start_with(10_000), None,
+        (Bar("after a stop ms", "ms", limit=400.0), Bar("after a kill ms", "ms")),
+        full_only=True,
+    ),
+    Single(
+        "catch-up-far", "10", "300 MB read back over a line of 200 MB/s and 50 ms, nothing in memory",
+        cold.shaped_catch_up(300, 25, 200), None,
+        (Bar("of raw GET", "of raw GET", smaller=False, limit=0.9), Bar("MB/s", "MB/s", smaller=False)),
+        full_only=True,
+    ),
+    Single(
+        "cold-beside-tail", "11", "20 MB/s and a reader at the end, while 1 GB of the past is read", cold.beside_tail(1000, 6), None,
+        (
+            Bar("tail p99, beside to alone", "times", limit=1.5),
+            Bar("longest ack ms, beside", "ms", limit=50.0),
+            Bar("tail p99 ms, alone", "ms"),
+            Bar("tail p99 ms, beside", "ms"),
+            Bar("cold MB/s", "MB/s", smaller=False),
+        ),
+        full_only=True,
+    ),
+    Single(
+        "replay", "12", "1 GB read a second time, by another group, from the chunk cache", cold.replay(1000, drop_page_cache), None,
+        (
+            Bar("of raw GET", "of raw GET", smaller=False, limit=0.7),
+            Bar("GET/GB", "GET/GB", limit=1.0),
+            Bar("MB/s", "MB/s", smaller=False),
+            Bar("CPU-s/GB", "CPU-s/GB"),
+        ),
         full_only=True,
     ),
 )

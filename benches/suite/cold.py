@@ -1,0 +1,190 @@
+"""Scenarios that read what is only in the bucket."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from suite.brokers import ROOT, Broker, Esker, answers_metadata, finish, program
+from suite.process import Process, cores, free_port, wait_for
+
+Figures = dict[str, float]
+GB = 1e9
+_S3 = {"AWS_ACCESS_KEY_ID": "chaos", "AWS_SECRET_ACCESS_KEY": "chaos-secret", "AWS_REGION": "us-east-1"}
+
+
+def cold_topic(broker: Broker, topic: str, megabytes: int) -> None:
+    """A topic whose records are in the bucket and not in the broker's memory."""
+    broker.create(topic, 16)
+    broker.bench("produce", topic, "-d", 600, "--bytes", megabytes * 1_000_000, "--acks", 1)
+    broker.admin("/v1/tier/flush", "POST")
+    broker.process.stop()
+
+
+def consume(broker: Broker, topic: str) -> tuple[float, float, int]:
+    """Reads a topic once: MB/s, CPU-s/GB, bytes."""
+    before = broker.process.cpu()
+    report = broker.bench("consume", topic, "-c", 4)
+    cpu = broker.process.cpu() - before
+    return report["bytes"] / report["seconds"] / 1e6, cpu / report["bytes"] * GB, report["bytes"]
+
+
+def raw(url: str, environment: dict[str, str], depth: int = 8) -> float:
+    """MB/s of bare ranged reads of the same objects, on the core that is not the broker's."""
+    command = ["taskset", "-c", cores()[1], program("esker-machine"), "get", url, "--depth", str(depth)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+    if done.returncode:
+        raise RuntimeError(f"esker-machine get {url}: {done.stderr}")
+    return json.loads(done.stdout)["mb_per_second"]
+
+
+class Far:
+    """An S3 of this machine behind a slow line."""
+
+    def __init__(self, directory: Path, ms: float, mb_per_second: float) -> None:
+        server, self.port = free_port(), free_port()
+        script = ROOT / "benches" / "suite" / "shaping.py"
+        line = [str(self.port), str(server), "--ms", str(ms), "--mb-per-second", str(mb_per_second)]
+        run = lambda path, *words: Process(  # noqa: E731
+            [sys.executable, str(path), *words], directory / f"{path.stem}.log", cores()[1]
+        )
+        self.processes = [run(ROOT / "tests" / "faults" / "chaos_s3.py", str(server)), run(script, *line)]
+        self.url = "s3://bucket/prefix"
+        self.environment = _S3 | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}"}
+        self.environment["AWS_ALLOW_HTTP"] = "true"
+        wait_for("the far S3", lambda: all(_listens(port) for port in (server, self.port)))
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.kill()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+class FarEsker(Esker):
+    """Esker whose bucket is a far S3."""
+
+    def __init__(self, base: Path | None, far: Far) -> None:
+        super().__init__(base)
+        self.far = far
+        self.environment = far.environment
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--bucket", self.far.url]
+
+
+def shaped_catch_up(megabytes: int, ms: float, mb_per_second: float) -> Callable[[Path | None], list[Figures]]:
+    """Reading back over a line of some latency and bandwidth, beside bare reads over the same line."""
+
+    def run(base: Path | None) -> list[Figures]:
+        with tempfile.TemporaryDirectory(dir=base) as directory:
+            far = Far(Path(directory), ms, mb_per_second)
+            try:
+                broker = FarEsker(base, far).start()
+                try:
+                    cold_topic(broker, "far", megabytes)
+                    bare = raw(far.url, far.environment)
+                    broker.start()
+                    rate, cpu, _ = consume(broker, "far")
+                finally:
+                    broker.discard()
+            finally:
+                far.stop()
+        return [{"MB/s": rate, "of raw GET": rate / bare, "CPU-s/GB": cpu, "raw MB/s": bare}]
+
+    return run
+
+
+def beside_tail(megabytes: int, seconds: float) -> Callable[[Path | None], list[Figures]]:
+    """20 MB/s with a reader at the end, alone and while somebody reads the past."""
+
+    def run(base: Path | None) -> list[Figures]:
+        words = ("latency", "tail", "--rate", 20_000, "-d", seconds, "--warm-up", 0.5)
+        broker = Esker(base).start()
+        try:
+            cold_topic(broker, "past", megabytes)
+            broker.start()
+            broker.create("tail", 16)
+            broker.bench(*words)
+            alone = broker.bench(*words)
+            tail = broker.bench(*words, wait=False)
+            time.sleep(0.5)
+            read = 0
+            while tail.poll() is None:
+                rate, _, count = consume(broker, "past")
+                read += count
+            beside = finish(tail)
+        finally:
+            broker.discard()
+        figures: Figures = {"cold MB/s": rate, "cold GB": read / GB}
+        for name, report in (("alone", alone), ("beside", beside)):
+            figures[f"tail p99 ms, {name}"] = report["end_to_end_latency"]["p99"] / 1e3
+            figures[f"longest ack ms, {name}"] = report["request_latency"]["max"] / 1e3
+        figures["tail p99, beside to alone"] = figures["tail p99 ms, beside"] / figures["tail p99 ms, alone"]
+        return [figures]
+
+    return run
+
+
+def replay(megabytes: int, drop_page_cache: Callable[[], None]) -> Callable[[Path | None], list[Figures]]:
+    """A second group reads what the first one has just read from the bucket."""
+
+    def run(base: Path | None) -> list[Figures]:
+        broker = Esker(base, {"esker.cache.memory.bytes": "64MiB"}).start()
+        try:
+            cold_topic(broker, "again", megabytes)
+            drop_page_cache()
+            bare = raw(f"file://{broker.bucket}", {})
+            broker.start()
+            first, _, _ = consume(broker, "again")
+            # The chunks that are still on their way to the disk are no part of what is measured.
+            time.sleep(2)
+            before = broker.metrics()
+            rate, cpu, count = consume(broker, "again")
+            after = broker.metrics()
+        finally:
+            broker.discard()
+        gets = sum(after[name] - before[name] for name in after if name.startswith("esker_bucket_gets"))
+        return [
+            {
+                "MB/s": rate,
+                "of raw GET": rate / bare,
+                "CPU-s/GB": cpu,
+                "GET/GB": gets / count * GB,
+                "first MB/s": first,
+            }
+        ]
+
+    return run
+
+
+def start_with(partitions: int) -> Callable[[Path | None], list[Figures]]:
+    """From `exec` to the first answer with many partitions, after a clean stop and after a kill."""
+
+    def run(base: Path | None) -> list[Figures]:
+        broker = Esker(base).start()
+        figures: Figures = {}
+        try:
+            for number in range(partitions // 1000):
+                broker.create(f"many-{number}", 1000)
+            for name, end in (("stop", broker.process.stop), ("kill", None)):
+                (end or broker.process.kill)()
+                broker.process = Process(broker.command(), broker.directory / "log", broker.core)
+                wait_for("the first answer", lambda: answers_metadata(broker.port), pause=0.0005)
+                figures[f"after a {name} ms"] = (time.monotonic() - broker.process.started) * 1e3
+        finally:
+            broker.discard()
+        return [figures]
+
+    return run
