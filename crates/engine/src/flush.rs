@@ -4,11 +4,13 @@
 //! committed in one command, then the log is trimmed: a crash in between leaves objects that nothing names (they become
 //! garbage with their block of ids) or log entries that are flushed already (their commit is refused as drained).
 //!
-//! *Retries.* A put that failed is repeated under a new id: keys are never written twice. A commit whose answer was lost
+//! *Retries.* A put that failed is repeated under a new id, for keys are never written twice; the ids of the failed attempt
+//! are given up, so that what it did put is deleted. A commit whose answer was lost
 //! is proposed again as it is.
 
 use crate::cold::ColdError;
 use crate::engine::{Engine, bytes_of};
+use crate::ids::TakenId;
 use crate::journal::{Journal, Stretch};
 use crate::partition::Partition;
 use crate::producers::{kind_of, next_is_full, section_of};
@@ -162,16 +164,16 @@ impl Engine {
         };
         let _memory = self.background.acquire(stretch.bytes).await;
         let shares = self.shares(&stretch).await?;
-        let encoded = self.build(shares).await?;
+        let mut encoded = self.build(shares).await?;
         if !planted(Bug::FlushCommittedBeforePut) {
-            let puts = encoded.iter().map(|(object, _, encoded)| self.put(*object, encoded));
+            let puts = encoded.iter().map(|(object, _, encoded)| self.put(object.id(), encoded));
             try_join_all(puts).await?;
         }
         self.env().point("flush: stored").await;
         let objects: Vec<_> = encoded
             .iter()
             .map(|(object, kind, encoded)| FlushedObject {
-                object: *object,
+                object: object.id(),
                 kind: *kind,
                 len: encoded.len,
                 meta_position: encoded.meta_pos,
@@ -186,7 +188,7 @@ impl Engine {
                     end: part.end,
                     bytes: part.bytes,
                     max_timestamp: part.max_timestamp,
-                    object: *object,
+                    object: object.id(),
                     flags: flags_of(part.flags),
                 })
             })
@@ -209,8 +211,9 @@ impl Engine {
             }
             outcome => drop(outcome?),
         }
+        encoded.iter_mut().for_each(|(object, ..)| object.keep());
         if planted(Bug::FlushCommittedBeforePut) {
-            let puts = encoded.iter().map(|(object, _, encoded)| self.put(*object, encoded));
+            let puts = encoded.iter().map(|(object, _, encoded)| self.put(object.id(), encoded));
             try_join_all(puts).await?;
         }
         self.env().point("flush: committed").await;
@@ -348,7 +351,7 @@ impl Engine {
     async fn build(
         &self,
         shares: Vec<Share>,
-    ) -> Result<Vec<(ObjectId, esker_meta::ObjectKind, Encoded)>, FlushError> {
+    ) -> Result<Vec<(TakenId, esker_meta::ObjectKind, Encoded)>, FlushError> {
         let large = bytes_of(self.options().segment_bytes_min);
         let (own, shared): (Vec<_>, Vec<_>) =
             shares.into_iter().partition(|share| share.bytes >= large);
@@ -359,14 +362,15 @@ impl Engine {
         }
         let mut objects = Vec::new();
         for (kind, shares) in groups {
-            let object = self.ids.next().await?;
+            let taken = self.ids.next().await?;
+            let object = taken.id();
             let incarnation = self.incarnation();
             let encoded = self
                 .env()
                 .spawner
                 .blocking(move || encode(object, incarnation, kind, shares))
                 .await;
-            objects.push((object, kind, encoded));
+            objects.push((taken, kind, encoded));
         }
         Ok(objects)
     }

@@ -1,7 +1,7 @@
 //! Deleting what nothing refers to.
 //!
-//! The metadata alone says what may go: an object whose last reference went some time ago, or an id whose block was given
-//! up before it was committed. Neither can come back, so a delete needs no look at the bucket, and doing it twice is
+//! The metadata alone says what may go: an object whose last reference went some time ago, or an id that was given up, alone
+//! or with its block, before it was committed. Neither can come back, so a delete needs no look at the bucket, and doing it twice is
 //! harmless. An object leaves the list when the bucket has confirmed that very one.
 
 use crate::engine::Engine;
@@ -10,9 +10,10 @@ use esker_meta::{Command, Garbage, ObjectKind, State};
 use esker_meta_client::MetaError;
 use esker_object::{data_key, manifest_key};
 use esker_types::{Bug, ObjectId, Timestamp, planted};
+use std::collections::BTreeSet;
 
-/// Objects deleted in one request.
-const BATCH: usize = 1000;
+/// Objects deleted in one request, which names an object twice at most: the bucket takes 1000 keys.
+const BATCH: usize = 500;
 
 impl Engine {
     /// Gives up the id blocks of earlier registrations: what of them was never committed becomes garbage.
@@ -27,6 +28,21 @@ impl Engine {
         Ok(())
     }
 
+    /// Gives up the ids of this registration whose objects came to nothing, in attempts that failed half way.
+    pub(crate) async fn give_up_ids(&self) -> Result<(), MetaError> {
+        let objects = self.ids.given_up();
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let command = Command::GiveUpObjectIds {
+            broker: self.options().broker,
+            incarnation: self.incarnation(),
+            objects,
+        };
+        // What fails for good is given up by the next registration, with its block.
+        self.propose_until_known(command).await.map(drop)
+    }
+
     /// Deletes garbage whose grace period is over.
     pub(crate) async fn collect_garbage(&self) -> Result<(), MetaError> {
         let state = self.meta().image();
@@ -35,8 +51,8 @@ impl Engine {
         let due: Vec<_> = state
             .garbage
             .iter()
-            // What was never committed was never read: it needs no grace.
-            .filter(|(_, garbage)| garbage.since <= horizon || garbage.len == 0)
+            // Also what was never committed and so never read: its put may still be on its way.
+            .filter(|(_, garbage)| garbage.since <= horizon)
             .map(|(id, garbage)| (*id, *garbage))
             .chain(self.aged(&state))
             .collect();
@@ -70,18 +86,25 @@ impl Engine {
                 }
             } else {
                 plain.push((*id, ObjectKey::new(&data_key(*id, row.incarnation))));
+                if row.len == 0 {
+                    // Never committed: nobody knows what it was to be.
+                    plain.push((*id, ObjectKey::new(&manifest_key(*id, row.incarnation))));
+                }
             }
         }
         self.env().point("garbage: chosen").await;
         let keys = plain.iter().map(|(_, key)| key.clone()).collect();
         let results = self.bucket().delete(keys).await;
         self.env().point("garbage: deleted").await;
-        for ((id, _), result) in plain.into_iter().zip(results) {
-            match result {
-                Ok(()) => deleted.push(id),
-                Err(error) => tracing::debug!(%error, "cannot delete an object yet"),
+        let mut kept = BTreeSet::new();
+        for ((id, _), result) in plain.iter().zip(results) {
+            if let Err(error) = result {
+                tracing::debug!(%error, "cannot delete an object yet");
+                kept.insert(*id);
             }
         }
+        deleted.extend(plain.iter().map(|(id, _)| *id).filter(|id| !kept.contains(id)));
+        deleted.dedup();
         if !deleted.is_empty() {
             self.propose_until_known(Command::ConfirmDeleted { objects: deleted }).await?;
         }

@@ -10,14 +10,43 @@ use tokio::sync::Mutex;
 /// Ids reserved at once.
 const BLOCK: u32 = 64;
 
-/// A supply of object ids. An id that is taken and not committed is lost, which costs nothing: its block's end makes
-/// it garbage.
+/// A supply of object ids.
 pub(crate) struct ObjectIds {
     env: Env,
     meta: Arc<dyn MetaClient>,
     broker: BrokerId,
     incarnation: Incarnation,
     left: Mutex<std::ops::Range<u64>>,
+    given_up: GivenUp,
+}
+
+/// Ids that were taken and came to nothing.
+type GivenUp = Arc<parking_lot::Mutex<Vec<ObjectId>>>;
+
+/// An id that somebody writes an object under. Unless it is [kept](TakenId::keep) it is given up when it goes out of
+/// scope, whatever the reason: its object may be in the bucket, and garbage collection must hear of it.
+pub(crate) struct TakenId {
+    id: ObjectId,
+    given_up: Option<GivenUp>,
+}
+
+impl TakenId {
+    pub(crate) fn id(&self) -> ObjectId {
+        self.id
+    }
+
+    /// The metadata names the object.
+    pub(crate) fn keep(&mut self) {
+        self.given_up = None;
+    }
+}
+
+impl Drop for TakenId {
+    fn drop(&mut self) {
+        if let Some(given_up) = &self.given_up {
+            given_up.lock().push(self.id);
+        }
+    }
 }
 
 impl ObjectIds {
@@ -27,10 +56,16 @@ impl ObjectIds {
         broker: BrokerId,
         incarnation: Incarnation,
     ) -> Self {
-        Self { env: env.clone(), meta, broker, incarnation, left: Mutex::new(0..0) }
+        let (left, given_up) = (Mutex::new(0..0), GivenUp::default());
+        Self { env: env.clone(), meta, broker, incarnation, left, given_up }
     }
 
-    pub(crate) async fn next(&self) -> Result<ObjectId, MetaError> {
+    /// Takes the ids that came to nothing since the last call.
+    pub(crate) fn given_up(&self) -> Vec<ObjectId> {
+        std::mem::take(&mut *self.given_up.lock())
+    }
+
+    pub(crate) async fn next(&self) -> Result<TakenId, MetaError> {
         let mut left = self.left.lock().await;
         if left.is_empty() {
             let command = Command::AllocateObjectIds {
@@ -48,6 +83,7 @@ impl ObjectIds {
         if planted(Bug::ObjectIdsReused) && left.start % 8 == 7 {
             left.start -= 1;
         }
-        Ok(left.next().map(ObjectId).expect("a fresh block has ids"))
+        let id = left.next().map(ObjectId).expect("a fresh block has ids");
+        Ok(TakenId { id, given_up: Some(Arc::clone(&self.given_up)) })
     }
 }

@@ -66,7 +66,8 @@ impl Engine {
         let bytes: u64 = run.iter().map(|extent| extent.bytes).sum();
         let _memory = self.background.acquire(bytes_of(ByteCount(bytes))).await;
         let row = &state.partitions[&pid];
-        let object = self.ids.next().await?;
+        let mut taken = self.ids.next().await?;
+        let object = taken.id();
         let mut builder =
             ObjectBuilder::new(object, self.incarnation(), esker_object::ObjectKind::Segment);
         let part = builder.partition(pid, row.topic, row.index);
@@ -120,6 +121,7 @@ impl Engine {
             swaps: vec![ExtentSwap { partition: pid, expect: run.to_vec(), new }],
         };
         self.propose_until_known(command).await?;
+        taken.keep();
         Ok(())
     }
 
@@ -156,7 +158,8 @@ impl Engine {
         extents: &[Extent],
     ) -> Result<(), MergeError> {
         let (Some(first), Some(last)) = (extents.first(), extents.last()) else { return Ok(()) };
-        let object = self.ids.next().await?;
+        let mut taken = self.ids.next().await?;
+        let object = taken.id();
         let entries: Vec<_> = extents
             .iter()
             .map(|extent| {
@@ -207,6 +210,7 @@ impl Engine {
             len,
         };
         self.propose_until_known(command).await?;
+        taken.keep();
         Ok(())
     }
 }

@@ -31,6 +31,7 @@ impl Engine {
             ("expire id blocks", self.expire_blocks().await),
             ("merge", self.merge_due().await),
             ("spill manifests", self.spill_due().await),
+            ("give up ids", self.give_up_ids().await),
             ("delete garbage", self.collect_garbage().await),
         ] {
             if let Err(error) = result {

@@ -39,15 +39,23 @@ struct Flaky {
     down: AtomicBool,
     /// This many reads answer with one bit changed.
     garbled: AtomicUsize,
+    /// This many puts are carried out and answered with an error.
+    answers_lost: AtomicUsize,
+}
+
+/// Takes one from what is left.
+fn one_of(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
 impl Flaky {
     fn check(&self, key: &ObjectKey) -> Result<(), BucketError> {
-        if !self.down.load(Ordering::SeqCst) {
-            return Ok(());
-        }
+        if self.down.load(Ordering::SeqCst) { Err(Self::out_of_reach(key)) } else { Ok(()) }
+    }
+
+    fn out_of_reach(key: &ObjectKey) -> BucketError {
         let (key, message) = (key.to_string(), "out of reach".to_owned());
-        Err(BucketError { kind: BucketErrorKind::Retry, operation: "any", key, message })
+        BucketError { kind: BucketErrorKind::Retry, operation: "any", key, message }
     }
 }
 
@@ -59,7 +67,8 @@ impl Bucket for Flaky {
     ) -> BoxFuture<'a, Result<(), BucketError>> {
         Box::pin(async move {
             self.check(key)?;
-            self.inner.put(key, body).await
+            self.inner.put(key, body).await?;
+            if one_of(&self.answers_lost) { Err(Self::out_of_reach(key)) } else { Ok(()) }
         })
     }
     fn get_range<'a>(
@@ -70,10 +79,7 @@ impl Bucket for Flaky {
         Box::pin(async move {
             self.check(key)?;
             let bytes = self.inner.get_range(key, range).await?;
-            let garbled = self
-                .garbled
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-            if garbled.is_err() {
+            if !one_of(&self.garbled) {
                 return Ok(bytes);
             }
             let mut bytes = bytes.to_vec();
@@ -113,6 +119,7 @@ impl Machine {
             inner: Arc::new(MemoryBucket::new()),
             down: AtomicBool::new(false),
             garbled: AtomicUsize::new(0),
+            answers_lost: AtomicUsize::new(0),
         });
         Self {
             dir: tempfile::tempdir().unwrap(),
@@ -393,6 +400,33 @@ fn small_extents_are_merged_and_their_objects_deleted() {
         let listed = machine.bucket.list("d", None).await.unwrap();
         assert_eq!(listed.objects.len(), 2, "what nothing refers to is deleted");
         assert!(engine.meta().image().garbage.is_empty());
+    });
+}
+
+#[test]
+fn what_failed_attempts_have_put_is_deleted_while_the_broker_runs() {
+    let mut machine = Machine::new();
+    machine.adjust = |options| options.merge_extents = 4;
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        let held = async || machine.bucket.list("d", None).await.unwrap().objects.len();
+        machine.bucket.answers_lost.store(2, Ordering::SeqCst);
+        for round in 0..4 {
+            append(engine, &partition, batch(round * 5..round * 5 + 5, 0)).await;
+            engine.flush_all(None).await;
+        }
+        assert_eq!(held().await, 6, "two flushes were tried again");
+        // A merge whose answer is lost, too.
+        machine.bucket.answers_lost.store(1, Ordering::SeqCst);
+        engine.keep_house().await;
+        assert_eq!(engine.meta().image().objects.len(), 4, "the merge was put off");
+        engine.keep_house().await;
+        engine.keep_house().await;
+        assert_eq!(engine.meta().image().objects.len(), 1);
+        assert!(engine.meta().image().garbage.is_empty());
+        assert_eq!(held().await, 1);
+        engine.clear_cache().await;
+        assert_eq!(read(engine, &partition, 0).await, numbers(0..20));
     });
 }
 

@@ -59,6 +59,11 @@ impl State {
                 self.expire_block(*first);
                 Ok(Reply::Done)
             }
+            Command::GiveUpObjectIds { broker, incarnation, objects } => {
+                self.fence(*broker, *incarnation)?;
+                self.give_up_object_ids(*broker, *incarnation, objects);
+                Ok(Reply::Done)
+            }
             Command::AllocateProducerIds { broker, incarnation, count } => {
                 self.fence(*broker, *incarnation)?;
                 let first = self.next_producer;

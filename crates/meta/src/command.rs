@@ -236,6 +236,15 @@ pub enum Command {
         /// The objects.
         objects: Vec<ObjectId>,
     },
+    /// Gives up single ids of a running registration: those that were not committed never will be, and become garbage.
+    GiveUpObjectIds {
+        /// Whose ids they are.
+        broker: BrokerId,
+        /// Whose ids they are.
+        incarnation: Incarnation,
+        /// The ids.
+        objects: Vec<ObjectId>,
+    },
 }
 
 /// A partition to be created.

@@ -272,8 +272,8 @@ pub struct Block {
     pub owner: BrokerId,
     /// Who may commit them.
     pub incarnation: Incarnation,
-    /// A bit for each id, set when it was committed: an object may be alive without a row of its own (in a
-    /// manifest), so the rows cannot tell.
+    /// A bit for each id, set when it was committed or given up: an object may be alive without a row of its own (in
+    /// a manifest), so the rows cannot tell.
     pub committed: Vec<u64>,
 }
 
@@ -285,7 +285,7 @@ impl Block {
         Self { count, owner, incarnation, committed: vec![0; words] }
     }
 
-    /// Whether the `nth` id of the block was committed.
+    /// Whether the `nth` id of the block was committed or given up.
     #[must_use]
     pub fn is_committed(&self, nth: u32) -> bool {
         self.committed[nth as usize / 64] & (1 << (nth % 64)) != 0

@@ -230,6 +230,48 @@ fn ids_that_were_never_committed_become_garbage_and_spilled_ones_do_not() {
 }
 
 #[test]
+fn an_id_that_is_given_up_becomes_garbage_and_can_no_longer_be_committed() {
+    let mut log = Log::new();
+    let inc = log.register(1);
+    let (_, pids) = log.topic("t", 1);
+    let jid = log.journal(inc);
+    let oid = log.ids(inc, 4);
+    let used = object(oid, ObjectKind::Segment);
+    log.run(flush(inc, jid, (0, 1), vec![used], vec![part(pids[0], 0, 5, oid)]));
+    let lost = ObjectId(oid.0 + 1);
+    let give_up =
+        |incarnation, objects| Command::GiveUpObjectIds { broker: BROKER, incarnation, objects };
+    let foreign = ObjectId(oid.0 + 100);
+    assert_eq!(log.run(give_up(inc, vec![oid, lost, foreign])), Reply::Done);
+    assert!(log.state.objects.contains_key(&oid), "a committed one stays");
+    let garbage = |log: &Log| log.state.garbage.keys().copied().collect::<Vec<_>>();
+    assert_eq!(garbage(&log), [lost]);
+    // What was on its way all the while.
+    let late = flush(
+        inc,
+        jid,
+        (1, 2),
+        vec![object(lost, ObjectKind::Segment)],
+        vec![part(pids[0], 5, 9, lost)],
+    );
+    log.run(late);
+    assert_eq!(log.state.partitions[&pids[0]].tiered_end, Offset(5));
+    assert!(!log.state.objects.contains_key(&lost));
+    // Deleted, and neither a repeat nor the end of the block brings it back.
+    log.run(Command::ConfirmDeleted { objects: vec![lost] });
+    log.run(give_up(inc, vec![lost]));
+    assert_eq!(garbage(&log), []);
+    let newer = log.register(2);
+    let left = ObjectId(oid.0 + 2);
+    let refused = log.run(give_up(inc, vec![left]));
+    assert_eq!(refused, Reply::Rejected(Rejected::Fenced(BROKER)));
+    log.run(give_up(newer, vec![left]));
+    assert_eq!(garbage(&log), [], "another's ids are not its own to give up");
+    log.run(Command::ExpireBlock { first: oid });
+    assert_eq!(garbage(&log), [left, ObjectId(oid.0 + 3)]);
+}
+
+#[test]
 fn a_part_below_its_log_start_does_not_bury_the_object_of_the_others() {
     let mut log = Log::new();
     let inc = log.register(1);

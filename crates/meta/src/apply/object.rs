@@ -34,6 +34,27 @@ impl State {
         }
     }
 
+    /// Takes ids out of the hands of a registration that goes on. Their bits are set as if they had been committed: a
+    /// proposal with one of them that was on its way all the while does nothing any more.
+    pub(super) fn give_up_object_ids(
+        &mut self,
+        broker: BrokerId,
+        incarnation: Incarnation,
+        objects: &[ObjectId],
+    ) {
+        let since = self.clock;
+        for id in objects {
+            let Some((first, nth)) = self.place_of(*id) else { continue };
+            let block = self.blocks.get_mut(&first).expect("it was found");
+            if (block.owner, block.incarnation) == (broker, incarnation) && !block.is_committed(nth)
+            {
+                block.set_committed(nth);
+                let garbage = Garbage { incarnation, kind: ObjectKind::Flush, len: 0, since };
+                self.garbage.insert(*id, garbage);
+            }
+        }
+    }
+
     /// Whether the id was committed before. Blocks of a running proposer are never expired, so a repeat of a command
     /// finds its answer here.
     pub(super) fn object_known(&self, id: ObjectId) -> bool {
@@ -41,9 +62,15 @@ impl State {
     }
 
     fn block_of(&self, id: ObjectId) -> Option<(&Block, u32)> {
+        let (first, nth) = self.place_of(id)?;
+        Some((&self.blocks[&first], nth))
+    }
+
+    /// The first id of the block that an id is in, and its place there.
+    fn place_of(&self, id: ObjectId) -> Option<(ObjectId, u32)> {
         let (first, block) = self.blocks.range(..=id).next_back()?;
         let nth = u32::try_from(id.0 - first.0).ok()?;
-        (nth < block.count).then_some((block, nth))
+        (nth < block.count).then_some((*first, nth))
     }
 
     pub(super) fn check_new_objects(
@@ -75,9 +102,8 @@ impl State {
             live_bytes: 0,
         };
         self.objects.insert(new.object, row);
-        let first = self.blocks.range(..=new.object).next_back().map(|(first, _)| *first);
-        let first = first.expect("the object was checked to be in a block");
-        let nth = u32::try_from(new.object.0 - first.0).expect("a block has 2^32 ids at most");
+        let place = self.place_of(new.object);
+        let (first, nth) = place.expect("the object was checked to be in a block");
         self.blocks.get_mut(&first).expect("just found").set_committed(nth);
     }
 
