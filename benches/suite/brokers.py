@@ -183,13 +183,13 @@ class Kafka(Broker):
         self._config = self.directory / "server.properties"
         self._config.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
         subprocess.run(
-            [*_java("256m"), "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(self._config)],
+            [*java("256m"), "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(self._config)],
             check=True,
             capture_output=True,
         )
 
     def command(self) -> list[str]:
-        return [*_java(self.heap), "kafka.Kafka", str(self._config)]
+        return [*java(self.heap), "kafka.Kafka", str(self._config)]
 
     def version(self) -> str:
         jars = list(_libs().glob("kafka_2.13-*.jar"))
@@ -205,7 +205,8 @@ def _libs() -> Path:
     return libs
 
 
-def _java(heap: str) -> list[str]:
+def java(heap: str) -> list[str]:
+    """The beginning of a command that runs one of Apache Kafka's programs."""
     return [
         *["java", f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"],
         *["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{_libs()}/*"],

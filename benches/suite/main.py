@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from suite import process, report
+from suite.canary import QUIET_PAIRS_MIN, Canary, is_quiet
 from suite.brokers import ROOT, Broker, Esker, Kafka
 from suite.scenarios import PAIRED, SINGLE, Figures, Paired, Single, limits, produce
 from suite.stats import interval, ratio
@@ -57,6 +58,7 @@ class Run:
         single = [row for row in SINGLE if full or not row.full_only]
         self.single = [row for row in (SINGLE if wanted else single) if wanted is None or row.name in wanted]
         self.began = time.monotonic()
+        self.canary: Canary | None = None
 
     def say(self, what: str) -> None:
         print(f"[{time.monotonic() - self.began:6.0f} s] {what}", file=sys.stderr, flush=True)
@@ -99,6 +101,7 @@ class Run:
         found = []
         try:
             theirs = Kafka(self.options.dir).start()
+            self.canary = Canary(self.options.dir)
             self.say("warming Apache Kafka up")
             theirs.create("warm", 16)
             for _ in range(4):
@@ -111,6 +114,8 @@ class Run:
             ours.discard()
             if theirs is not None:
                 theirs.discard()
+            if self.canary is not None:
+                self.canary.close()
         return found
 
     def pair(self, scenario: Paired, ours: Broker, theirs: Broker, machine_limits: Figures) -> dict:
@@ -129,9 +134,12 @@ class Run:
             scenario.block(broker, scenario.topic, scenario.warm_up if broker is theirs else 1.5)
             broker.process.pause()
         figures: dict[str, list[Figures]] = {"esker": [], "kafka": []}
+        canaries: list[list[Figures]] = []
         for number in range(pairs):
             order = (ours, theirs) if number % 2 == 0 else (theirs, ours)
+            canaries.append([])
             for broker in order:
+                canaries[-1].append(self.canary.wait())
                 broker.process.resume()
                 figures[broker.name].append(scenario.block(broker, scenario.topic, seconds))
                 broker.process.pause()
@@ -140,7 +148,11 @@ class Run:
             broker.process.resume()
             broker.delete(scenario.topic)
             broker.process.pause()
-        return judged(scenario, figures["esker"], figures["kafka"], machine_limits)
+        quiet = [all(map(is_quiet, pair)) for pair in canaries]
+        counted = quiet if sum(quiet) >= QUIET_PAIRS_MIN else [True] * pairs
+        kept = {name: [row for row, counts in zip(rows, counted, strict=True) if counts] for name, rows in figures.items()}
+        found = judged(scenario, kept["esker"], kept["kafka"], machine_limits)
+        return found | {"raw": figures, "canaries": canaries, "quiet pairs": sum(quiet), "pairs": pairs}
 
 
 def side_by_side_text(scenario: Paired, figures: dict[str, list[Figures]]) -> str:

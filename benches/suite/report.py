@@ -3,6 +3,8 @@
 import math
 from pathlib import Path
 
+from suite.canary import QUIET_PAIRS_MIN
+
 _OURS, _THEIRS = "#2a6f97", "#c77d4a"
 
 
@@ -67,6 +69,8 @@ def _page(results: dict, images: list[str]) -> str:
     load = ", ".join(f"{value:.1f}" for value in machine["load at the start"])
     ended = ", ".join(f"{value:.1f}" for value in results["load at the end"])
     limits = "\n".join(f"| {name} | {number(value)} |" for name, value in results["limits"].items())
+    paired = [scenario for scenario in results["scenarios"] if "quiet pairs" in scenario]
+    quiet, pairs = (sum(scenario[name] for scenario in paired) for name in ("quiet pairs", "pairs"))
     what = "\n".join(
         f"- **{scenario['number']} {scenario['name']}**: {scenario['what']}." for scenario in results["scenarios"]
     )
@@ -80,6 +84,10 @@ Esker at commit `{versions["esker"]}` beside {versions["kafka"]} ({versions["jav
 Machine: {machine["processor"]}, {machine["cores"]} cores, {machine["memory MiB"]:,} MiB, Linux {machine["kernel"]}. Load average at the start
 {load}, at the end {ended}: where it is well above the number of cores somebody else was at work, and times (not
 processor seconds) say little.
+
+Before each block canaries look whether the machine is quiet (a pipe between cores: p99 below 200 µs; 16 KiB written and
+synced: p50 below 150 µs, p99 below 500; 1 MiB copied in cache: 25 GB/s). Of {pairs} pairs {quiet} were; the others do not
+count where a scenario has {QUIET_PAIRS_MIN} quiet ones or more.
 
 Both brokers are alive during the whole run; the one whose turn it is not stands still. Brokers are pinned to one half of
 the cores and the generator (`esker bench`, the same for both) to the other; scheduling policy: {results["policy"]}. Blocks alternate, A B B A …; a ratio is

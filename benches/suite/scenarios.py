@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from suite import cold, process
+from suite.crosscheck import cross_check
 from suite.brokers import Broker, Esker, Kafka, Null, answers_metadata, finish, program
 from suite.process import Process, cores, wait_for
 
@@ -474,6 +475,16 @@ SINGLE: tuple[Single, ...] = (
             Bar("CPU, many to few", "times", limit=2.0),
             Bar("CPU-s/GB at 10,000", "CPU-s/GB", ratio=0.3),
             Bar("create 10,000 s", "s"),
+        ),
+        full_only=True,
+    ),
+    Single(
+        "cross-check", "1", "1 KiB records by librdkafka's generator and by Apache Kafka's, 500 MB each",
+        cross_check(Esker, 500), cross_check(Kafka, 500),
+        tuple(
+            Bar(f"{name} {figure}", figure, smaller=figure != "MB/s")
+            for name in ("rdkafka", "kafka-tools")
+            for figure in ("MB/s", "CPU-s/GB")
         ),
         full_only=True,
     ),
