@@ -35,7 +35,7 @@ fn main() -> Result<()> {
         "produce-answer" => produce_answer(rounds)?,
         "batch-judge" => batch_judge(rounds)?,
         "log-append" => log_append(rounds)?,
-        "bundle" => bundle(rounds),
+        "bundle" => bundle(rounds)?,
         "fetch-1" => fetch(rounds, 1)?,
         "fetch-100" => fetch(rounds, 100)?,
         "metadata-10000" => metadata(rounds)?,
@@ -133,7 +133,7 @@ fn log_append(rounds: u32) -> Result<()> {
 }
 
 /// 16 batches, made into an entry of the journal.
-fn bundle(rounds: u32) {
+fn bundle(rounds: u32) -> Result<()> {
     let payload = Bytes::from(batch());
     for round in 0..rounds {
         let mut builder = BundleBuilder::new();
@@ -146,11 +146,13 @@ fn bundle(rounds: u32) {
                 leader_epoch: LeaderEpoch(3),
                 flags: FrameFlags::default(),
             };
-            builder.push(meta, payload.clone(), &[]);
+            let crc = BatchView::parse(&payload)?.whole_crc();
+            builder.push_checked(meta, payload.clone(), crc, &[]);
         }
         let seq = Seq(u64::from(round) + 1);
         black_box(builder.finish(JournalId(1), seq, Seq(0), Seq(0)));
     }
+    Ok(())
 }
 
 /// An answer with a batch for each partition.
