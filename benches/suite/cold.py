@@ -141,7 +141,8 @@ def replay(megabytes: int, drop_page_cache: Callable[[], None]) -> Callable[[Pat
     """A second group reads what the first one has just read from the bucket."""
 
     def run(base: Path | None) -> list[Figures]:
-        broker = Esker(base, {"esker.cache.memory.bytes": "64MiB"}).start()
+        # The disk holds all of it, with room; memory does not.
+        broker = Esker(base, {"esker.cache.memory.bytes": "64MiB", "esker.cache.disk.bytes": "4GiB"}).start()
         try:
             cold_topic(broker, "again", megabytes)
             drop_page_cache()
