@@ -8,6 +8,7 @@ When the bucket is back, everything drains without a hand. At the end no acknowl
 put with two contents, and nothing is left in the bucket that nothing refers to.
 """
 
+import json
 import sys
 import time
 from collections import Counter
@@ -166,7 +167,9 @@ def main():
             check(load.known(), read_all(broker, TOPIC, PARTITIONS), "at the end")
             make_cold(broker)
             check(load.known(), read_all(broker, TOPIC, PARTITIONS), "at the end, cold")
-            figures["verified"] = broker.call("v1/tier/verify").decode()[-300:].strip()
+            figures["verified"] = json.loads(broker.call("v1/tier/verify").decode().strip().splitlines()[-1])
+            if figures["verified"].get("damaged") != 0:
+                raise Broken(f"a verification found damage: {figures['verified']}")
             rewritten = [key for key in store.rewritten() if "/d/" in key or "/m/" in key]
             if rewritten:
                 raise Broken(f"objects were put with two contents: {rewritten[:3]}")

@@ -41,23 +41,30 @@ pub enum Verified {
 }
 
 impl Engine {
-    /// Reads every object that the metadata names and checks every checksum in it. `tell` hears of progress, of damage
-    /// and of the end. Objects that are dropped meanwhile do not count.
+    /// Reads every object that the metadata names and checks every checksum in it. `tell` hears of progress, then of
+    /// damage and of the end. Objects that are dropped meanwhile do not count.
     pub async fn verify(self: &Arc<Self>, mut tell: impl FnMut(Verified) + Send) {
         let state = self.meta().image();
-        let (objects, mut damaged) = self.named_objects(&state, &mut tell).await;
+        let (objects, unreadable) = self.named_objects(&state, &mut tell).await;
         let total = objects.values().map(|stored| stored.len).sum();
         let mut read = 0;
+        let mut suspects = Vec::new();
         for stored in objects.values() {
-            if let Err(problem) = self.verify_object(stored).await
-                && self.is_still_named(stored.object)
-            {
-                damaged += 1;
-                let object = data_key(stored.object, stored.incarnation);
-                tell(Verified::Damaged { object, problem });
+            if let Err(problem) = self.verify_object(stored).await {
+                suspects.push((stored, problem));
             }
             read += stored.len;
             tell(Verified::Progress { read, total });
+        }
+        if !suspects.is_empty() {
+            // Merged or trimmed away since, and deleted: not named any more, and never again.
+            let (named, _) = self.named_objects(&self.meta().image(), &mut |_| {}).await;
+            suspects.retain(|(stored, _)| named.contains_key(&stored.object));
+        }
+        let damaged = unreadable + suspects.len() as u64;
+        for (stored, problem) in suspects {
+            let object = data_key(stored.object, stored.incarnation);
+            tell(Verified::Damaged { object, problem });
         }
         tell(Verified::Done { objects: objects.len() as u64, bytes: read, damaged });
     }
@@ -124,11 +131,5 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    fn is_still_named(&self, object: ObjectId) -> bool {
-        let state = self.meta().image();
-        // What only a manifest lists is named as long as the verification's own image was; it has no row.
-        state.objects.contains_key(&object) || !state.garbage.contains_key(&object)
     }
 }

@@ -7,6 +7,7 @@ use esker_bucket::MemoryBucket;
 use esker_cache::MemoryCache;
 use esker_engine::{
     Ack, AppendError, Engine, EngineOptions, Partition, ReadError, ResolveSettings, TopicSettings,
+    Verified,
 };
 use esker_env::real::Runtimes;
 use esker_env::{BoxFuture, Bucket, BucketError, BucketErrorKind, Env, ListPage, ObjectKey};
@@ -21,6 +22,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 const TOPIC: TopicId = TopicId(Uuid::from_u128(7));
@@ -41,6 +43,10 @@ struct Flaky {
     garbled: AtomicUsize,
     /// This many puts are carried out and answered with an error.
     answers_lost: AtomicUsize,
+    /// This many reads wait until they are let go, and say that they do.
+    held: AtomicUsize,
+    holds: Notify,
+    lets_go: Notify,
 }
 
 /// Takes one from what is left.
@@ -78,6 +84,10 @@ impl Bucket for Flaky {
     ) -> BoxFuture<'a, Result<Bytes, BucketError>> {
         Box::pin(async move {
             self.check(key)?;
+            if one_of(&self.held) {
+                self.holds.notify_one();
+                self.lets_go.notified().await;
+            }
             let bytes = self.inner.get_range(key, range).await?;
             if !one_of(&self.garbled) {
                 return Ok(bytes);
@@ -120,6 +130,9 @@ impl Machine {
             down: AtomicBool::new(false),
             garbled: AtomicUsize::new(0),
             answers_lost: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            holds: Notify::new(),
+            lets_go: Notify::new(),
         });
         Self {
             dir: tempfile::tempdir().unwrap(),
@@ -400,6 +413,39 @@ fn small_extents_are_merged_and_their_objects_deleted() {
         let listed = machine.bucket.list("d", None).await.unwrap();
         assert_eq!(listed.objects.len(), 2, "what nothing refers to is deleted");
         assert!(engine.meta().image().garbage.is_empty());
+    });
+}
+
+#[test]
+fn what_is_merged_and_deleted_during_a_verification_is_not_damage() {
+    let mut machine = Machine::new();
+    machine.adjust = |options| options.merge_extents = 4;
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        for round in 0..6 {
+            append(engine, &partition, batch(round * 5..round * 5 + 5, 0)).await;
+            engine.flush_all(None).await;
+        }
+        let verify = async || {
+            let mut told = Vec::new();
+            engine.verify(|verified| told.push(verified)).await;
+            told.pop().unwrap()
+        };
+        machine.bucket.held.store(1, Ordering::SeqCst);
+        let meanwhile = async {
+            machine.bucket.holds.notified().await;
+            engine.keep_house().await;
+            engine.keep_house().await;
+            machine.bucket.lets_go.notify_one();
+        };
+        let (done, ()) = futures_util::future::join(verify(), meanwhile).await;
+        assert!(matches!(done, Verified::Done { objects: 6, damaged: 0, .. }), "{done:?}");
+        let kept = machine.bucket.list("d", None).await.unwrap().objects;
+        assert_eq!(kept.len(), 1, "the six are one now");
+        // What is named and gone is.
+        machine.bucket.delete(kept.into_iter().map(|(key, _)| key).collect()).await;
+        let done = verify().await;
+        assert!(matches!(done, Verified::Done { objects: 1, damaged: 1, .. }), "{done:?}");
     });
 }
 
