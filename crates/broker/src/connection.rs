@@ -33,6 +33,8 @@ const READ_BYTES_MIN: usize = 1 << 10;
 /// Most bytes that are set aside for several frames at once, and for a single one whose length is a guess.
 const AHEAD_MAX: usize = 64 << 10;
 const GUESS_MAX: usize = 1 << 20;
+/// The part of its memory that a frame has to fill to stay where it was read.
+const KEPT_SHARE: usize = 4;
 /// Room beyond what is expected: a read that fills everything means that more was there.
 const SLACK_BYTES: usize = 64;
 /// Slices handed to the kernel in one write.
@@ -227,13 +229,18 @@ impl Connection {
             if let Some(len) = frame_len {
                 if self.received.len() >= 4 + len {
                     self.received.advance(4);
-                    let frame = self.received.split_to(len);
+                    let room = self.received.capacity();
+                    let mut frame = self.received.split_to(len);
                     self.last_frame = 4 + len;
                     self.burst.frames += 1;
                     if self.permit.is_none() && len > READ_BYTES {
                         self.permit = self.ahead.as_mut().and_then(|ahead| ahead.split(len));
                     }
                     if self.received.is_empty() {
+                        // A short frame where a long one was expected must not keep the room of that.
+                        if len < room / KEPT_SHARE {
+                            frame = BytesMut::from(&frame[..]);
+                        }
                         // Idle connections own no buffer.
                         self.received = BytesMut::new();
                         self.ahead = None;
