@@ -80,7 +80,10 @@ pub const CATALOGUE: &[Planted] = &[
     code("visible-before-durable", Bug::VisibleBeforeDurable),
     code("offset-skipped", Bug::OffsetSkipped),
     code("trim-forgotten", Bug::TrimForgotten),
+    code("merge-loses-batch", Bug::MergeLosesBatch),
     code_under(Feature::Bodies, "block-checksum-skipped", Bug::BlockChecksumSkipped),
+    code("group-acknowledged-early", Bug::GroupAckEarly),
+    code("retention-takes-more", Bug::RetentionTakesMore),
     code("deletion-forgotten", Bug::DeletionForgotten),
 ];
 

@@ -113,12 +113,7 @@ impl World {
             }
             // What a manifest lists has no row of its own.
             let listed = image.partitions.values().any(|row| !row.manifests.is_empty());
-            // Ids of this registration that came to nothing are let go at the next one.
-            let own = format!("-{:x}", node.engine().incarnation().get());
-            let extra: Vec<_> = held
-                .keys()
-                .filter(|key| !named.contains_key(*key) && !key.ends_with(&own))
-                .collect();
+            let extra: Vec<_> = held.keys().filter(|key| !named.contains_key(*key)).collect();
             if image.garbage.is_empty() && (listed || extra.is_empty()) {
                 break;
             }

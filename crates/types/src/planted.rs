@@ -43,8 +43,6 @@ pub enum Bug {
     VisibleBeforeDurable,
     /// A new leader begins one offset further on.
     OffsetSkipped,
-    /// A new leader forgets what producers have written.
-    ProducersForgotten,
     /// A new leader forgets where its log starts.
     TrimForgotten,
     /// A merge leaves its last batch out.
@@ -53,6 +51,8 @@ pub enum Bug {
     BlockChecksumSkipped,
     /// Group offsets are acknowledged before they are durable.
     GroupAckEarly,
+    /// Retention takes an extent more than it may.
+    RetentionTakesMore,
     /// The deletion of a topic is acknowledged and not carried out.
     DeletionForgotten,
 }
