@@ -27,8 +27,8 @@ impl SimCache {
         if !self.mistaken {
             return key;
         }
-        // Objects share a place in twos: whoever comes second gets what the first one left.
-        ChunkKey { object: esker_types::ObjectId(key.object.0 / 2), variant: 0, chunk: key.chunk }
+        // All objects share their places: whoever comes second gets what the first one left.
+        ChunkKey { object: esker_types::ObjectId(0), variant: 0, chunk: key.chunk }
     }
 }
 
