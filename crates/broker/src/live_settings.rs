@@ -8,9 +8,10 @@ use esker_settings::typed;
 use esker_settings::{BrokerSettings, Level, Scope, SettingError, topic_setting, unknown};
 use esker_types::BrokerId;
 use imbl::OrdMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-type Dynamic = OrdMap<ConfigResource, OrdMap<String, String>>;
+type Dynamic = OrdMap<ConfigResource, BTreeMap<String, String>>;
 
 /// The settings of one broker.
 pub struct LiveSettings {

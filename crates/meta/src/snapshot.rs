@@ -5,7 +5,11 @@
 
 use crate::state::State;
 use esker_types::{ClusterId, ObjectId, PartitionId, Timestamp};
-use serde::{Deserialize, Serialize};
+use imbl::OrdMap;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::marker::PhantomData;
 
 /// Longest snapshot that is read: far above ten million partitions, far below an allocation that hurts.
 pub const SNAPSHOT_LEN_MAX: u64 = 8 << 30;
@@ -51,12 +55,12 @@ macro_rules! sections {
     ($($number:literal => $field:ident),* $(,)?) => {
         impl State {
             fn encode_sections(&self, out: &mut Vec<u8>) {
-                $(put_section(out, $number, &self.$field);)*
+                $(put_section(out, $number, &Rows(self.$field.clone()));)*
             }
 
             fn decode_section(&mut self, number: u16, body: &[u8], at: usize) -> Result<(), SnapshotError> {
                 match number {
-                    $($number => self.$field = decode_body(body, at)?,)*
+                    $($number => Rows(self.$field) = decode_body(body, at)?,)*
                     _ => return Err(SnapshotError::Newer(number)),
                 }
                 Ok(())
@@ -82,6 +86,47 @@ sections! {
     8 => objects,
     9 => garbage,
     10 => configs,
+}
+
+/// A table. Its rows are taken in one by one: the length that the bytes claim is worth nothing until they are there.
+struct Rows<K, V>(OrdMap<K, V>);
+
+impl<K: Ord + Serialize, V: Serialize> Serialize for Rows<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(&self.0)
+    }
+}
+
+impl<'de, K, V> Deserialize<'de> for Rows<K, V>
+where
+    K: Ord + Clone + Deserialize<'de>,
+    V: Clone + Deserialize<'de>,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneByOne<K, V>(PhantomData<(K, V)>);
+
+        impl<'de, K, V> Visitor<'de> for OneByOne<K, V>
+        where
+            K: Ord + Clone + Deserialize<'de>,
+            V: Clone + Deserialize<'de>,
+        {
+            type Value = OrdMap<K, V>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut rows: A) -> Result<Self::Value, A::Error> {
+                let mut table = OrdMap::new();
+                while let Some((key, row)) = rows.next_entry()? {
+                    table.insert(key, row);
+                }
+                Ok(table)
+            }
+        }
+
+        deserializer.deserialize_map(OneByOne(PhantomData)).map(Rows)
+    }
 }
 
 impl State {
@@ -171,7 +216,7 @@ fn put_section<T: Serialize>(out: &mut Vec<u8>, number: u16, content: &T) {
     out.extend_from_slice(&body);
 }
 
-fn decode_body<T: for<'a> Deserialize<'a>>(body: &[u8], at: usize) -> Result<T, SnapshotError> {
+fn decode_body<T: DeserializeOwned>(body: &[u8], at: usize) -> Result<T, SnapshotError> {
     use std::io::Read;
     let corrupt = |what| SnapshotError::Corrupt { at, what };
     let mut plain = Vec::new();
@@ -194,4 +239,26 @@ fn read_u32(bytes: &[u8], at: usize) -> u32 {
 fn read_u64(bytes: &[u8], at: usize) -> u64 {
     let word = bytes[at..].first_chunk::<8>().expect("the caller checked the length");
     u64::from_le_bytes(*word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A snapshot whose one table, behind right checksums, claims more rows than memory could hold.
+    #[test]
+    fn a_claimed_length_reserves_nothing() {
+        let empty = State::default().encode_snapshot();
+        for number in 2..=10 {
+            let mut bytes = empty.clone();
+            let last = bytes.len();
+            put_section(&mut bytes, number, &(u64::MAX / 64, 1_u8));
+            bytes[16..20].copy_from_slice(&(SECTION_COUNT + 1).to_le_bytes());
+            let crc = checksum(&bytes[..20]);
+            bytes[20..24].copy_from_slice(&crc.to_le_bytes());
+            let expected =
+                SnapshotError::Corrupt { at: last + SECTION_HEADER_LEN, what: "content" };
+            assert_eq!(State::decode_snapshot(&bytes), Err(expected), "section {number}");
+        }
+    }
 }

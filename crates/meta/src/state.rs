@@ -6,6 +6,7 @@ use esker_types::{
 };
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The whole state. Cloning it is cheap (persistent maps), so a snapshot or a broker's image is a clone.
@@ -34,7 +35,7 @@ pub struct State {
     /// Objects that nothing refers to and that the bucket may still hold.
     pub garbage: OrdMap<ObjectId, Garbage>,
     /// Settings of brokers and groups (topics keep theirs). Keys are Kafka's names.
-    pub configs: OrdMap<ConfigResource, OrdMap<String, String>>,
+    pub configs: OrdMap<ConfigResource, BTreeMap<String, String>>,
     /// The next partition id.
     pub next_partition: PartitionId,
     /// The next object id.
@@ -92,7 +93,7 @@ pub struct Topic {
     /// What Kafka's tools show as replication factor. How often data is copied is the journals' affair.
     pub replication_factor: i16,
     /// Settings that differ from the defaults.
-    pub configs: OrdMap<String, String>,
+    pub configs: BTreeMap<String, String>,
     /// When it was created.
     pub created: Timestamp,
 }
