@@ -143,6 +143,9 @@ def sources(history: History):
 
 
 def losses(history: History):
+    if history.final_from is None:
+        # Readers that begin anywhere prove nothing about what none of them came by.
+        return
     for key, places in history.places.items():
         read = history.read_ok[key]
         floor = history.trimmed[key]
@@ -152,8 +155,6 @@ def losses(history: History):
             must = indexes[-1] <= bound and order[indexes[-1]] >= floor
             if must and value not in read and history.committed(history.sent[key].get(value)):
                 yield Anomaly("lost-write", f"{key}: {value}, below what was read, was never read")
-    if history.final_from is None:
-        return
     final: dict[str, set[str]] = defaultdict(set)
     for operation in history.operations:
         if operation.index > history.final_from and operation.type == "ok":

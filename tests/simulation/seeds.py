@@ -36,7 +36,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=300, help="seeds")
     parser.add_argument("--twice", type=int, default=20, help="of these, how many run twice and are compared")
-    parser.add_argument("--histories", type=int, default=0, help="of these, how many have their histories checked")
+    parser.add_argument("--histories", type=int, default=20, help="of these, how many have their histories checked")
     parser.add_argument("--first", type=int, default=int(time.time()) * 1000, help="the first seed")
     arguments = parser.parse_args()
     program, first = simulator(), arguments.first

@@ -1,6 +1,7 @@
 //! What is looked at all along, and the last life: nothing fails any more, and everything must be found.
 
 use crate::model::{Oracle, Problem};
+use crate::run::End;
 use crate::time::within;
 use crate::workload::is_explained;
 use crate::world::World;
@@ -37,23 +38,23 @@ impl World {
         })
     }
 
-    /// The end: under faults that pass for a while, or right away, everything heals where it stands.
-    pub(crate) async fn last_life(&self, node: &Arc<Node>) -> Result<(), Problem> {
+    /// The end: under faults that pass for a while, or right away, everything heals where it stands. Whether it could.
+    pub(crate) async fn last_life(&self, node: &Arc<Node>, end: End) -> Result<bool, Problem> {
         let clock = Arc::clone(&self.host().env.clock);
-        if self.entropy.chance(60) {
+        if self.entropy.chance(60) && end == End::Last {
             let tasks = self.work(node);
             let life = Duration::from_millis(self.entropy.between(1_000, 30_000));
             clock.sleep(self.plan.life_max.map_or(life, |longest| life.min(longest))).await;
             tasks.iter().for_each(AbortHandle::abort);
         }
         self.calm();
-        if self.wounds.lock().is_empty() {
-            clock.sleep(SETTLED_AFTER).await;
-            Box::pin(self.heal(node)).await
-        } else {
-            // Only a restart with the disk restored heals this.
-            Ok(())
+        if !self.wounds.lock().is_empty() {
+            return Ok(false);
         }
+        clock.sleep(SETTLED_AFTER).await;
+        Box::pin(self.heal(node)).await?;
+        self.clients.model.lock().was_found = true;
+        Ok(true)
     }
 
     /// What waits must get through, and everything be found.

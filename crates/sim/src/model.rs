@@ -120,6 +120,8 @@ pub struct Model {
     pub reads: u64,
     /// Kept where somebody wants it.
     pub history: Option<History>,
+    /// In the end all that was promised was asked for, and was there.
+    pub was_found: bool,
 }
 
 /// What is known of a partition.

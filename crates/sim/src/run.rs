@@ -52,8 +52,10 @@ pub(crate) enum End {
     Crash { operations: Option<u64> },
     /// The node is stopped.
     Stop,
-    /// Everything is checked.
+    /// Everything is checked, if it can be, after some work under faults.
     Last,
+    /// Everything is checked, and nothing fails any more.
+    Peace,
 }
 
 /// A machine: what of it outlives its lives.
@@ -128,6 +130,7 @@ pub fn simulate(plan: &Plan) -> Outcome {
     esker_types::plant(None);
     let model = simulation.model.lock();
     let mut problems = model.problems.clone();
+    assert!(model.was_found || !problems.is_empty(), "a simulation ends when everything was found");
     problems.extend(simulation.store.problems());
     Outcome {
         problems,
@@ -164,7 +167,9 @@ impl Simulation {
                 return;
             }
         }
-        self.live(end, None);
+        if self.live(end, None) == Course::Wounded {
+            self.live(End::Peace, None);
+        }
     }
 
     fn live(&mut self, end: End, injury: Option<&Injury>) -> Course {
@@ -172,7 +177,7 @@ impl Simulation {
         let entropy = self.entropy.branch(&format!("life {}", self.lives));
         let operations = match end {
             End::Crash { operations } => operations,
-            End::Stop | End::Last => None,
+            End::Stop | End::Last | End::Peace => None,
         };
         let power = Arc::new(Power::new(operations));
         panics::watch(&power);

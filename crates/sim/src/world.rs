@@ -38,6 +38,8 @@ pub(crate) const CLIENTS: &str = "clients";
 pub(crate) enum Course {
     /// The node ran, or lost its power on the way.
     Went,
+    /// In the last life something was damaged that only a restart with the disk restored heals.
+    Wounded,
     /// The node said what is damaged and did not start.
     Refused,
     /// The power failed, or the disk did, before the node had started.
@@ -274,8 +276,10 @@ impl World {
             // last life everything is looked at again.
             Err(_) | Ok(()) => {}
         }
-        if end == End::Last {
-            Box::pin(self.last_life(&node)).await?;
+        if matches!(end, End::Last | End::Peace) {
+            if !Box::pin(self.last_life(&node, end)).await? {
+                return Ok(Course::Wounded);
+            }
         } else {
             self.work(&node);
             let life = Duration::from_millis(self.entropy.between(2_000, 60_000));
