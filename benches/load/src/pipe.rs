@@ -1,15 +1,12 @@
 //! A connection that is driven by polling: frames out in large vectored writes, answers in by large reads.
 
-use bytes::{Buf, Bytes};
-use esker_env::ByteStream;
-use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use bytes::Bytes;
+use esker_env::{ByteStream, SendQueue};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
-/// Slices handed to the kernel in one write.
-const SLICES_MAX: usize = 64;
 /// Memory for answers until one needs more.
 const RECEIVE_BYTES: usize = 64 << 10;
 /// Largest answer that is read.
@@ -18,24 +15,22 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// One connection.
 pub(crate) struct Pipe {
     stream: Box<dyn ByteStream>,
-    unsent: VecDeque<Bytes>,
+    unsent: SendQueue,
     /// All of it is initialized; answers lie at `begin..end`.
     received: Vec<u8>,
     begin: usize,
     end: usize,
-    /// Bytes that have come in.
-    pub(crate) bytes_in: u64,
 }
 
 impl Pipe {
     pub(crate) fn new(stream: Box<dyn ByteStream>) -> Self {
         let received = vec![0; RECEIVE_BYTES];
-        Self { stream, unsent: VecDeque::new(), received, begin: 0, end: 0, bytes_in: 0 }
+        Self { stream, unsent: SendQueue::default(), received, begin: 0, end: 0 }
     }
 
     /// Adds a frame to what is sent by the next [`Pipe::poll_send`].
     pub(crate) fn push(&mut self, segments: impl IntoIterator<Item = Bytes>) {
-        self.unsent.extend(segments);
+        self.unsent.push(segments);
     }
 
     /// Whether everything was handed to the kernel.
@@ -45,31 +40,7 @@ impl Pipe {
 
     /// Sends what can be sent now; whether anything was.
     pub(crate) fn poll_send(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
-        let mut progress = false;
-        while !self.unsent.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let mut count = 0;
-            for (slice, bytes) in slices.iter_mut().zip(&self.unsent) {
-                *slice = IoSlice::new(bytes);
-                count += 1;
-            }
-            let stream = Pin::new(&mut self.stream);
-            let mut sent = match stream.poll_write_vectored(context, &slices[..count])? {
-                Poll::Pending => break,
-                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(sent) => sent,
-            };
-            progress = true;
-            while let Some(front) = self.unsent.front_mut() {
-                if sent < front.len() {
-                    front.advance(sent);
-                    break;
-                }
-                sent -= front.len();
-                self.unsent.pop_front();
-            }
-        }
-        Ok(progress)
+        self.unsent.poll_send(&mut *self.stream, context)
     }
 
     /// The next answer without its length. It is gone with the next call.
@@ -103,10 +74,7 @@ impl Pipe {
             std::task::ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
             match buffer.filled().len() {
                 0 => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-                read => {
-                    self.end += read;
-                    self.bytes_in += u64::try_from(read).unwrap_or_default();
-                }
+                read => self.end += read,
             }
         }
     }

@@ -23,14 +23,6 @@ pub enum LoadError {
         /// The system's words.
         source: io::Error,
     },
-    /// The broker answered something that does not read.
-    #[error("{address} sent an answer that does not read: {problem}")]
-    Malformed {
-        /// Who.
-        address: String,
-        /// What is wrong.
-        problem: String,
-    },
     /// The options contradict themselves or the topic.
     #[error("{0}")]
     Options(String),

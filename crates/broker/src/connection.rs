@@ -12,16 +12,15 @@
 
 use crate::broker::Broker;
 use crate::dispatch::{self, Answer, Slot};
-use bytes::{Buf, Bytes, BytesMut};
-use esker_env::{BoxFuture, ByteStream, Permit};
+use bytes::{Buf, BytesMut};
+use esker_env::{BoxFuture, ByteStream, Permit, SendQueue};
 use esker_types::MonoTime;
 use std::collections::VecDeque;
-use std::io::IoSlice;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
 /// Produce requests of one connection that may wait for the disk at once.
@@ -37,8 +36,6 @@ const GUESS_MAX: usize = 1 << 20;
 const KEPT_SHARE: usize = 4;
 /// Room beyond what is expected: a read that fills everything means that more was there.
 const SLACK_BYTES: usize = 64;
-/// Slices handed to the kernel in one write.
-const SLICES_MAX: usize = 64;
 /// Unsent bytes after which nothing more is answered until the client reads.
 const UNSENT_MAX: usize = 1 << 20;
 
@@ -65,8 +62,7 @@ pub(crate) struct Connection {
     permit: Option<Permit>,
     permit_wait: Option<BoxFuture<'static, Permit>>,
     slots: VecDeque<(Slot, Option<Permit>)>,
-    unsent: VecDeque<Bytes>,
-    unsent_bytes: usize,
+    unsent: SendQueue,
     /// Reading rests until then: the client was told to slow down.
     muted: Option<BoxFuture<'static, ()>>,
     /// Closes the connection when nothing happens for long.
@@ -93,7 +89,7 @@ pub(crate) enum Ended {
     /// The client broke the protocol: what it did.
     Protocol(String),
     /// The network failed.
-    Network(std::io::Error),
+    Network(io::Error),
 }
 
 impl Connection {
@@ -114,8 +110,7 @@ impl Connection {
             permit: None,
             permit_wait: None,
             slots: VecDeque::new(),
-            unsent: VecDeque::new(),
-            unsent_bytes: 0,
+            unsent: SendQueue::default(),
             muted: None,
             idle: None,
             last_active,
@@ -126,7 +121,7 @@ impl Connection {
     /// Moves finished answers from the front of the queue to the send buffer.
     fn collect_answers(&mut self, context: &mut Context<'_>) -> Result<bool, Ended> {
         let mut progress = false;
-        while self.unsent_bytes < UNSENT_MAX
+        while self.unsent.bytes() < UNSENT_MAX
             && let Some((slot, _)) = self.slots.front_mut()
         {
             let Poll::Ready(answer) = slot.poll(context) else { break };
@@ -134,10 +129,7 @@ impl Connection {
             progress = true;
             match answer {
                 Answer::Frame { segments, throttle } => {
-                    for segment in segments {
-                        self.unsent_bytes += segment.len();
-                        self.unsent.push_back(segment);
-                    }
+                    self.unsent.push(segments);
                     if !throttle.is_zero() {
                         self.muted = Some(self.broker.env().clock.sleep(throttle));
                     }
@@ -150,34 +142,10 @@ impl Connection {
     }
 
     fn send(&mut self, context: &mut Context<'_>) -> Result<bool, Ended> {
-        let mut progress = false;
-        while !self.unsent.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let mut count = 0;
-            for (slice, bytes) in slices.iter_mut().zip(&self.unsent) {
-                *slice = IoSlice::new(bytes);
-                count += 1;
-            }
-            let stream = Pin::new(&mut self.stream);
-            match stream.poll_write_vectored(context, &slices[..count]) {
-                Poll::Pending => break,
-                Poll::Ready(Err(error)) => return Err(Ended::Network(error)),
-                Poll::Ready(Ok(0)) => return Err(Ended::ByClient),
-                Poll::Ready(Ok(mut sent)) => {
-                    progress = true;
-                    self.unsent_bytes -= sent;
-                    while let Some(front) = self.unsent.front_mut() {
-                        if sent < front.len() {
-                            front.advance(sent);
-                            break;
-                        }
-                        sent -= front.len();
-                        self.unsent.pop_front();
-                    }
-                }
-            }
-        }
-        Ok(progress)
+        self.unsent.poll_send(&mut *self.stream, context).map_err(|error| match error.kind() {
+            io::ErrorKind::WriteZero => Ended::ByClient,
+            _ => Ended::Network(error),
+        })
     }
 
     /// Whether the next request may be taken up.
@@ -189,7 +157,10 @@ impl Connection {
             self.muted = None;
         }
         let alone = self.slots.iter().any(|(slot, _)| slot.is_exclusive());
-        !self.closing && !alone && self.slots.len() < OVERLAP_MAX && self.unsent_bytes < UNSENT_MAX
+        !self.closing
+            && !alone
+            && self.slots.len() < OVERLAP_MAX
+            && self.unsent.bytes() < UNSENT_MAX
     }
 
     /// Length of the frame at the front, without its length field, once that is known.

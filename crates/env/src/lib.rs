@@ -15,6 +15,7 @@ mod disk;
 mod entropy;
 mod net;
 pub mod real;
+mod send_queue;
 mod spawn;
 pub mod watch;
 
@@ -25,6 +26,7 @@ pub use clock::{Clock, Elapsed, timeout};
 pub use disk::{Disk, DiskFile, DiskLock, Open};
 pub use entropy::Entropy;
 pub use net::{ByteStream, Incoming, Listener, Net};
+pub use send_queue::SendQueue;
 pub use spawn::{Blocking, DiskLoop, Doorbell, LoopState, Place, Ring, Spawner};
 
 use std::sync::Arc;
