@@ -39,17 +39,13 @@ impl Bells {
 
     /// Wakes all, with one wake-up for each shard.
     pub(crate) fn ring(&self, calls: &mut Vec<Call>) {
-        let mut rung = vec![false; self.bells.len()];
         for (shard, waker) in calls.drain(..) {
-            match shard.filter(|shard| *shard < self.bells.len()) {
-                Some(shard) => {
-                    self.bells[shard].waiting.lock().push(waker);
-                    rung[shard] = true;
-                }
+            match shard.and_then(|shard| self.bells.get(shard)) {
+                Some(bell) => bell.waiting.lock().push(waker),
                 None => waker.wake(),
             }
         }
-        for (bell, _) in self.bells.iter().zip(rung).filter(|(_, rung)| *rung) {
+        for bell in self.bells.iter().filter(|bell| !bell.waiting.lock().is_empty()) {
             bell.ringer.wake();
         }
     }

@@ -4,9 +4,8 @@
 //! committed in one command, then the log is trimmed: a crash in between leaves objects that nothing names (they become
 //! garbage with their block of ids) or log entries that are flushed already (their commit is refused as drained).
 //!
-//! *Retries.* A put that failed is repeated under a new id, for keys are never written twice; the ids of the failed attempt
-//! are given up, so that what it did put is deleted. A commit whose answer was lost
-//! is proposed again as it is.
+//! *Retries.* A put that failed is repeated under a new id, for keys are never written twice; the ids of the failed
+//! attempt are given up, so that what it did put is deleted. A commit whose answer was lost is proposed again as it is.
 
 use crate::cold::ColdError;
 use crate::engine::{Engine, bytes_of};

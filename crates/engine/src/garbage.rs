@@ -1,8 +1,8 @@
 //! Deleting what nothing refers to.
 //!
-//! The metadata alone says what may go: an object whose last reference went some time ago, or an id that was given up, alone
-//! or with its block, before it was committed. Neither can come back, so a delete needs no look at the bucket, and doing it twice is
-//! harmless. An object leaves the list when the bucket has confirmed that very one.
+//! The metadata alone says what may go: an object whose last reference went some time ago, or an id that was given up,
+//! alone or with its block, before it was committed. Neither can come back, so a delete needs no look at the bucket, and
+//! doing it twice is harmless. An object leaves the list when the bucket has confirmed that very one.
 
 use crate::engine::Engine;
 use esker_env::ObjectKey;

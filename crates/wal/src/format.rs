@@ -2,7 +2,7 @@
 //!
 //! `docs/formats/wal.md` draws them. All integers are little endian. Everything here is pure.
 
-use crate::crc::{crc32c, crc32c_pieces};
+use crate::crc::crc32c;
 use crate::error::WalError;
 use crate::num::{align_up, field, to_u32, to_u64, to_usize};
 use bytes::Bytes;
@@ -277,7 +277,7 @@ pub(crate) const fn record_bytes(len: u64) -> u64 {
 
 /// Payload checksum of a record that is no bundle.
 pub(crate) fn control_crc(payload: &[u8]) -> u32 {
-    crc32c_pieces([payload])
+    crc32c(payload)
 }
 
 /// A segment that was in use when a checkpoint was taken, and where its valid content ends.

@@ -28,7 +28,7 @@ mod wal;
 mod writer;
 
 pub use bundle::{Bundle, BundleBuilder, BundleError, BundleView, Frame, FrameFlags, FrameMeta};
-pub use crc::{crc32c, crc32c_pieces};
+pub use crc::crc32c;
 pub use error::{AppendError, ReadError, WalError, WalFailure};
 pub use format::{JOURNAL_META_BYTES_MAX, RecordKind, StoreIdentity};
 pub use inspect::{InspectedRecord, Inspection, inspect};

@@ -31,6 +31,8 @@ use uuid::Uuid;
 const STORE: &str = "STORE";
 /// Name of the lock file.
 const LOCK: &str = "LOCK";
+/// The bound of what damage may have swallowed while nobody has said more: above every journal.
+pub(crate) const EVERY_JOURNAL: JournalId = JournalId(u64::MAX);
 /// Longest marker that is read.
 const STORE_BYTES_MAX: u64 = 4096;
 
@@ -479,12 +481,12 @@ impl<'a> Reader<'a> {
                     .or_insert(Journal { damaged_from: Some(Seq(1)), ..journal });
             }
             Found::BadPayload { .. } | Found::Unreadable { .. } => {
-                state.lost_before = Some(JournalId(u64::MAX));
+                state.lost_before = Some(EVERY_JOURNAL);
                 suspects.extend(state.journals.keys());
             }
         })?;
         if lost_tail {
-            state.lost_before = Some(JournalId(u64::MAX));
+            state.lost_before = Some(EVERY_JOURNAL);
             suspects.extend(state.journals.keys());
         }
         for journal in suspects {

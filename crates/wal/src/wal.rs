@@ -179,7 +179,7 @@ impl Wal {
     /// no later opening has to suspect them. What earlier ones found stays as it is.
     pub fn bound_lost_journals(&self, unborn: JournalId) {
         let mut state = self.inner.shared.state.lock();
-        if state.lost_before == Some(JournalId(u64::MAX)) {
+        if state.lost_before == Some(crate::recover::EVERY_JOURNAL) {
             state.lost_before = Some(unborn);
         }
     }
