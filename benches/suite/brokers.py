@@ -10,11 +10,12 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
+from harness.kafka_node import CLUSTER_ID, write_config
+from harness.ports import free_port
 from suite import process
-from suite.process import Process, cores, free_port, wait_for
+from suite.process import Process, cores, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-_CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
 _METADATA = struct.pack(">hhihi", 3, 1, 1, -1, 0)
 
 
@@ -162,28 +163,15 @@ class Kafka(Broker):
 
     def __init__(self, base: Path | None = None, settings: dict[str, str] | None = None) -> None:
         super().__init__(base, settings)
-        controller = free_port()
-        properties = {
-            "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller}",
-            "controller.listener.names": "CONTROLLER",
-            "log.dirs": str(self.directory / "data"),
-            "offsets.topic.replication.factor": "1",
-            "transaction.state.log.replication.factor": "1",
-            "transaction.state.log.min.isr": "1",
-            "share.coordinator.state.topic.replication.factor": "1",
-            "share.coordinator.state.topic.min.isr": "1",
+        tuned = {
             "num.network.threads": "2",
             "num.io.threads": "2",
             "log.segment.delete.delay.ms": "100",
             "group.initial.rebalance.delay.ms": "0",
         } | self.settings
-        self._config = self.directory / "server.properties"
-        self._config.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+        self._config = write_config(self.directory, self.address, free_port(), tuned)
         subprocess.run(
-            [*java("256m"), "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(self._config)],
+            [*java("256m"), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._config)],
             check=True,
             capture_output=True,
         )

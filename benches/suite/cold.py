@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.ports import free_port
 from suite.brokers import ROOT, Broker, Esker, answers_metadata, finish, program
-from suite.process import Process, cores, free_port, wait_for
+from suite.process import Process, cores, wait_for
 
 Figures = dict[str, float]
 GB = 1e9

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -10,12 +9,6 @@ from pathlib import Path
 # What brokers and generators run under: a real-time policy makes figures on a busy machine those of a quiet one.
 policy: list[str] = []
 _TICK = os.sysconf("SC_CLK_TCK")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def cores() -> tuple[str, str]:

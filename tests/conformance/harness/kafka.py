@@ -5,10 +5,9 @@ from pathlib import Path
 
 from harness import tools
 from harness.child import Child
+from harness.kafka_node import CLUSTER_ID, write_config
 from harness.ports import free_port
 from harness.waiting import wait_for
-
-_CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
 
 
 class Kafka:
@@ -20,22 +19,8 @@ class Kafka:
         port, controller = free_port(), free_port()
         self.bootstrap = f"127.0.0.1:{port}"
         own = {name: value for name, value in settings.items() if not name.startswith("esker.")}
-        properties = {
-            "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller}",
-            "controller.listener.names": "CONTROLLER",
-            "log.dirs": str(directory / "data"),
-            "offsets.topic.replication.factor": "1",
-            "transaction.state.log.replication.factor": "1",
-            "transaction.state.log.min.isr": "1",
-            "share.coordinator.state.topic.replication.factor": "1",
-            "share.coordinator.state.topic.min.isr": "1",
-        } | own
-        config = directory / "server.properties"
-        config.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-        tools.run([*tools.java_command("kafka.tools.StorageTool"), "format", "-t", _CLUSTER_ID, "-c", str(config)])
+        config = write_config(directory, self.bootstrap, controller, own)
+        tools.run([*tools.java_command("kafka.tools.StorageTool"), "format", "-t", CLUSTER_ID, "-c", str(config)])
         self._process = Child([*tools.java_command("kafka.Kafka", heap="512m"), str(config)], directory / "kafka.log")
         wait_for(self._answers, "Kafka to be ready", 60)
 
