@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["esker-engine", "esker-client"],
     &["esker-load"],
     &["esker-broker", "esker-cli"],
+    &["esker-node"],
     &["esker-server", "esker-sim", "esker-machine", "esker-instructions"],
 ];
 

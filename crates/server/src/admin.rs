@@ -5,7 +5,7 @@ use bytes::Bytes;
 use esker_cli::admin_api::{CacheCleared, CacheStats, FlushLine, Problem, TierStatus, VerifyLine};
 use esker_engine::Verified;
 use esker_env::{ByteStream, Env, Incoming, Listener, Place};
-use esker_server::Node;
+use esker_node::Node;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming as Body};

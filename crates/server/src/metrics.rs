@@ -1,6 +1,6 @@
 //! What `/metrics` shows, gathered when it is asked for.
 
-use esker_server::Node;
+use esker_node::Node;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;

@@ -14,7 +14,7 @@ use esker_engine::EngineOptions;
 use esker_env::real::Runtimes;
 use esker_env::{Bucket, Env, Listener};
 use esker_group::Options as GroupOptions;
-use esker_server::{DataDir, Node, NodeOptions};
+use esker_node::{DataDir, Node, NodeOptions};
 use esker_settings::typed;
 use esker_types::{BrokerId, ClusterId};
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use crate::workload::SimProducer;
 use crate::world::{CLIENTS, World};
 use esker_client::ClientError;
 use esker_env::Entropy;
-use esker_server::Node;
+use esker_node::Node;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::AbortHandle;

@@ -18,7 +18,7 @@ use esker_broker::{BrokerOptions, LiveSettings};
 use esker_client::{Client, ClientError, ClientOptions};
 use esker_engine::EngineOptions;
 use esker_env::{Bucket, Clock, Entropy, Env, Net};
-use esker_server::{DataDir, Node, NodeOptions};
+use esker_node::{DataDir, Node, NodeOptions};
 use esker_settings::BrokerSettings;
 use esker_types::{BrokerId, ByteCount, MonoTime};
 use parking_lot::Mutex;

@@ -1,4 +1,4 @@
-//! One process: a node made of its parts.
+//! A node: the broker, the engine and the metadata, put together, and the directory that holds them.
 
 mod data_dir;
 mod node;
