@@ -189,7 +189,8 @@ pub(crate) struct State {
     pub(crate) queue: VecDeque<Pending>,
     /// Bytes of the bundles in `queue` and in the writer's hands.
     pub(crate) queued_bytes: u64,
-    /// Entries that will never be written, to be told to their owners: from which one on.
+    /// Entries that will never be written, to be told to their owners: from which one on. A journal takes no entry until
+    /// its owner was told.
     pub(crate) refused: BTreeMap<JournalId, Seq>,
     /// No segment could be had for bundles when the writer last tried.
     pub(crate) full: bool,

@@ -481,6 +481,10 @@ impl State {
         if let Some(from) = entry.damaged_from {
             return Err(AppendError::Damaged { from });
         }
+        if self.refused.contains_key(&journal) {
+            // The owner has not been told yet that entries before this one were refused.
+            return Err(AppendError::Full);
+        }
         if seq != entry.next || (copy && !entry.sealed) {
             return Err(AppendError::OutOfSequence { expected: entry.next });
         }

@@ -180,11 +180,16 @@ impl Writer {
             if self.batch.is_empty() && state.closing && !self.ended_well {
                 self.batch.push(Pending::Close);
             }
-            std::mem::take(&mut state.refused)
+            state.refused.iter().map(|(journal, from)| (*journal, *from)).collect::<Vec<_>>()
         };
         if !refused.is_empty() {
-            let refused: Vec<_> = refused.into_iter().collect();
             self.sink().refused(&refused);
+            // Only now: until its owner knows, a journal takes no entry, so that none has come meanwhile.
+            let mut state = self.shared.state.lock();
+            for (journal, from) in refused {
+                let told = state.refused.remove(&journal);
+                assert_eq!(told, Some(from), "refusals of {journal:?}");
+            }
         }
         if self.batch.is_empty() {
             return if self.ended_well { Ok(self.finish()) } else { self.tidy() };

@@ -217,6 +217,39 @@ fn a_full_log_refuses_and_goes_on_after_a_trim() {
     assert_eq!(world.recovered(J1).last, Seq(durable.get() + 3));
 }
 
+/// The owner appends between any two steps of the log's thread, by what it was told until then.
+#[test]
+fn nothing_is_out_of_sequence_before_its_owner_knows_of_the_refusal() {
+    for queued in 1..6 {
+        let world = open(&SimDisk::default(), 1);
+        world.wal.open_journal(J1, Bytes::new()).unwrap();
+        world.fill(J1, 1, 3, 20_000);
+        world.disk.set_capacity(Some(world.disk.used()));
+        let mut next = 4;
+        let mut told = 0;
+        for turn in 0..200 {
+            if turn >= queued {
+                world.stepper.step();
+            }
+            let refused = world.heard().refused[told..].last().map(|(_, from)| from.get());
+            told = world.heard().refused.len();
+            next = refused.unwrap_or(next);
+            match world.wal.append(bundle(J1, next, 20_000)) {
+                Ok(()) => next += 1,
+                Err(error) => assert_eq!(error, AppendError::Full, "turn {turn}"),
+            }
+        }
+        assert!(told > 0, "something was refused");
+        world.disk.set_capacity(None);
+        world.settle();
+        next = world.last(J1).get() + 1;
+        let _looks_for_space = world.wal.append(bundle(J1, next, 20_000));
+        world.settle();
+        let next = world.last(J1).get() + 1;
+        world.fill(J1, next, next + 3, 20_000);
+    }
+}
+
 #[test]
 fn a_full_file_system_refuses_and_recovers_by_itself() {
     for already in [0, 1, 5, 13] {
