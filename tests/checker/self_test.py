@@ -20,13 +20,18 @@ class Writer:
         return entry
 
 
-def clean(seed: int) -> list[dict]:
+def clean(seed: int, trims: bool = False) -> list[dict]:
     """What a log without faults shows: producers, transactions, consumers, commits, a last look at everything."""
     dice, out = random.Random(seed), Writer()
     logs: dict[str, list[str]] = {f"t-{number}": [] for number in range(3)}
     places: dict[tuple[str, str], int] = {}
     count, committed = 0, dict.fromkeys(logs, 0)
-    for _ in range(120):
+    begin = dict.fromkeys(logs, 0)
+    for turn in range(120):
+        if trims and turn % 9 == 8:
+            for key, log in logs.items():
+                begin[key] = dice.randint(begin[key], len(log))
+                out.add("admin", "info", "trim", {key: begin[key]})
         what = dice.random()
         key = dice.choice(list(logs))
         if what < 0.45:
@@ -60,6 +65,7 @@ def clean(seed: int) -> list[dict]:
             if place is None or dice.random() < 0.1:
                 place = dice.randrange(len(logs[key]) + 1)
                 out.add(process, "ok", "assign", [key])
+            place = max(place, begin[key])
             end = min(len(logs[key]), place + dice.randint(2, 8))
             pairs = [[offset, logs[key][offset]] for offset in range(place, end)]
             out.add(process, "ok", "poll", [["poll", {key: pairs}]])
@@ -70,11 +76,11 @@ def clean(seed: int) -> list[dict]:
             out.add("k", "invoke", "commit", copy.deepcopy(value))
             out.add("k", "ok", "commit", copy.deepcopy(value))
             out.add("k", "ok", "committed", value)
-            out.add("k", "ok", "edges", {key: [0, len(logs[key])]})
+            out.add("k", "ok", "edges", {key: [begin[key], len(logs[key])]})
     out.add("final", "info", "final-polls", None)
     for key, log in logs.items():
         out.add("final", "ok", "assign", [key])
-        for start in range(0, len(log), 10):
+        for start in range(begin[key], len(log), 10):
             pairs = [[offset, log[offset]] for offset in range(start, min(start + 10, len(log)))]
             out.add("final", "ok", "poll", [["poll", {key: pairs}]])
     return out.entries
@@ -311,9 +317,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=12, help="histories")
     failures, tried = [], 0
     for seed in range(parser.parse_args().rounds):
-        bad = [anomaly for anomaly in check(clean(seed)) if anomaly.is_bad]
-        if bad:
-            failures.append(f"clean history {seed}: {bad[0]}")
+        for trims in (False, True):
+            tried += 1
+            bad = [anomaly for anomaly in check(clean(seed, trims)) if anomaly.is_bad]
+            if bad:
+                failures.append(f"clean history {seed}{' with trims' if trims else ''}: {bad[0]}")
         for name, plant in PLANTS.items():
             entries = copy.deepcopy(clean(seed))
             dice = random.Random(f"{seed} {name}")
