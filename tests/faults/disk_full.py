@@ -6,6 +6,7 @@ lives. When room returns everything goes on without a restart, and nothing ackno
 kernel made read-only under the broker is a failed disk: the broker says so and stops.
 """
 
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -25,7 +26,7 @@ TOPIC, PARTITIONS = "disk-full", 2
 RETRIED = {KafkaError.REQUEST_TIMED_OUT, KafkaError.KAFKA_STORAGE_ERROR}
 
 
-def refusal(broker):
+def refusal(broker, number):
     """What a producer without retries is told until it is refused at once, and what was accepted before."""
     told = []
     producer = Producer(
@@ -41,7 +42,9 @@ def refusal(broker):
     )
     accepted = []
     deadline = time.monotonic() + 90
-    while KafkaError.KAFKA_STORAGE_ERROR not in told:
+    for attempt in itertools.count():
+        if KafkaError.KAFKA_STORAGE_ERROR in told:
+            return set(told), dict(accepted)
         if time.monotonic() > deadline:
             raise Broken(f"a full disk does not refuse with KAFKA_STORAGE_ERROR but with {told}")
 
@@ -51,9 +54,8 @@ def refusal(broker):
             else:
                 told.append(error.code())
 
-        producer.produce(TOPIC, value=b"filler %d " % len(accepted) + bytes(200_000), on_delivery=on_delivery)
+        producer.produce(TOPIC, value=b"filler %d.%d " % (number, attempt) + bytes(200_000), on_delivery=on_delivery)
         producer.flush(40)
-    return set(told), dict(accepted)
 
 
 def fill(files):
@@ -91,7 +93,7 @@ def main():
                     fill(disk.files)
                 except OSError:
                     pass
-                told, accepted = refusal(broker)
+                told, accepted = refusal(broker, number)
                 known.update(accepted)
                 codes |= {KafkaError(code).name() for code in told}
                 if told - RETRIED:
