@@ -151,9 +151,13 @@ impl World {
         }
         if self.sometimes(Feature::Full, 20) {
             let (drive, clock, entropy) = (Arc::clone(&host.drive), clock(), entropy());
+            let bucket = Arc::clone(&host.bucket);
             tasks.push(self.repeat(15_000, async move || {
                 drive.leave_room(Some(entropy.below(32 << 10)));
-                clock.sleep(Duration::from_millis(entropy.between(200, 15_000))).await;
+                // A bucket on the same disk takes nothing either, so that the log has to grow.
+                bucket.set_faults(|faults| faults.out_of_reach = entropy.chance(60));
+                clock.sleep(Duration::from_millis(entropy.between(200, 30_000))).await;
+                bucket.set_faults(|faults| faults.out_of_reach = false);
                 drive.leave_room(None);
                 Ok(())
             }));
