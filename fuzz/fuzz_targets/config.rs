@@ -21,12 +21,14 @@ fuzz_target!(|data: &[u8]| {
         }
     };
     let mut settings = BrokerSettings::default();
+    let mut taken = false;
     let mut topic = BTreeMap::new();
     for (number, (name, value)) in entries.iter().enumerate() {
         let level = LEVELS[number % LEVELS.len()];
         if let Ok(canonical) = BrokerSettings::check(level, name, value) {
             assert_eq!(BrokerSettings::check(level, name, &canonical).as_ref(), Ok(&canonical));
             settings.set(level, name, value).expect("it was checked");
+            taken = true;
         }
         for setting in [topic_setting(name), group_setting(name)].into_iter().flatten() {
             if let Ok(canonical) = setting.check(value) {
@@ -35,6 +37,9 @@ fuzz_target!(|data: &[u8]| {
                 topic.insert(name.as_str(), canonical);
             }
         }
+    }
+    if !taken && topic.is_empty() {
+        return;
     }
     let resolved = settings.resolve_topic(|name| topic.get(name).map(String::as_str));
     assert_eq!(resolved.iter().len(), topic_settings().len());

@@ -4,6 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::LazyLock;
 
+use esker_record::{Codec, decompress};
 use esker_wire::testing::{Recoded, SCHEMA};
 use esker_wire_schema::{Message, SchemaFile};
 
@@ -51,4 +52,22 @@ pub fn check(len: usize, decode: impl FnOnce() -> Recoded) {
             assert!(done.stable);
         }
     }
+}
+
+/// Sections of a metadata snapshot.
+pub const SECTIONS: u16 = 10;
+
+/// What the sections of a whole snapshot hold, decompressed, in the order of their numbers.
+pub fn sections(snapshot: &[u8]) -> Vec<Vec<u8>> {
+    let mut rest = &snapshot[24..];
+    let mut sections = Vec::new();
+    while let Some((head, after)) = rest.split_first_chunk::<20>() {
+        let len = head[4..].first_chunk().copied().map(u64::from_le_bytes);
+        let len = len.and_then(|len| usize::try_from(len).ok()).expect("a small section");
+        let (body, after) = after.split_at(len);
+        sections.push(decompress(Codec::Zstd, body, 1 << 20).expect("it was compressed"));
+        rest = after;
+    }
+    assert_eq!(sections.len(), usize::from(SECTIONS));
+    sections
 }

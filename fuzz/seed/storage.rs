@@ -1,7 +1,6 @@
-//! Writes seeds to `corpus/object_footer` and `corpus/manifest`: what our own writers make.
+//! `object_footer` and `manifest`: what our own writers make.
 
-use std::path::Path;
-use std::{fs, io};
+use std::io;
 
 use bytes::Bytes;
 use esker_object::{
@@ -13,17 +12,13 @@ use esker_types::{
     ProducerId, Timestamp, TopicId,
 };
 
-fn main() -> io::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-    let (ends, manifests) = (root.join("object_footer"), root.join("manifest"));
-    fs::create_dir_all(&ends)?;
-    fs::create_dir_all(&manifests)?;
+use crate::Corpus;
+
+pub(crate) fn write(corpus: &Corpus) -> io::Result<()> {
     for parts in 0..4 {
-        fs::write(ends.join(format!("parts-{parts}")), end(parts))?;
-        fs::write(
-            manifests.join(format!("entries-{}", parts + 1)),
-            manifest(i64::from(parts) + 1),
-        )?;
+        corpus.put("object_footer", &format!("parts-{parts}"), &end(parts))?;
+        let entries = i64::from(parts) + 1;
+        corpus.put("manifest", &format!("entries-{entries}"), &manifest(entries))?;
     }
     Ok(())
 }
