@@ -263,10 +263,7 @@ impl Engine {
         for (pid, (partition, end)) in &stretch.ends {
             // A deleted partition has no share.
             let Some(row) = state.partitions.get(pid) else { continue };
-            let tail: Vec<TailBatch> = {
-                let inner = partition.lock();
-                inner.log.tail_from(row.tiered_end).take_while(|b| b.end <= *end).cloned().collect()
-            };
+            let tail = partition.unflushed(row.tiered_end, *end);
             if tail.is_empty() {
                 continue;
             }

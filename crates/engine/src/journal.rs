@@ -14,7 +14,7 @@ use esker_journal::{Owner, Quorum};
 use esker_plog::Place;
 use esker_types::{Crc32c, JournalId, MonoTime, Offset, PartitionId, Seq, TopicId};
 use esker_wal::{AppendError, Bundle, BundleBuilder, FrameMeta, Wal};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -23,6 +23,8 @@ use tokio::sync::Notify;
 const BUNDLE_BYTES: usize = 1 << 20;
 /// Bundles on their way to the device.
 const IN_FLIGHT_MAX: usize = 4;
+/// Bundles that are looked at under one lock: a stretch may have ten thousands, and requests wait for the lock, too.
+const BUNDLES_AT_ONCE: usize = 256;
 
 /// Place of this broker's own store in the ensemble.
 const OWN_STORE: usize = 0;
@@ -406,37 +408,55 @@ impl Journal {
         }
     }
 
-    /// The oldest undrained bundles that readers see, up to `bytes_max` (one at least).
+    /// The oldest undrained bundles that readers see, up to `bytes_max` (one at least). Asked by one task only.
     pub(crate) fn stretch(&self, bytes_max: usize) -> Option<Stretch> {
-        let state = self.state.lock();
-        let mut stretch = Stretch {
-            journal: self.id,
-            after: state.role.drained(),
-            upto: state.role.drained(),
-            ends: BTreeMap::new(),
-            bytes: 0,
+        let (after, shown) = {
+            let state = self.state.lock();
+            (state.role.drained(), state.shown)
         };
-        for bundle in state.undrained.iter().take_while(|bundle| bundle.seq <= state.shown) {
-            if stretch.bytes > 0 && stretch.bytes + bundle.bytes > bytes_max {
-                break;
+        let mut stretch =
+            Stretch { journal: self.id, after, upto: after, ends: BTreeMap::new(), bytes: 0 };
+        let mut more = true;
+        while more {
+            let state = self.state.lock();
+            let from = state.undrained.partition_point(|bundle| bundle.seq <= stretch.upto);
+            let to = state.undrained.len().min(from + BUNDLES_AT_ONCE);
+            more = to < state.undrained.len();
+            for bundle in state.undrained.range(from..to) {
+                if bundle.seq > shown
+                    || (stretch.bytes > 0 && stretch.bytes + bundle.bytes > bytes_max)
+                {
+                    more = false;
+                    break;
+                }
+                stretch.bytes += bundle.bytes;
+                stretch.upto = bundle.seq;
+                for (partition, end) in &bundle.ends {
+                    stretch.ends.insert(partition.id, (Arc::clone(partition), *end));
+                }
             }
-            stretch.bytes += bundle.bytes;
-            stretch.upto = bundle.seq;
-            for (partition, end) in &bundle.ends {
-                stretch.ends.insert(partition.id, (Arc::clone(partition), *end));
-            }
+            MutexGuard::unlock_fair(state);
         }
         (stretch.upto > stretch.after).then_some(stretch)
     }
 
     /// Everything up to `upto` is in committed objects.
     pub(crate) fn on_drained(&self, upto: Seq) {
-        let mut state = self.state.lock();
-        while state.undrained.front().is_some_and(|bundle| bundle.seq <= upto) {
-            if let Some(bundle) = state.undrained.pop_front() {
-                state.undrained_bytes -= bundle.bytes;
+        loop {
+            let gone: Vec<_> = {
+                let mut state = self.state.lock();
+                let gone = state.undrained.iter().take(BUNDLES_AT_ONCE);
+                let count = gone.take_while(|bundle| bundle.seq <= upto).count();
+                let gone: Vec<_> = state.undrained.drain(..count).collect();
+                state.undrained_bytes -= gone.iter().map(|bundle| bundle.bytes).sum::<usize>();
+                MutexGuard::unlock_fair(state);
+                gone
+            };
+            if gone.is_empty() {
+                break;
             }
         }
+        let mut state = self.state.lock();
         match &mut state.role {
             Role::Owner(owner) => owner.on_drained(upto),
             Role::Sealed { drained, .. } => *drained = upto.max(*drained),
@@ -553,5 +573,37 @@ mod tests {
             assert_eq!(stretch.upto, Seq(seq));
         }
         assert_eq!(told, 2);
+    }
+
+    #[test]
+    fn a_stretch_is_longer_than_what_one_lock_covers() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtimes = Runtimes::start(1, 1).unwrap();
+        let journal = journal(dir.path(), &runtimes);
+        let count = 2 * BUNDLES_AT_ONCE as u64 + 5;
+        for number in 0..count {
+            push(&journal, number % 3);
+            journal.gather();
+            journal.on_durable(
+                Seq(number + 1),
+                MonoTime::default(),
+                &mut Vec::new(),
+                |_, _, _, _| {},
+            );
+        }
+        let bytes = journal.backlog().bytes;
+        let whole = journal.stretch(usize::MAX).unwrap();
+        assert_eq!((whole.upto, whole.bytes, whole.ends.len()), (Seq(count), bytes, 3));
+        let most = journal.stretch(bytes - 1).unwrap();
+        assert_eq!((most.after, most.upto), (Seq(0), Seq(count - 1)));
+        journal.on_drained(most.upto);
+        let last = journal.stretch(usize::MAX).unwrap();
+        assert_eq!(
+            (last.after, last.upto, last.bytes),
+            (most.upto, Seq(count), bytes - most.bytes)
+        );
+        journal.on_drained(last.upto);
+        assert!(journal.stretch(usize::MAX).is_none());
+        assert_eq!(journal.backlog().bytes, 0);
     }
 }

@@ -4,11 +4,14 @@ use crate::ack::{Ack, DataWaiter};
 use crate::bells::Call;
 use crate::topic::TopicSettings;
 use arc_swap::ArcSwap;
-use esker_plog::{PartitionLog, Position};
+use esker_plog::{PartitionLog, Position, TailBatch};
 use esker_types::{Offset, PartitionId, PartitionIndex, TopicId, TopicName};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// Batches that are copied out under one lock: a flush may want ten thousands, and appends wait for the lock, too.
+const BATCHES_AT_ONCE: usize = 256;
 
 /// A partition that this broker leads. One lock guards its log; whoever holds it may take a journal's lock, never the
 /// other way round.
@@ -62,8 +65,26 @@ impl Partition {
         })
     }
 
-    pub(crate) fn lock(&self) -> parking_lot::MutexGuard<'_, Inner> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock()
+    }
+
+    /// The visible batches from `tiered_end` on that end at `end` at the latest. The tail forgets none of them before a
+    /// flush has moved the tiered end: a flush asks, and there is one at a time.
+    pub(crate) fn unflushed(&self, tiered_end: Offset, end: Offset) -> Vec<TailBatch> {
+        let mut batches: Vec<TailBatch> = Vec::new();
+        loop {
+            batches.reserve(BATCHES_AT_ONCE);
+            let before = batches.len();
+            let next = batches.last().map_or(tiered_end, |last| last.end);
+            let inner = self.lock();
+            let wanted = inner.log.tail_from(next).take_while(|batch| batch.end <= end);
+            batches.extend(wanted.take(BATCHES_AT_ONCE).cloned());
+            MutexGuard::unlock_fair(inner);
+            if batches.len() < before + BATCHES_AT_ONCE {
+                return batches;
+            }
+        }
     }
 
     /// The offsets.
