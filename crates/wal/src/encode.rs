@@ -1,8 +1,9 @@
 //! Laying out a group commit, and the beginning of a segment.
 
+use crate::crc::crc32c;
 use crate::format::{
     Checkpoint, CommitSpan, PAGE, RECORD_HEADER_BYTES, RecordHeader, RecordKind, SegmentHeader,
-    SegmentLife, control_crc, record_bytes,
+    SegmentLife, record_bytes,
 };
 use crate::num::{align_up, to_u32, to_u64, to_usize};
 use crate::state::Pending;
@@ -46,7 +47,7 @@ impl<'a> CommitEncoder<'a> {
         seq: Seq,
         payload: &[u8],
     ) -> u64 {
-        let crc = control_crc(payload);
+        let crc = crc32c(payload);
         self.put(kind, journal, seq, crc, to_u64(payload.len()), std::iter::once(payload))
     }
 

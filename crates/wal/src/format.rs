@@ -275,11 +275,6 @@ pub(crate) const fn record_bytes(len: u64) -> u64 {
     align_up(RECORD_HEADER_BYTES + len, RECORD_ALIGN)
 }
 
-/// Payload checksum of a record that is no bundle.
-pub(crate) fn control_crc(payload: &[u8]) -> u32 {
-    crc32c(payload)
-}
-
 /// A segment that was in use when a checkpoint was taken, and where its valid content ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CheckpointSegment {
