@@ -168,6 +168,8 @@ class Kafka(Broker):
             "num.io.threads": "2",
             "log.segment.delete.delay.ms": "100",
             "group.initial.rebalance.delay.ms": "0",
+            # It stands still while others have their turn, and would take that for its own death.
+            "broker.session.timeout.ms": "3600000",
         } | self.settings
         self._config = write_config(self.directory, self.address, free_port(), tuned)
         subprocess.run(

@@ -413,7 +413,7 @@ def limits(base: Path | None) -> Figures:
     """The machine, in the same run."""
     directory = Path(base or "/tmp")
     found = {}
-    for writers in (16, 64):
+    for writers in (1, 16, 64):
         report = machine("disk", directory, "--writers", writers, "--seconds", 2)
         found[f"disk-{writers}"] = report["mb_per_second"]
         found[f"disk-{writers} p50 µs"] = report["p50_us"]

@@ -7,12 +7,17 @@
 //!
 //! Large objects are written and read past the page cache: what was just put is rarely read soon, what is read goes to
 //! the chunk cache, and the copy through the kernel's pages costs more processor time than all else about a put.
+//!
+//! The disk is often the one that the write-ahead log is on, whose every commit would wait behind a burst of writes. So where
+//! puts are rare one takes its time: it may wait between its pieces for half of the time for which there was nothing to
+//! put. Where puts come one after the other nothing waits.
 
 use bytes::Bytes;
 use esker_env::{
-    AlignedBuffer, Blocking, BoxFuture, Bucket, BucketError, BucketErrorKind, Disk, DiskFile,
-    DiskLock, Entropy, Env, ListPage, ObjectKey, Open, Spawner,
+    AlignedBuffer, Blocking, BoxFuture, Bucket, BucketError, BucketErrorKind, Clock, Disk,
+    DiskFile, DiskLock, Entropy, Env, ListPage, ObjectKey, Open, Spawner,
 };
+use esker_types::MonoTime;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::io;
@@ -20,6 +25,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::error::{short_object, too_wide};
 use crate::memory::PAGE_KEYS_MAX;
@@ -29,6 +35,12 @@ const STAGING: &str = "~staging";
 const DIRECT_BYTES_MIN: u64 = 128 << 10;
 /// Bytes that are written at once.
 const WRITE_BYTES: usize = 1 << 20;
+/// Bytes that are written at once by a put that has time: what others write to the same disk waits for them.
+const WRITE_BYTES_AT_EASE: usize = 256 << 10;
+/// Puts are rare when there was nothing to put for so many times as long as there was something.
+const RARE: u32 = 2;
+/// A put that has time waits so many times as long as it writes.
+const WAIT_TO_WRITE: u32 = 3;
 /// Direct access is to multiples of this.
 const PAGE: u64 = 4096;
 
@@ -39,12 +51,25 @@ pub struct FileBucket {
 }
 
 struct Files {
+    clock: Arc<dyn Clock>,
     disk: Arc<dyn Disk>,
+    puts: Mutex<Puts>,
     entropy: Arc<dyn Entropy>,
     root: PathBuf,
     /// Directories whose name is known to be durable.
     synced: Mutex<HashSet<PathBuf>>,
     staging: Mutex<Option<Arc<Staging>>>,
+}
+
+/// What this process is putting.
+struct Puts {
+    under_way: usize,
+    /// When the first of those under way began.
+    busy_since: MonoTime,
+    /// For how long there was something to put before that.
+    busy_before: Duration,
+    /// When the last put ended.
+    idle_since: MonoTime,
 }
 
 /// This process's part of the staging directory.
@@ -60,7 +85,9 @@ impl FileBucket {
     #[must_use]
     pub fn new(env: &Env, root: PathBuf) -> Self {
         let files = Files {
+            clock: Arc::clone(&env.clock),
             disk: Arc::clone(&env.disk),
+            puts: Mutex::new(Puts::new(env.clock.now())),
             entropy: env.entropy.fork("file bucket"),
             root,
             synced: Mutex::default(),
@@ -172,10 +199,17 @@ impl Files {
     }
 
     fn put(&self, path: &Path, body: &[Bytes]) -> io::Result<()> {
+        let slack = self.puts.lock().begin(self.clock.now());
+        let outcome = self.put_within(slack, path, body);
+        self.puts.lock().end(self.clock.now());
+        outcome
+    }
+
+    fn put_within(&self, slack: Duration, path: &Path, body: &[Bytes]) -> io::Result<()> {
         let parent = path.parent().expect("an object's path has the root above it");
         self.durable_dir(parent)?;
         let staged = self.staging()?.next_path();
-        let outcome = self.write_durably(&staged, body).and_then(|()| {
+        let outcome = self.write_durably(&staged, body, slack).and_then(|()| {
             self.disk.rename(&staged, path)?;
             self.disk.sync_dir(parent)
         });
@@ -186,12 +220,12 @@ impl Files {
         outcome
     }
 
-    fn write_durably(&self, path: &Path, body: &[Bytes]) -> io::Result<()> {
+    fn write_durably(&self, path: &Path, body: &[Bytes], slack: Duration) -> io::Result<()> {
         let file = self.disk.open(path, Open::CreateNew)?;
         let len: u64 = body.iter().map(|part| part.len() as u64).sum();
         if len >= DIRECT_BYTES_MIN {
             let direct = self.disk.open(path, Open::WriteDirect)?;
-            write_direct(&*direct, body, len)?;
+            self.write_direct(&*direct, body, len, slack)?;
             return direct.sync_data();
         }
         let mut position = 0;
@@ -200,6 +234,47 @@ impl Files {
             position += part.len() as u64;
         }
         file.sync_data()
+    }
+
+    /// Writes `body`, of `len` bytes, in whole pages, and cuts off what the last one has too much. Waits between pieces, for
+    /// `slack` altogether.
+    fn write_direct(
+        &self,
+        file: &dyn DiskFile,
+        body: &[Bytes],
+        len: u64,
+        mut slack: Duration,
+    ) -> io::Result<()> {
+        let piece = if slack.is_zero() { WRITE_BYTES } else { WRITE_BYTES_AT_EASE };
+        let mut buffer = AlignedBuffer::with_capacity(piece);
+        let (mut filled, mut position) = (0, 0);
+        for part in body {
+            let mut rest = &part[..];
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(rest.len().min(piece - filled));
+                buffer.bytes_mut(filled + now.len())[filled..].copy_from_slice(now);
+                filled += now.len();
+                rest = later;
+                if filled < piece {
+                    continue;
+                }
+                let began = self.clock.now();
+                file.write_all_at(buffer.bytes(piece), position)?;
+                position += piece as u64;
+                filled = 0;
+                let wait = slack.min(self.clock.now().since(began) * WAIT_TO_WRITE);
+                if !wait.is_zero() {
+                    self.clock.pause(wait);
+                    slack -= wait;
+                }
+            }
+        }
+        if filled > 0 {
+            let whole = filled.next_multiple_of(usize::try_from(PAGE).expect("4096"));
+            buffer.bytes_mut(whole)[filled..].fill(0);
+            file.write_all_at(buffer.bytes(whole), position)?;
+        }
+        if len.is_multiple_of(PAGE) { Ok(()) } else { file.set_len(len) }
     }
 
     /// Makes a directory so that its name survives a crash, and the names above it.
@@ -367,32 +442,6 @@ impl Files {
     }
 }
 
-/// Writes `body`, of `len` bytes, in whole pages, and cuts off what the last one has too much.
-fn write_direct(file: &dyn DiskFile, body: &[Bytes], len: u64) -> io::Result<()> {
-    let mut buffer = AlignedBuffer::with_capacity(WRITE_BYTES);
-    let (mut filled, mut position) = (0, 0);
-    for part in body {
-        let mut rest = &part[..];
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at(rest.len().min(WRITE_BYTES - filled));
-            buffer.bytes_mut(filled + now.len())[filled..].copy_from_slice(now);
-            filled += now.len();
-            rest = later;
-            if filled == WRITE_BYTES {
-                file.write_all_at(buffer.bytes(WRITE_BYTES), position)?;
-                position += WRITE_BYTES as u64;
-                filled = 0;
-            }
-        }
-    }
-    if filled > 0 {
-        let whole = filled.next_multiple_of(usize::try_from(PAGE).expect("4096"));
-        buffer.bytes_mut(whole)[filled..].fill(0);
-        file.write_all_at(buffer.bytes(whole), position)?;
-    }
-    if len.is_multiple_of(PAGE) { Ok(()) } else { file.set_len(len) }
-}
-
 /// Reads `len` bytes from `start` on by whole pages.
 fn read_direct(file: &dyn DiskFile, start: u64, len: usize) -> io::Result<Bytes> {
     let skip = usize::try_from(start % PAGE).expect("less than a page");
@@ -409,6 +458,31 @@ fn read_direct(file: &dyn DiskFile, start: u64, len: usize) -> io::Result<Bytes>
         }
     }
     Ok(buffer.into_bytes(skip, needed))
+}
+
+impl Puts {
+    fn new(now: MonoTime) -> Self {
+        Self { under_way: 0, busy_since: now, busy_before: Duration::ZERO, idle_since: now }
+    }
+
+    /// A put begins. Answers how long it may wait between its pieces.
+    fn begin(&mut self, now: MonoTime) -> Duration {
+        self.under_way += 1;
+        if self.under_way > 1 {
+            return Duration::ZERO;
+        }
+        let idle = now.since(self.idle_since);
+        self.busy_since = now;
+        if idle >= self.busy_before * RARE { idle / 2 } else { Duration::ZERO }
+    }
+
+    fn end(&mut self, now: MonoTime) {
+        self.under_way -= 1;
+        if self.under_way == 0 {
+            self.busy_before = now.since(self.busy_since);
+            self.idle_since = now;
+        }
+    }
 }
 
 impl Staging {
@@ -487,6 +561,19 @@ mod tests {
                 assert!(read == content[start..end], "{start}..{end} of {len}");
             }
         }
+    }
+
+    #[test]
+    fn puts_wait_where_they_are_rare() {
+        let at = |millis| MonoTime::default().plus(Duration::from_millis(millis));
+        let mut puts = Puts::new(at(0));
+        assert_eq!(puts.begin(at(100)), Duration::from_millis(50));
+        assert_eq!(puts.begin(at(110)), Duration::ZERO, "not beside another");
+        puts.end(at(120));
+        puts.end(at(150));
+        assert_eq!(puts.begin(at(249)), Duration::ZERO, "50 ms of puts, 99 ms of nothing");
+        puts.end(at(299));
+        assert_eq!(puts.begin(at(399)), Duration::from_millis(50));
     }
 
     #[test]

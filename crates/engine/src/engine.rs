@@ -395,13 +395,13 @@ impl Engine {
     /// one reads what the disk really holds.
     pub async fn failed(&self) -> WalFailure {
         loop {
-            let changed = self.sink.changed.notified();
-            let mut changed = std::pin::pin!(changed);
-            changed.as_mut().enable();
+            let failed = self.sink.failed.notified();
+            let mut failed = std::pin::pin!(failed);
+            failed.as_mut().enable();
             if let Some(failure) = self.sink.failure.get() {
                 return failure.clone();
             }
-            changed.await;
+            failed.await;
         }
     }
 

@@ -8,6 +8,7 @@
 //! attempt are given up, so that what it did put is deleted. A commit whose answer was lost is proposed again as it is.
 
 use crate::cold::ColdError;
+use crate::courtesy::Courtesy;
 use crate::engine::{Engine, bytes_of};
 use crate::ids::TakenId;
 use crate::journal::{Journal, Stretch};
@@ -62,13 +63,21 @@ struct Share {
 impl Engine {
     /// Flushes for as long as the engine runs.
     pub(crate) async fn run_flush(self: Arc<Self>) {
+        let clock = Arc::clone(&self.env().clock);
         let mut wait = RETRY_WAIT;
+        let (mut idle_since, mut took) = (clock.now(), Duration::ZERO);
         loop {
             let Some(journal) = self.next_to_flush() else {
                 self.wait_for_backlog().await;
                 continue;
             };
-            match self.flush_stretch(&journal).await {
+            let began = clock.now();
+            // Who is at it half of the time must not fall behind: records would have to be read back from the log.
+            let has_time = began.since(idle_since) >= took;
+            let outcome = self.flush_stretch(&journal, has_time).await;
+            idle_since = clock.now();
+            took = idle_since.since(began);
+            match outcome {
                 Ok(()) => {
                     wait = RETRY_WAIT;
                     self.flush_failing.store(false, Ordering::Relaxed);
@@ -156,14 +165,19 @@ impl Engine {
         }
     }
 
-    async fn flush_stretch(self: &Arc<Self>, journal: &Arc<Journal>) -> Result<(), FlushError> {
+    /// With time to spare, others go first (see [`Courtesy`]).
+    async fn flush_stretch(
+        self: &Arc<Self>,
+        journal: &Arc<Journal>,
+        has_time: bool,
+    ) -> Result<(), FlushError> {
         let Some(stretch) = journal.stretch(bytes_of(self.options().flush_bytes)) else {
             self.forget_if_empty(journal);
             return Ok(());
         };
         let _memory = self.background.acquire(stretch.bytes).await;
-        let shares = self.shares(&stretch).await?;
-        let mut encoded = self.build(shares).await?;
+        let shares = self.shares(&stretch, has_time).await?;
+        let mut encoded = self.build(shares, has_time).await?;
         if !planted(Bug::FlushCommittedBeforePut) {
             let puts = encoded.iter().map(|(object, _, encoded)| self.put(object.id(), encoded));
             try_join_all(puts).await?;
@@ -256,7 +270,12 @@ impl Engine {
     }
 
     /// What each partition contributes to a stretch.
-    async fn shares(self: &Arc<Self>, stretch: &Stretch) -> Result<Vec<Share>, FlushError> {
+    async fn shares(
+        self: &Arc<Self>,
+        stretch: &Stretch,
+        has_time: bool,
+    ) -> Result<Vec<Share>, FlushError> {
+        let mut courtesy = Courtesy::new(has_time);
         let state = self.meta().image();
         let now = self.env().clock.wall();
         let mut shares = Vec::new();
@@ -273,6 +292,7 @@ impl Engine {
                 if let Ok(view) = BatchView::parse(batch) {
                     delta.note(&view, now);
                 }
+                courtesy.piece_done();
             }
             let full = next_is_full(row);
             let producers = if full {
@@ -347,6 +367,7 @@ impl Engine {
     async fn build(
         &self,
         shares: Vec<Share>,
+        has_time: bool,
     ) -> Result<Vec<(TakenId, esker_meta::ObjectKind, Encoded)>, FlushError> {
         let large = bytes_of(self.options().segment_bytes_min);
         let (own, shared): (Vec<_>, Vec<_>) =
@@ -364,7 +385,7 @@ impl Engine {
             let encoded = self
                 .env()
                 .spawner
-                .blocking(move || encode(object, incarnation, kind, shares))
+                .blocking(move || encode(object, incarnation, kind, shares, has_time))
                 .await;
             objects.push((taken, kind, encoded));
         }
@@ -382,7 +403,9 @@ fn encode(
     incarnation: esker_types::Incarnation,
     kind: esker_meta::ObjectKind,
     shares: Vec<Share>,
+    has_time: bool,
 ) -> Encoded {
+    let mut courtesy = Courtesy::new(has_time);
     let kind = match kind {
         esker_meta::ObjectKind::Segment => esker_object::ObjectKind::Segment,
         _ => esker_object::ObjectKind::Flush,
@@ -402,6 +425,7 @@ fn encode(
                 Ok(view) => part.push_checked(meta, bytes.clone(), view.whole_crc()),
                 Err(_) => part.push_batch(meta, bytes),
             };
+            courtesy.piece_done();
         }
         if !share.producers.is_empty() || share.full {
             part.producers(kind_of(share.full), section_of(&share.producers));

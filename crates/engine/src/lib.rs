@@ -13,6 +13,7 @@ mod ack;
 mod append;
 mod bells;
 mod cold;
+mod courtesy;
 mod engine;
 mod flush;
 mod garbage;

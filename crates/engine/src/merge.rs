@@ -4,6 +4,7 @@
 //! partition that moved on meanwhile are dead on arrival, which costs space and nothing else.
 
 use crate::cold::{ColdError, Stored, find_part, stored_extent};
+use crate::courtesy::Courtesy;
 use crate::engine::{Engine, bytes_of};
 use crate::flush::flags_of;
 use crate::producers::{kind_of, section_of, table_of};
@@ -73,6 +74,8 @@ impl Engine {
         let part = builder.partition(pid, row.topic, row.index);
         let mut producers = ProducerTable::default();
         let mut full = false;
+        // Nobody waits for a merge.
+        let mut courtesy = Courtesy::new(true);
         for extent in run {
             let stored = stored_extent(state, extent);
             let meta = self.cold.object(&stored).await?;
@@ -88,7 +91,7 @@ impl Engine {
                 if planted(Bug::MergeLosesBatch) && block.base_offset > run[0].base {
                     continue;
                 }
-                push_batches(part, bytes)?;
+                push_batches(part, bytes, &mut courtesy)?;
             }
         }
         if !producers.is_empty() || full {
@@ -234,7 +237,11 @@ fn run_to_merge(extents: &[Extent], count: usize, bytes_max: u64) -> Option<&[Ex
     None
 }
 
-fn push_batches(part: &mut ObjectBuilder, block: &Bytes) -> Result<(), ColdError> {
+fn push_batches(
+    part: &mut ObjectBuilder,
+    block: &Bytes,
+    courtesy: &mut Courtesy,
+) -> Result<(), ColdError> {
     let mut at = 0;
     for batch in batches(block) {
         let batch = batch.map_err(|error| ColdError::Corrupt(error.to_string()))?;
@@ -247,6 +254,7 @@ fn push_batches(part: &mut ObjectBuilder, block: &Bytes) -> Result<(), ColdError
         };
         part.push_checked(meta, block.slice(at..at + batch.len()), batch.whole_crc());
         at += batch.len();
+        courtesy.piece_done();
     }
     Ok(())
 }

@@ -27,6 +27,8 @@ pub(crate) struct Sink {
     pub(crate) backlog: Arc<Notify>,
     /// What ended the log.
     pub(crate) failure: OnceLock<WalFailure>,
+    /// Rings when the log has failed: who waits for that is not to be woken by every commit.
+    pub(crate) failed: Notify,
     pub(crate) closed: Notify,
 }
 
@@ -47,6 +49,7 @@ impl Sink {
             changed: Notify::new(),
             backlog: Arc::new(Notify::new()),
             failure: OnceLock::new(),
+            failed: Notify::new(),
             closed: Notify::new(),
         }
     }
@@ -109,6 +112,7 @@ impl DurableSink for Sink {
         for journal in self.journals.read().iter() {
             journal.on_failed();
         }
+        self.failed.notify_waiters();
         self.changed.notify_waiters();
     }
 

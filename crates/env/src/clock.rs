@@ -22,6 +22,10 @@ pub trait Clock: Send + Sync {
         None
     }
 
+    /// Keeps the calling thread, which must be one for blocking work, for `wait`. In a simulation no time passes: there the
+    /// thread is everybody's.
+    fn pause(&self, _wait: Duration) {}
+
     /// Completes after `wait`.
     fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()> {
         self.sleep_until(self.now().plus(wait))

@@ -33,8 +33,12 @@ use std::sync::Arc;
 const COMMIT_RECORDS_MAX: usize = 1024;
 /// Most bytes in a commit, unless one record alone is longer.
 const COMMIT_BYTES_MAX: u64 = 4 << 20;
-/// Bytes of zeros that are written at once ahead of use.
+/// Bytes of zeros that are written at once where a commit waits for them, or soon will.
 const FILL_BYTES: u64 = 1 << 20;
+/// Bytes of zeros that are written at once where there is time: the next commit waits for no more than that.
+const FILL_BYTES_AT_EASE: u64 = 128 << 10;
+/// With so many bytes of zeros ahead there is time.
+const AHEAD_BYTES: u64 = 16 << 20;
 /// Write buffers beyond this are given back after use.
 const BUFFER_BYTES_KEPT: usize = 8 << 20;
 /// Files kept for their next life.
@@ -520,7 +524,9 @@ impl Writer {
         let Some(active) = &self.active else { return Ok(LoopState::Idle) };
         if active.filled < segment_bytes {
             let (file, filled) = (Arc::clone(&active.file), active.filled);
-            let target = (filled + FILL_BYTES).min(segment_bytes);
+            let has_time = filled.saturating_sub(active.position) >= AHEAD_BYTES;
+            let step = if has_time { FILL_BYTES_AT_EASE } else { FILL_BYTES };
+            let target = (filled + step).min(segment_bytes);
             if let Space::None = self.grow(&file, filled, target)? {
                 self.prefill_paused = true;
             } else if let Some(active) = &mut self.active {
@@ -541,7 +547,12 @@ impl Writer {
             return Ok(LoopState::Busy);
         };
         let (file, filled) = (Arc::clone(&self.spares[index].file), self.spares[index].filled);
-        let target = (filled + FILL_BYTES).min(segment_bytes);
+        let has_time = self
+            .active
+            .as_ref()
+            .is_some_and(|a| segment_bytes.saturating_sub(a.position) >= AHEAD_BYTES);
+        let step = if has_time { FILL_BYTES_AT_EASE } else { FILL_BYTES };
+        let target = (filled + step).min(segment_bytes);
         if let Space::None = self.grow(&file, filled, target)? {
             self.prefill_paused = true;
         } else {

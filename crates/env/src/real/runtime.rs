@@ -49,6 +49,11 @@ impl Clock for SystemClock {
     fn sleep_until(&self, deadline: MonoTime) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(deadline.since(self.now())))
     }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the seam")]
+    fn pause(&self, wait: Duration) {
+        std::thread::sleep(wait);
+    }
 }
 
 /// The operating system's randomness.
