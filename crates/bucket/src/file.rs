@@ -24,7 +24,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::error::{short_object, too_wide};
@@ -54,6 +54,8 @@ struct Files {
     clock: Arc<dyn Clock>,
     disk: Arc<dyn Disk>,
     puts: Mutex<Puts>,
+    /// Nothing waits until the puts that are under way have ended.
+    hurried: AtomicBool,
     entropy: Arc<dyn Entropy>,
     root: PathBuf,
     /// Directories whose name is known to be durable.
@@ -88,6 +90,7 @@ impl FileBucket {
             clock: Arc::clone(&env.clock),
             disk: Arc::clone(&env.disk),
             puts: Mutex::new(Puts::new(env.clock.now())),
+            hurried: AtomicBool::new(false),
             entropy: env.entropy.fork("file bucket"),
             root,
             synced: Mutex::default(),
@@ -122,6 +125,10 @@ impl Bucket for FileBucket {
             let path = files.path("put", &key)?;
             files.put(&path, &body).map_err(|error| failure("put", key.as_str(), &error))
         })
+    }
+
+    fn hurry(&self) {
+        self.files.hurried.store(true, Ordering::Relaxed);
     }
 
     fn get_range<'a>(
@@ -201,7 +208,9 @@ impl Files {
     fn put(&self, path: &Path, body: &[Bytes]) -> io::Result<()> {
         let slack = self.puts.lock().begin(self.clock.now());
         let outcome = self.put_within(slack, path, body);
-        self.puts.lock().end(self.clock.now());
+        if self.puts.lock().end(self.clock.now()) {
+            self.hurried.store(false, Ordering::Relaxed);
+        }
         outcome
     }
 
@@ -263,7 +272,7 @@ impl Files {
                 position += piece as u64;
                 filled = 0;
                 let wait = slack.min(self.clock.now().since(began) * WAIT_TO_WRITE);
-                if !wait.is_zero() {
+                if !wait.is_zero() && !self.hurried.load(Ordering::Relaxed) {
                     self.clock.pause(wait);
                     slack -= wait;
                 }
@@ -476,12 +485,14 @@ impl Puts {
         if idle >= self.busy_before * RARE { idle / 2 } else { Duration::ZERO }
     }
 
-    fn end(&mut self, now: MonoTime) {
+    /// A put has ended. Answers whether it was the last.
+    fn end(&mut self, now: MonoTime) -> bool {
         self.under_way -= 1;
         if self.under_way == 0 {
             self.busy_before = now.since(self.busy_since);
             self.idle_since = now;
         }
+        self.under_way == 0
     }
 }
 
@@ -569,10 +580,10 @@ mod tests {
         let mut puts = Puts::new(at(0));
         assert_eq!(puts.begin(at(100)), Duration::from_millis(50));
         assert_eq!(puts.begin(at(110)), Duration::ZERO, "not beside another");
-        puts.end(at(120));
-        puts.end(at(150));
+        assert!(!puts.end(at(120)));
+        assert!(puts.end(at(150)));
         assert_eq!(puts.begin(at(249)), Duration::ZERO, "50 ms of puts, 99 ms of nothing");
-        puts.end(at(299));
+        assert!(puts.end(at(299)));
         assert_eq!(puts.begin(at(399)), Duration::from_millis(50));
     }
 

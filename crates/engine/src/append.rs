@@ -54,6 +54,7 @@ impl Engine {
         batch: BytesMut,
         ack: Option<&Arc<Ack>>,
     ) -> Result<AppendResult, AppendError> {
+        self.lateness().let_flush_go_first();
         let journal = self.journal_of(partition);
         journal.accepts().map_err(|refusal| match refusal {
             Refusal::Full => AppendError::Full,

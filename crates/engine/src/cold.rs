@@ -14,8 +14,9 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Most bytes that one read takes from an object.
-const READ_BYTES_MAX: u64 = 8 << 20;
+/// Most bytes that one read takes from an object. From 8 MiB on the allocator gives memory back to the kernel at once, and the
+/// next read takes its pages one by one.
+const READ_BYTES_MAX: u64 = (8 << 20) - (256 << 10);
 /// Memory for parsed footers and manifests.
 const META_BYTES_MAX: usize = 32 << 20;
 

@@ -2,6 +2,7 @@
 
 use crate::bells::Bells;
 use crate::cold::ColdReader;
+use crate::courtesy::Lateness;
 use crate::hosted::{HostedTopic, Topics};
 use crate::ids::ObjectIds;
 use crate::journal::Journal;
@@ -383,6 +384,10 @@ impl Engine {
         let shards = self.journals.len() as u64 - 1;
         let shard = usize::try_from(partition.id.get() % shards).expect("a handful of journals");
         &self.journals[1 + shard]
+    }
+
+    pub(crate) fn lateness(&self) -> &Arc<Lateness> {
+        &self.sink.lateness
     }
 
     /// Whether the write-ahead log failed: nothing is acknowledged until the process restarts.

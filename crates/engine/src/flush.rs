@@ -15,6 +15,7 @@ use crate::journal::{Journal, Stretch};
 use crate::partition::Partition;
 use crate::producers::{kind_of, next_is_full, section_of};
 use crate::read::ReadError;
+use crate::sink::LATE;
 use bytes::Bytes;
 use esker_env::{Blocking, BucketError, ObjectKey, timeout};
 use esker_meta::{Command, ExtentFlags, FlushPart, FlushedObject, Rejected};
@@ -25,7 +26,8 @@ use esker_record::BatchView;
 use esker_types::{Bug, planted};
 use esker_types::{JournalId, ObjectId, Offset, PartitionIndex, Seq, TopicId};
 use esker_wal::BundleView;
-use futures_util::future::try_join_all;
+use futures_util::future::{Either, select, try_join_all};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -138,7 +140,7 @@ impl Engine {
         }
         let backlog = std::pin::pin!(self.backlog_bell().notified());
         let now = std::pin::pin!(self.flush_now.notified());
-        let bell = futures_util::future::select(backlog, now);
+        let bell = select(backlog, now);
         // Either something to flush, or the oldest has come of age.
         let _either = timeout(&**clock, limit, bell).await;
     }
@@ -180,7 +182,14 @@ impl Engine {
         let mut encoded = self.build(shares, has_time).await?;
         if !planted(Bug::FlushCommittedBeforePut) {
             let puts = encoded.iter().map(|(object, _, encoded)| self.put(object.id(), encoded));
-            try_join_all(puts).await?;
+            let puts = std::pin::pin!(try_join_all(puts));
+            match select(puts, std::pin::pin!(self.lateness().wait())).await {
+                Either::Left((stored, _)) => drop(stored?),
+                Either::Right(((), puts)) => {
+                    self.bucket().hurry();
+                    puts.await?;
+                }
+            }
         }
         self.env().point("flush: stored").await;
         let objects: Vec<_> = encoded
@@ -233,11 +242,23 @@ impl Engine {
         // The partitions learn it before the log forgets.
         self.refresh();
         journal.on_drained(stretch.upto);
+        if self.has_urgent_merge(stretch.ends.keys()) {
+            self.house_now.notify_one();
+            self.lateness().set();
+        } else if self.has_caught_up() {
+            self.lateness().clear();
+        }
         self.env().point("flush: drained").await;
         // A log that takes no trim takes nothing else either, and has said so.
         let _failed = self.wal().trim(stretch.journal, stretch.upto);
         self.forget_if_empty(journal);
         Ok(())
+    }
+
+    /// Whether no more waits to be flushed than may wait.
+    fn has_caught_up(&self) -> bool {
+        let late = LATE * bytes_of(self.options().flush_bytes);
+        self.draining.lock().iter().all(|journal| journal.backlog().bytes < late)
     }
 
     /// Whether the metadata has a stretch behind it.
@@ -275,18 +296,21 @@ impl Engine {
         stretch: &Stretch,
         has_time: bool,
     ) -> Result<Vec<Share>, FlushError> {
-        let mut courtesy = Courtesy::new(has_time);
+        let mut courtesy = Courtesy::new(self.lateness(), has_time);
         let state = self.meta().image();
         let now = self.env().clock.wall();
-        let mut shares = Vec::new();
-        for (pid, (partition, end)) in &stretch.ends {
-            // A deleted partition has no share.
-            let Some(row) = state.partitions.get(pid) else { continue };
-            let tail = partition.unflushed(row.tiered_end, *end);
-            if tail.is_empty() {
-                continue;
-            }
-            let bytes = self.bytes_of_tail(tail.clone()).await?;
+        // A deleted partition has no share.
+        let tails = stretch.ends.iter().filter_map(|(pid, (partition, end))| {
+            let row = state.partitions.get(pid)?;
+            Some((partition, row, partition.unflushed(row.tiered_end, *end)))
+        });
+        let (owners, tails): (Vec<_>, Vec<_>) = tails
+            .filter(|(.., tail)| !tail.is_empty())
+            .map(|(partition, row, tail)| ((partition, row), tail))
+            .unzip();
+        let contents = self.bytes_of_tails(tails.clone()).await?;
+        let mut shares = Vec::with_capacity(owners.len());
+        for (((partition, row), tail), bytes) in owners.into_iter().zip(tails).zip(contents) {
             let mut delta = ProducerTable::default();
             for batch in &bytes {
                 if let Ok(view) = BatchView::parse(batch) {
@@ -320,46 +344,51 @@ impl Engine {
         &self,
         tail: Vec<TailBatch>,
     ) -> Result<Vec<Bytes>, ReadError> {
-        if tail.iter().all(|batch| matches!(batch.place, Place::Memory(_))) {
-            let bytes = tail.into_iter().filter_map(|batch| match batch.place {
-                Place::Memory(bytes) => Some(bytes),
-                Place::Journal { .. } => None,
+        Ok(self.bytes_of_tails(vec![tail]).await?.pop().unwrap_or_default())
+    }
+
+    /// The bytes of batches of many tails. An entry of the log holds batches of many partitions, and is read once for all
+    /// of them.
+    async fn bytes_of_tails(
+        &self,
+        tails: Vec<Vec<TailBatch>>,
+    ) -> Result<Vec<Vec<Bytes>>, ReadError> {
+        /// Which frames of an entry are wanted, and for which batch of which tail.
+        type Wanted = BTreeMap<(JournalId, Seq), Vec<(usize, usize, usize)>>;
+        let mut wanted = Wanted::new();
+        let mut found: Vec<Vec<Bytes>> = Vec::with_capacity(tails.len());
+        for (which, tail) in tails.into_iter().enumerate() {
+            let here = tail.into_iter().enumerate().map(|(index, batch)| match batch.place {
+                Place::Memory(bytes) => bytes,
+                Place::Journal { journal, seq, frame } => {
+                    wanted.entry((journal, seq)).or_default().push((which, index, frame as usize));
+                    Bytes::new()
+                }
             });
-            return Ok(bytes.collect());
+            found.push(here.collect());
+        }
+        if wanted.is_empty() {
+            return Ok(found);
         }
         let wal = self.wal().clone();
         self.env()
             .spawner
             .blocking(move || {
-                let mut open: Option<(JournalId, Seq, BundleView)> = None;
-                let mut bytes = Vec::with_capacity(tail.len());
-                for batch in tail {
-                    let (journal, seq, frame) = match batch.place {
-                        Place::Memory(here) => {
-                            bytes.push(here);
-                            continue;
-                        }
-                        Place::Journal { journal, seq, frame } => (journal, seq, frame),
+                for ((journal, seq), frames) in wanted {
+                    let unavailable = |what: &dyn std::fmt::Display| {
+                        ReadError::Unavailable(format!("entry {seq} of journal {journal}: {what}"))
                     };
-                    if open.as_ref().is_none_or(|(j, s, _)| (*j, *s) != (journal, seq)) {
-                        let unavailable = |what: &dyn std::fmt::Display| {
-                            ReadError::Unavailable(format!(
-                                "entry {seq} of journal {journal}: {what}"
-                            ))
-                        };
-                        let bundle = wal
-                            .read_bundle(journal, seq)
-                            .map_err(|error| unavailable(&error))?
-                            .ok_or_else(|| unavailable(&"trimmed"))?;
-                        let view = BundleView::parse(bundle)
-                            .map_err(|error| ReadError::Corrupt(error.to_string()))?;
-                        open = Some((journal, seq, view));
-                    }
-                    if let Some((_, _, view)) = &open {
-                        bytes.push(view.frame(frame as usize).payload);
+                    let bundle = wal
+                        .read_bundle(journal, seq)
+                        .map_err(|error| unavailable(&error))?
+                        .ok_or_else(|| unavailable(&"trimmed"))?;
+                    let view = BundleView::parse(bundle)
+                        .map_err(|error| ReadError::Corrupt(error.to_string()))?;
+                    for (which, index, frame) in frames {
+                        found[which][index] = view.frame(frame).payload;
                     }
                 }
-                Ok(bytes)
+                Ok(found)
             })
             .await
     }
@@ -382,10 +411,11 @@ impl Engine {
             let taken = self.ids.next().await?;
             let object = taken.id();
             let incarnation = self.incarnation();
+            let courtesy = Courtesy::new(self.lateness(), has_time);
             let encoded = self
                 .env()
                 .spawner
-                .blocking(move || encode(object, incarnation, kind, shares, has_time))
+                .blocking(move || encode(object, incarnation, kind, shares, courtesy))
                 .await;
             objects.push((taken, kind, encoded));
         }
@@ -403,9 +433,8 @@ fn encode(
     incarnation: esker_types::Incarnation,
     kind: esker_meta::ObjectKind,
     shares: Vec<Share>,
-    has_time: bool,
+    mut courtesy: Courtesy,
 ) -> Encoded {
-    let mut courtesy = Courtesy::new(has_time);
     let kind = match kind {
         esker_meta::ObjectKind::Segment => esker_object::ObjectKind::Segment,
         _ => esker_object::ObjectKind::Flush,

@@ -9,7 +9,7 @@ use crate::engine::{Engine, bytes_of};
 use crate::flush::flags_of;
 use crate::producers::{kind_of, section_of, table_of};
 use bytes::Bytes;
-use esker_env::{BucketError, ObjectKey};
+use esker_env::{BucketError, ObjectKey, timeout};
 use esker_meta::{
     Command, Extent, ExtentFlags, ExtentSwap, FlushedObject, ManifestRef, ObjectKind, State,
 };
@@ -21,9 +21,16 @@ use esker_plog::ProducerTable;
 use esker_record::batches;
 use esker_types::{Bug, ByteCount, Offset, PartitionId, planted};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Extents that stay in the metadata when older ones are spilled.
 const KEPT_INLINE: usize = 16;
+
+/// With so many times the extents that are worth a merge it is urgent: some times more, and the metadata takes no flush.
+const URGENT: usize = 2;
+/// After a merge nothing is merged for so many times as long as it took.
+const REST: u32 = 3;
+const REST_MAX: Duration = Duration::from_secs(1);
 
 /// Why a merge or spill was put off.
 #[derive(Debug, thiserror::Error)]
@@ -38,23 +45,64 @@ enum MergeError {
 
 impl Engine {
     /// Merges every partition that has many small extents.
+    ///
+    /// One after the other with rests, for a disk, a line or a processor that is busy with merges makes clients wait; without
+    /// rests when flushes would soon find no room for more extents.
     pub(crate) async fn merge_due(self: &Arc<Self>) -> Result<(), MetaError> {
-        let state = self.meta().image();
-        // A flush finds room beside a merge: what is acknowledged does not wait for what tidies up.
-        let flush = bytes_of(self.options().flush_bytes);
-        let beside = self.background.total().saturating_sub(flush);
-        let bytes_max = self.options().segment_bytes_max.get().min(beside as u64);
-        for (pid, row) in &state.partitions {
+        let count = self.options().merge_extents;
+        let partitions = &self.meta().image().partitions;
+        let mut hurry = self.has_urgent_merge(partitions.keys());
+        for pid in partitions.keys() {
+            let state = self.meta().image();
+            let Some(row) = state.partitions.get(pid) else { continue };
             // One run a round: the next one is judged by what this one made of the extents.
-            let count = self.options().merge_extents;
-            let Some(run) = run_to_merge(&row.extents, count, bytes_max) else { continue };
+            let Some(run) = run_to_merge(&row.extents, count, self.merge_bytes_max()) else {
+                continue;
+            };
+            if !hurry && self.lateness().is_late() {
+                hurry = self.rest(REST_MAX).await;
+            }
+            let began = self.env().clock.now();
             match self.merge(&state, *pid, run).await {
                 Ok(()) => {}
                 Err(MergeError::Meta(error)) => return Err(error),
                 Err(error) => tracing::debug!(%error, partition = %pid, "merge put off"),
             }
+            if !hurry {
+                let took = self.env().clock.now().since(began);
+                hurry = self.rest((took * REST).min(REST_MAX)).await;
+            }
         }
         Ok(())
+    }
+
+    /// Waits, and answers whether somebody waits for housekeeping meanwhile.
+    async fn rest(&self, wait: Duration) -> bool {
+        let wanted = std::pin::pin!(self.house_now.notified());
+        timeout(&*self.env().clock, wait, wanted).await.is_ok()
+    }
+
+    /// Most bytes of a merge.
+    fn merge_bytes_max(&self) -> u64 {
+        // A flush finds room beside a merge: what is acknowledged does not wait for what tidies up.
+        let flush = bytes_of(self.options().flush_bytes);
+        let beside = self.background.total().saturating_sub(flush);
+        self.options().segment_bytes_max.get().min(beside as u64)
+    }
+
+    /// Whether one of the partitions has so much to merge that it should not wait.
+    pub(crate) fn has_urgent_merge<'a>(
+        &self,
+        mut partitions: impl Iterator<Item = &'a PartitionId>,
+    ) -> bool {
+        let state = self.meta().image();
+        let (count, bytes_max) = (self.options().merge_extents, self.merge_bytes_max());
+        partitions.any(|pid| {
+            state.partitions.get(pid).is_some_and(|row| {
+                row.extents.len() >= URGENT * count
+                    && run_to_merge(&row.extents, count, bytes_max).is_some()
+            })
+        })
     }
 
     async fn merge(
@@ -75,7 +123,7 @@ impl Engine {
         let mut producers = ProducerTable::default();
         let mut full = false;
         // Nobody waits for a merge.
-        let mut courtesy = Courtesy::new(true);
+        let mut courtesy = Courtesy::new(self.lateness(), true);
         for extent in run {
             let stored = stored_extent(state, extent);
             let meta = self.cold.object(&stored).await?;

@@ -1,6 +1,7 @@
 //! What the write-ahead log reports, handed on to the journals.
 
 use crate::bells::{Bells, Call};
+use crate::courtesy::Lateness;
 use crate::journal::Journal;
 use crate::tail_memory::TailMemory;
 use esker_env::Clock;
@@ -9,6 +10,9 @@ use esker_wal::{DurableSink, JournalStatus, WalFailure};
 use parking_lot::{Mutex, RwLock};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
+
+/// The flush is late when so many flushes wait in one journal.
+pub(crate) const LATE: usize = 2;
 
 /// The listener at the write-ahead log.
 pub(crate) struct Sink {
@@ -25,6 +29,7 @@ pub(crate) struct Sink {
     pub(crate) changed: Notify,
     /// Rings when a journal has something to flush that had nothing, or enough that had not.
     pub(crate) backlog: Arc<Notify>,
+    pub(crate) lateness: Arc<Lateness>,
     /// What ended the log.
     pub(crate) failure: OnceLock<WalFailure>,
     /// Rings when the log has failed: who waits for that is not to be woken by every commit.
@@ -48,6 +53,7 @@ impl Sink {
             journals: RwLock::default(),
             changed: Notify::new(),
             backlog: Arc::new(Notify::new()),
+            lateness: Arc::default(),
             failure: OnceLock::new(),
             failed: Notify::new(),
             closed: Notify::new(),
@@ -82,6 +88,9 @@ impl DurableSink for Sink {
                 || (before < self.flush_bytes && after >= self.flush_bytes)
             {
                 self.backlog.notify_one();
+            }
+            if after >= LATE * self.flush_bytes {
+                self.lateness.set();
             }
         }
         self.bells.ring(&mut calls);

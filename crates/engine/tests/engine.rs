@@ -349,6 +349,35 @@ fn a_bucket_out_of_reach_fills_the_log_then_stops_appends_and_drains_by_itself()
 }
 
 #[test]
+fn a_flush_of_what_has_left_the_memory_reads_each_entry_once_for_all_partitions() {
+    let mut machine = Machine::new();
+    machine.adjust = |options| options.tail_memory = ByteCount(0);
+    machine.run(async |engine| {
+        let records = engine.wal().stats().records;
+        for round in 0..20 {
+            let ack = Ack::new();
+            for batch_of_round in 0..10 {
+                let first = (round * 10 + batch_of_round) * 10;
+                for index in 0..2 {
+                    let batch = batch(first..first + 10, 0);
+                    engine.append(&partition(engine, index), batch, Some(&ack)).unwrap();
+                }
+            }
+            ack.arm();
+            assert!(ack.wait().await);
+        }
+        let records = engine.wal().stats().records - records;
+        assert_eq!(engine.wal().stats().entries_read, 0);
+        engine.flush_all(None).await;
+        let entries = engine.wal().stats().entries_read;
+        assert!((1..=records).contains(&entries), "{entries} reads of {records} entries");
+        for index in 0..2 {
+            assert_eq!(read(engine, &partition(engine, index), 0).await, numbers(0..2000));
+        }
+    });
+}
+
+#[test]
 fn what_a_transfer_damages_is_read_again_and_never_cached() {
     let machine = Machine::new();
     machine.run(async |engine| {

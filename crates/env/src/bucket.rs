@@ -91,6 +91,9 @@ pub trait Bucket: Send + Sync {
         body: Vec<Bytes>,
     ) -> BoxFuture<'a, Result<(), BucketError>>;
 
+    /// Puts that are under way are waited for: one that takes its time out of consideration for others stops doing so.
+    fn hurry(&self) {}
+
     /// Bytes `range` of an object; fewer are an error.
     fn get_range<'a>(
         &'a self,

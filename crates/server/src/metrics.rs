@@ -98,6 +98,12 @@ impl Figures {
             ("bucket_get", "Bytes read from the bucket", bytes.clone(), cold.get_bytes),
             ("wal_commits", "Group commits", None, stats.commits),
             ("wal_records", "Entries in them", None, stats.records),
+            (
+                "wal_read",
+                "Bytes read back from the write-ahead log",
+                bytes.clone(),
+                stats.bytes_read,
+            ),
             ("wal_written", "Bytes written to the write-ahead log", bytes, stats.bytes),
         ];
         Self { gauges, counters }

@@ -77,6 +77,10 @@ pub struct WalStats {
     pub write_nanos: u64,
     /// Nanoseconds spent syncing.
     pub sync_nanos: u64,
+    /// Entries read back, since the log was opened.
+    pub entries_read: u64,
+    /// Bytes of them.
+    pub bytes_read: u64,
 }
 
 /// Space in bytes.
@@ -299,6 +303,11 @@ impl Wal {
     /// [`ReadError`].
     pub fn read_bundle(&self, journal: JournalId, seq: Seq) -> Result<Option<Bytes>, ReadError> {
         let Some(place) = self.place(journal, seq)? else { return Ok(None) };
+        {
+            let stats = &mut self.inner.shared.state.lock().stats;
+            stats.entries_read += 1;
+            stats.bytes_read += place.len;
+        }
         let read = place.read(place.len);
         self.judge(
             journal,
