@@ -48,6 +48,8 @@ impl Follower {
         let before = clients.model.lock().known(self.target);
         let end = clients.edge(self.target, At::End).await?;
         let start = clients.edge(self.target, At::Start).await?;
+        // Between the two questions records may have come, and gone by retention.
+        let end = end.max(start);
         let time = clients.time();
         clients.model.lock().edges(time, self.target, (start, end), before);
         let from = self.next.max(start);
