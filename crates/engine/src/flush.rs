@@ -15,7 +15,6 @@ use crate::journal::{Journal, Stretch};
 use crate::partition::Partition;
 use crate::producers::{kind_of, next_is_full, section_of};
 use crate::read::ReadError;
-use crate::sink::LATE;
 use bytes::Bytes;
 use esker_env::{Blocking, BucketError, ObjectKey, timeout};
 use esker_meta::{Command, ExtentFlags, FlushPart, FlushedObject, Rejected};
@@ -257,8 +256,8 @@ impl Engine {
 
     /// Whether no more waits to be flushed than may wait.
     fn has_caught_up(&self) -> bool {
-        let late = LATE * bytes_of(self.options().flush_bytes);
-        self.draining.lock().iter().all(|journal| journal.backlog().bytes < late)
+        let lateness = self.lateness();
+        !self.draining.lock().iter().any(|j| lateness.is_reached_by(j.backlog().bytes))
     }
 
     /// Whether the metadata has a stretch behind it.
@@ -308,7 +307,7 @@ impl Engine {
             .filter(|(.., tail)| !tail.is_empty())
             .map(|(partition, row, tail)| ((partition, row), tail))
             .unzip();
-        let contents = self.bytes_of_tails(tails.clone()).await?;
+        let contents = self.bytes_of_tails(&tails).await?;
         let mut shares = Vec::with_capacity(owners.len());
         for (((partition, row), tail), bytes) in owners.into_iter().zip(tails).zip(contents) {
             let mut delta = ProducerTable::default();
@@ -344,23 +343,20 @@ impl Engine {
         &self,
         tail: Vec<TailBatch>,
     ) -> Result<Vec<Bytes>, ReadError> {
-        Ok(self.bytes_of_tails(vec![tail]).await?.pop().unwrap_or_default())
+        Ok(self.bytes_of_tails(&[tail]).await?.pop().unwrap_or_default())
     }
 
     /// The bytes of batches of many tails. An entry of the log holds batches of many partitions, and is read once for all
     /// of them.
-    async fn bytes_of_tails(
-        &self,
-        tails: Vec<Vec<TailBatch>>,
-    ) -> Result<Vec<Vec<Bytes>>, ReadError> {
+    async fn bytes_of_tails(&self, tails: &[Vec<TailBatch>]) -> Result<Vec<Vec<Bytes>>, ReadError> {
         /// Which frames of an entry are wanted, and for which batch of which tail.
         type Wanted = BTreeMap<(JournalId, Seq), Vec<(usize, usize, usize)>>;
         let mut wanted = Wanted::new();
         let mut found: Vec<Vec<Bytes>> = Vec::with_capacity(tails.len());
-        for (which, tail) in tails.into_iter().enumerate() {
-            let here = tail.into_iter().enumerate().map(|(index, batch)| match batch.place {
-                Place::Memory(bytes) => bytes,
-                Place::Journal { journal, seq, frame } => {
+        for (which, tail) in tails.iter().enumerate() {
+            let here = tail.iter().enumerate().map(|(index, batch)| match &batch.place {
+                Place::Memory(bytes) => bytes.clone(),
+                &Place::Journal { journal, seq, frame } => {
                     wanted.entry((journal, seq)).or_default().push((which, index, frame as usize));
                     Bytes::new()
                 }

@@ -11,9 +11,6 @@ use parking_lot::{Mutex, RwLock};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
-/// The flush is late when so many flushes wait in one journal.
-pub(crate) const LATE: usize = 2;
-
 /// The listener at the write-ahead log.
 pub(crate) struct Sink {
     clock: Arc<dyn Clock>,
@@ -53,7 +50,7 @@ impl Sink {
             journals: RwLock::default(),
             changed: Notify::new(),
             backlog: Arc::new(Notify::new()),
-            lateness: Arc::default(),
+            lateness: Arc::new(Lateness::new(flush_bytes)),
             failure: OnceLock::new(),
             failed: Notify::new(),
             closed: Notify::new(),
@@ -89,7 +86,7 @@ impl DurableSink for Sink {
             {
                 self.backlog.notify_one();
             }
-            if after >= LATE * self.flush_bytes {
+            if self.lateness.is_reached_by(after) {
                 self.lateness.set();
             }
         }

@@ -302,12 +302,13 @@ impl Wal {
     /// # Errors
     /// [`ReadError`].
     pub fn read_bundle(&self, journal: JournalId, seq: Seq) -> Result<Option<Bytes>, ReadError> {
-        let Some(place) = self.place(journal, seq)? else { return Ok(None) };
-        {
-            let stats = &mut self.inner.shared.state.lock().stats;
-            stats.entries_read += 1;
-            stats.bytes_read += place.len;
-        }
+        let place = {
+            let state = &mut *self.inner.shared.state.lock();
+            let Some(place) = place_in(state, journal, seq)? else { return Ok(None) };
+            state.stats.entries_read += 1;
+            state.stats.bytes_read += place.len;
+            place
+        };
         let read = place.read(place.len);
         self.judge(
             journal,
@@ -345,22 +346,7 @@ impl Wal {
     }
 
     fn place(&self, journal: JournalId, seq: Seq) -> Result<Option<Place>, ReadError> {
-        let state = self.inner.shared.state.lock();
-        let Some(slot) = state.journals.get(&journal).and_then(|entry| entry.slot(seq)) else {
-            return Ok(None);
-        };
-        if slot.is_lost() {
-            return Err(ReadError::Lost { seq });
-        }
-        let segment = &state.segments[&slot.segment];
-        Ok(Some(Place {
-            file: Arc::clone(&segment.file),
-            life: segment.life,
-            position: u64::from(slot.position),
-            len: u64::from(slot.len),
-            journal,
-            seq,
-        }))
+        place_in(&self.inner.shared.state.lock(), journal, seq)
     }
 
     /// Unreadable content is no error when the entry was trimmed meanwhile: its segment has begun another life.
@@ -449,6 +435,25 @@ struct Place {
     len: u64,
     journal: JournalId,
     seq: Seq,
+}
+
+/// Where the log has an entry.
+fn place_in(state: &State, journal: JournalId, seq: Seq) -> Result<Option<Place>, ReadError> {
+    let Some(slot) = state.journals.get(&journal).and_then(|entry| entry.slot(seq)) else {
+        return Ok(None);
+    };
+    if slot.is_lost() {
+        return Err(ReadError::Lost { seq });
+    }
+    let segment = &state.segments[&slot.segment];
+    Ok(Some(Place {
+        file: Arc::clone(&segment.file),
+        life: segment.life,
+        position: u64::from(slot.position),
+        len: u64::from(slot.len),
+        journal,
+        seq,
+    }))
 }
 
 impl Place {

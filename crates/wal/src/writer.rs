@@ -524,9 +524,8 @@ impl Writer {
         let Some(active) = &self.active else { return Ok(LoopState::Idle) };
         if active.filled < segment_bytes {
             let (file, filled) = (Arc::clone(&active.file), active.filled);
-            let has_time = filled.saturating_sub(active.position) >= AHEAD_BYTES;
-            let step = if has_time { FILL_BYTES_AT_EASE } else { FILL_BYTES };
-            let target = (filled + step).min(segment_bytes);
+            let ahead = filled.saturating_sub(active.position);
+            let target = (filled + fill_step(ahead)).min(segment_bytes);
             if let Space::None = self.grow(&file, filled, target)? {
                 self.prefill_paused = true;
             } else if let Some(active) = &mut self.active {
@@ -535,6 +534,7 @@ impl Writer {
             return Ok(LoopState::Busy);
         }
         let half_used = active.position > segment_bytes / 2;
+        let ahead = segment_bytes.saturating_sub(active.position);
         let Some(index) = self.spares.iter().position(|spare| spare.filled < segment_bytes) else {
             let in_use = self.shared.state.lock().segments.len() + self.spares.len();
             let wanted = half_used && self.spares.is_empty();
@@ -547,12 +547,7 @@ impl Writer {
             return Ok(LoopState::Busy);
         };
         let (file, filled) = (Arc::clone(&self.spares[index].file), self.spares[index].filled);
-        let has_time = self
-            .active
-            .as_ref()
-            .is_some_and(|a| segment_bytes.saturating_sub(a.position) >= AHEAD_BYTES);
-        let step = if has_time { FILL_BYTES_AT_EASE } else { FILL_BYTES };
-        let target = (filled + step).min(segment_bytes);
+        let target = (filled + fill_step(ahead)).min(segment_bytes);
         if let Space::None = self.grow(&file, filled, target)? {
             self.prefill_paused = true;
         } else {
@@ -626,6 +621,11 @@ impl DiskLoop for Writer {
             }
         }
     }
+}
+
+/// Bytes of zeros to write next, with `ahead` bytes of them ahead of use.
+fn fill_step(ahead: u64) -> u64 {
+    if ahead >= AHEAD_BYTES { FILL_BYTES_AT_EASE } else { FILL_BYTES }
 }
 
 /// Takes what waits, seals first.
