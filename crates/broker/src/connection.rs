@@ -34,8 +34,10 @@ const AHEAD_MAX: usize = 64 << 10;
 const GUESS_MAX: usize = 1 << 20;
 /// The part of its memory that a frame has to fill to stay where it was read.
 const KEPT_SHARE: usize = 4;
-/// Room beyond what is expected: a read that fills everything means that more was there.
+/// Room beyond what is expected, and this part of a frame, for the next one is rarely of just the same length: a read that
+/// fills everything means that more was there.
 const SLACK_BYTES: usize = 64;
+const SLACK_SHARE: usize = 64;
 /// Unsent bytes after which nothing more is answered until the client reads.
 const UNSENT_MAX: usize = 1 << 20;
 
@@ -179,8 +181,11 @@ impl Connection {
         let frames = (self.burst.frames + usize::from(self.burst.filled)).max(1);
         let expected = match self.last_frame {
             0 => READ_BYTES,
-            one if frames == 1 => (one + SLACK_BYTES).clamp(READ_BYTES_MIN, GUESS_MAX),
-            one => (one * frames + SLACK_BYTES).clamp(READ_BYTES_MIN, AHEAD_MAX.max(one)),
+            one => {
+                let slack = SLACK_BYTES + one / SLACK_SHARE;
+                let most = AHEAD_MAX.max((one + slack).min(GUESS_MAX));
+                (one * frames + slack).clamp(READ_BYTES_MIN, most)
+            }
         };
         self.burst = Burst::default();
         if expected > READ_BYTES {

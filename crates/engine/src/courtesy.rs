@@ -17,22 +17,19 @@ use tokio::sync::Notify;
 
 /// Pieces of a microsecond or two between offers.
 const PIECES: u32 = 32;
-/// The flush is late when so many flushes wait in one journal.
-const LATE: usize = 2;
 
 /// Whether the flush is late, or a merge without which there will be no flush.
 #[derive(Debug)]
 pub(crate) struct Lateness {
-    /// With so many unflushed bytes in one journal it is.
     backlog: usize,
     late: AtomicBool,
     bell: Notify,
 }
 
 impl Lateness {
-    /// `flush_bytes` are what starts a flush.
-    pub(crate) fn new(flush_bytes: usize) -> Self {
-        Self { backlog: LATE * flush_bytes, late: AtomicBool::new(false), bell: Notify::new() }
+    /// With `backlog` unflushed bytes in a journal the flush is late.
+    pub(crate) fn new(backlog: usize) -> Self {
+        Self { backlog, late: AtomicBool::new(false), bell: Notify::new() }
     }
 
     /// Whether so many unflushed bytes in a journal are more than can wait.

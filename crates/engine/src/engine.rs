@@ -3,6 +3,7 @@
 use crate::bells::Bells;
 use crate::cold::ColdReader;
 use crate::courtesy::Lateness;
+use crate::due::FlushRule;
 use crate::hosted::{HostedTopic, Topics};
 use crate::ids::ObjectIds;
 use crate::journal::Journal;
@@ -158,7 +159,7 @@ impl Engine {
             Arc::clone(&env.clock),
             Arc::clone(&tail_memory),
             Bells::hang(&*env.spawner),
-            bytes_of(options.flush_bytes),
+            FlushRule::new(&options),
         ));
         let wal = opened.start(Arc::clone(&sink) as Arc<dyn esker_wal::DurableSink>);
         let incarnation = register(&env, &*meta, &options, store).await?;
@@ -384,6 +385,10 @@ impl Engine {
         let shards = self.journals.len() as u64 - 1;
         let shard = usize::try_from(partition.id.get() % shards).expect("a handful of journals");
         &self.journals[1 + shard]
+    }
+
+    pub(crate) fn rule(&self) -> &FlushRule {
+        &self.sink.rule
     }
 
     pub(crate) fn lateness(&self) -> &Arc<Lateness> {

@@ -23,7 +23,7 @@ use esker_object::{BatchMeta, BlockFlags, Encoded, ObjectBuilder, data_key};
 use esker_plog::{Place, ProducerTable, TailBatch};
 use esker_record::BatchView;
 use esker_types::{Bug, planted};
-use esker_types::{JournalId, ObjectId, Offset, PartitionIndex, Seq, TopicId};
+use esker_types::{JournalId, MonoTime, ObjectId, Offset, PartitionIndex, Seq, TopicId};
 use esker_wal::BundleView;
 use futures_util::future::{Either, select, try_join_all};
 use std::collections::BTreeMap;
@@ -34,6 +34,8 @@ use std::time::Duration;
 /// First wait after a failed flush; it doubles up to the longest.
 const RETRY_WAIT: Duration = Duration::from_millis(100);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Puts of one flush that are under way together.
+const PUTS_AT_ONCE: usize = 4;
 /// A log that is full looks this often whether there is room again.
 const BLOCKED_WAIT: Duration = Duration::from_millis(250);
 
@@ -49,6 +51,9 @@ enum FlushError {
     #[error(transparent)]
     Cold(#[from] ColdError),
 }
+
+/// An object of a flush.
+type Built = (TakenId, esker_meta::ObjectKind, Encoded);
 
 /// A partition's share of a flush.
 struct Share {
@@ -67,12 +72,17 @@ impl Engine {
         let clock = Arc::clone(&self.env().clock);
         let mut wait = RETRY_WAIT;
         let (mut idle_since, mut took) = (clock.now(), Duration::ZERO);
+        let mut last = None;
         loop {
-            let Some(journal) = self.next_to_flush() else {
-                self.wait_for_backlog().await;
-                continue;
-            };
             let began = clock.now();
+            let journal = match self.next_to_flush(last, began) {
+                Ok(journal) => journal,
+                Err(wait) => {
+                    self.wait_for_backlog(wait).await;
+                    continue;
+                }
+            };
+            last = Some(began);
             // Who is at it half of the time must not fall behind: records would have to be read back from the log.
             let has_time = began.since(idle_since) >= took;
             let outcome = self.flush_stretch(&journal, has_time).await;
@@ -108,31 +118,37 @@ impl Engine {
         }
     }
 
-    /// The journal whose turn it is: those of earlier registrations first, for a partition's extents follow its offsets.
-    fn next_to_flush(&self) -> Option<Arc<Journal>> {
+    /// The journal whose turn it is, or how long none has one: those of earlier registrations first, for a partition's
+    /// extents follow its offsets. The flush before this one began at `last`.
+    fn next_to_flush(
+        &self,
+        last: Option<MonoTime>,
+        now: MonoTime,
+    ) -> Result<Arc<Journal>, Duration> {
         let draining = self.draining.lock();
         if let Some(first) = draining.first()
             && first.is_sealed()
         {
-            return Some(Arc::clone(first));
+            return Ok(Arc::clone(first));
         }
-        let now = self.env().clock.now();
-        let due = |journal: &&Arc<Journal>| {
+        let mut soonest = self.options().flush_age;
+        for journal in &*draining {
             let backlog = journal.backlog();
-            let wanted = backlog.bytes >= bytes_of(self.options().flush_bytes)
-                || backlog.oldest.is_some_and(|at| now.since(at) >= self.options().flush_age)
-                || backlog.drained < journal.flush_target();
-            wanted && backlog.drained < backlog.shown
-        };
-        draining.iter().find(due).cloned()
+            if backlog.drained >= backlog.shown {
+                continue;
+            }
+            let wanted = backlog.drained < journal.flush_target();
+            match self.rule().wait(&backlog, last, now) {
+                Some(wait) if !wanted && !wait.is_zero() => soonest = soonest.min(wait),
+                _ => return Ok(Arc::clone(journal)),
+            }
+        }
+        Err(soonest)
     }
 
-    async fn wait_for_backlog(&self) {
-        let oldest = self.draining.lock().iter().filter_map(|j| j.backlog().oldest).min();
-        let clock = &self.env().clock;
-        let age = self.options().flush_age;
-        let mut limit =
-            oldest.map_or(age, |at| age.saturating_sub(clock.now().since(at))).max(RETRY_WAIT / 10);
+    /// Waits until there may be something to flush, at most for `wait`.
+    async fn wait_for_backlog(&self, wait: Duration) {
+        let mut limit = wait.max(RETRY_WAIT / 10);
         if self.journals().iter().any(|journal| journal.is_blocked()) {
             self.journals().iter().for_each(|journal| journal.retry());
             limit = limit.min(BLOCKED_WAIT);
@@ -141,7 +157,7 @@ impl Engine {
         let now = std::pin::pin!(self.flush_now.notified());
         let bell = select(backlog, now);
         // Either something to flush, or the oldest has come of age.
-        let _either = timeout(&**clock, limit, bell).await;
+        let _either = timeout(&*self.env().clock, limit, bell).await;
     }
 
     /// Puts everything that is committed now into the bucket, of one topic's journals or all, and returns when that is
@@ -172,7 +188,7 @@ impl Engine {
         journal: &Arc<Journal>,
         has_time: bool,
     ) -> Result<(), FlushError> {
-        let Some(stretch) = journal.stretch(bytes_of(self.options().flush_bytes)) else {
+        let Some(stretch) = journal.stretch(self.rule().most()) else {
             self.forget_if_empty(journal);
             return Ok(());
         };
@@ -180,10 +196,9 @@ impl Engine {
         let shares = self.shares(&stretch, has_time).await?;
         let mut encoded = self.build(shares, has_time).await?;
         if !planted(Bug::FlushCommittedBeforePut) {
-            let puts = encoded.iter().map(|(object, _, encoded)| self.put(object.id(), encoded));
-            let puts = std::pin::pin!(try_join_all(puts));
+            let puts = std::pin::pin!(self.put_all(&encoded));
             match select(puts, std::pin::pin!(self.lateness().wait())).await {
-                Either::Left((stored, _)) => drop(stored?),
+                Either::Left((stored, _)) => stored?,
                 Either::Right(((), puts)) => {
                     self.bucket().hurry();
                     puts.await?;
@@ -234,8 +249,7 @@ impl Engine {
         }
         encoded.iter_mut().for_each(|(object, ..)| object.keep());
         if planted(Bug::FlushCommittedBeforePut) {
-            let puts = encoded.iter().map(|(object, _, encoded)| self.put(object.id(), encoded));
-            try_join_all(puts).await?;
+            self.put_all(&encoded).await?;
         }
         self.env().point("flush: committed").await;
         // The partitions learn it before the log forgets.
@@ -389,11 +403,7 @@ impl Engine {
             .await
     }
 
-    async fn build(
-        &self,
-        shares: Vec<Share>,
-        has_time: bool,
-    ) -> Result<Vec<(TakenId, esker_meta::ObjectKind, Encoded)>, FlushError> {
+    async fn build(&self, shares: Vec<Share>, has_time: bool) -> Result<Vec<Built>, FlushError> {
         let large = bytes_of(self.options().segment_bytes_min);
         let (own, shared): (Vec<_>, Vec<_>) =
             shares.into_iter().partition(|share| share.bytes >= large);
@@ -416,6 +426,16 @@ impl Engine {
             objects.push((taken, kind, encoded));
         }
         Ok(objects)
+    }
+
+    async fn put_all(&self, objects: &[Built]) -> Result<(), BucketError> {
+        let lanes = (0..PUTS_AT_ONCE).map(|lane| async move {
+            for (object, _, encoded) in objects.iter().skip(lane).step_by(PUTS_AT_ONCE) {
+                self.put(object.id(), encoded).await?;
+            }
+            Ok(())
+        });
+        try_join_all(lanes).await.map(drop)
     }
 
     pub(crate) async fn put(&self, object: ObjectId, encoded: &Encoded) -> Result<(), BucketError> {

@@ -7,6 +7,7 @@ use crate::cold::{ColdError, Stored, find_part, stored_extent};
 use crate::courtesy::Courtesy;
 use crate::engine::{Engine, bytes_of};
 use crate::flush::flags_of;
+use crate::merge_rule::{Gain, MergeRule};
 use crate::producers::{kind_of, section_of, table_of};
 use bytes::Bytes;
 use esker_env::{BucketError, ObjectKey, timeout};
@@ -49,16 +50,13 @@ impl Engine {
     /// One after the other with rests, for a disk, a line or a processor that is busy with merges makes clients wait; without
     /// rests when flushes would soon find no room for more extents.
     pub(crate) async fn merge_due(self: &Arc<Self>) -> Result<(), MetaError> {
-        let count = self.options().merge_extents;
         let partitions = &self.meta().image().partitions;
         let mut hurry = self.has_urgent_merge(partitions.keys());
         for pid in partitions.keys() {
             let state = self.meta().image();
             let Some(row) = state.partitions.get(pid) else { continue };
             // One run a round: the next one is judged by what this one made of the extents.
-            let Some(run) = run_to_merge(&row.extents, count, self.merge_bytes_max()) else {
-                continue;
-            };
+            let Some(run) = self.run_to_merge(&state, row) else { continue };
             if !hurry && self.lateness().is_late() {
                 hurry = self.rest(REST_MAX).await;
             }
@@ -85,8 +83,7 @@ impl Engine {
     /// Most bytes of a merge.
     fn merge_bytes_max(&self) -> u64 {
         // A flush finds room beside a merge: what is acknowledged does not wait for what tidies up.
-        let flush = bytes_of(self.options().flush_bytes);
-        let beside = self.background.total().saturating_sub(flush);
+        let beside = self.background.total().saturating_sub(self.rule().most());
         self.options().segment_bytes_max.get().min(beside as u64)
     }
 
@@ -96,12 +93,34 @@ impl Engine {
         mut partitions: impl Iterator<Item = &'a PartitionId>,
     ) -> bool {
         let state = self.meta().image();
-        let (count, bytes_max) = (self.options().merge_extents, self.merge_bytes_max());
+        let urgent = URGENT * self.options().merge_extents;
         partitions.any(|pid| {
             state.partitions.get(pid).is_some_and(|row| {
-                row.extents.len() >= URGENT * count
-                    && run_to_merge(&row.extents, count, bytes_max).is_some()
+                row.extents.len() >= urgent && self.run_to_merge(&state, row).is_some()
             })
+        })
+    }
+
+    /// The oldest extents of a partition that are worth a merge.
+    fn run_to_merge<'a>(
+        &self,
+        state: &State,
+        row: &'a esker_meta::Partition,
+    ) -> Option<&'a [Extent]> {
+        let options = self.options();
+        let rule = MergeRule {
+            count: options.merge_extents,
+            bytes_max: self.merge_bytes_max(),
+            urgent: URGENT * options.merge_extents,
+        };
+        rule.run(&row.extents, |extent| {
+            if !is_alone(state, row, extent) {
+                Gain::Room
+            } else if extent.bytes < options.segment_bytes_min.get() {
+                Gain::Requests
+            } else {
+                Gain::None
+            }
         })
     }
 
@@ -184,13 +203,9 @@ impl Engine {
                 continue;
             }
             // Only objects of this partition alone can leave the metadata; flush objects wait for their merge.
-            let alone = |extent: &&Extent| {
-                let object = &state.objects[&extent.object];
-                object.kind == ObjectKind::Segment && object.references == [(row.topic, 1)]
-            };
             let spilled: Vec<_> = row.extents[..row.extents.len() - KEPT_INLINE]
                 .iter()
-                .take_while(alone)
+                .take_while(|extent| is_alone(&state, row, extent))
                 .copied()
                 .collect();
             match self.spill(&state, *pid, &spilled).await {
@@ -266,23 +281,10 @@ impl Engine {
     }
 }
 
-/// The oldest run of at least `count` extents that together fit one object, if there is one.
-fn run_to_merge(extents: &[Extent], count: usize, bytes_max: u64) -> Option<&[Extent]> {
-    let mut start = 0;
-    while start < extents.len() {
-        let mut end = start;
-        let mut bytes = 0;
-        while end < extents.len() && bytes + extents[end].bytes <= bytes_max {
-            bytes += extents[end].bytes;
-            end += 1;
-        }
-        if end - start >= count.max(2) {
-            return Some(&extents[start..end]);
-        }
-        // The extent that stopped the run is large; what is before it is too little to be worth the copy.
-        start = end.max(start + 1);
-    }
-    None
+/// Whether nothing but this extent refers to its object.
+fn is_alone(state: &State, row: &esker_meta::Partition, extent: &Extent) -> bool {
+    let object = &state.objects[&extent.object];
+    object.kind == ObjectKind::Segment && object.references == [(row.topic, 1)]
 }
 
 fn push_batches(

@@ -25,7 +25,7 @@ pub struct EngineOptions {
     pub wal_prefill: bool,
     /// Memory for the newest batches of all partitions.
     pub tail_memory: ByteCount,
-    /// Unflushed bytes that start a flush.
+    /// Unflushed bytes that start a flush; where they come in less than a second it waits for more.
     pub flush_bytes: ByteCount,
     /// Age of unflushed records that starts a flush.
     pub flush_age: Duration,
@@ -60,12 +60,12 @@ impl EngineOptions {
             wal_capacity: ByteCount::gib(2),
             wal_segment: ByteCount::mib(64),
             wal_prefill: true,
-            tail_memory: ByteCount::mib(256),
+            tail_memory: ByteCount::mib(512),
             flush_bytes: ByteCount::mib(64),
             flush_age: Duration::from_secs(30),
-            segment_bytes_min: ByteCount::mib(16),
+            segment_bytes_min: ByteCount::mib(12),
             segment_bytes_max: ByteCount::mib(256),
-            background_memory: ByteCount::mib(384),
+            background_memory: ByteCount::mib(512),
             merge_extents: 16,
             garbage_grace: Duration::from_mins(10),
             housekeeping_every: Duration::from_secs(30),

@@ -2,6 +2,7 @@
 
 use crate::bells::{Bells, Call};
 use crate::courtesy::Lateness;
+use crate::due::FlushRule;
 use crate::journal::Journal;
 use crate::tail_memory::TailMemory;
 use esker_env::Clock;
@@ -18,8 +19,8 @@ pub(crate) struct Sink {
     bells: Bells,
     /// Who is to be woken by the commit that is being reported; kept for its memory.
     calls: Mutex<Vec<Call>>,
-    /// Unflushed bytes that start a flush.
-    flush_bytes: usize,
+    /// When a flush is due.
+    pub(crate) rule: FlushRule,
     /// The journals that this process appends to.
     journals: RwLock<Vec<Arc<Journal>>>,
     /// Rings after every commit that sealed or opened something: recovery waits here.
@@ -39,18 +40,18 @@ impl Sink {
         clock: Arc<dyn Clock>,
         tail_memory: Arc<TailMemory>,
         bells: Bells,
-        flush_bytes: usize,
+        rule: FlushRule,
     ) -> Self {
         Self {
             clock,
             tail_memory,
             bells,
             calls: Mutex::default(),
-            flush_bytes,
+            rule,
             journals: RwLock::default(),
             changed: Notify::new(),
             backlog: Arc::new(Notify::new()),
-            lateness: Arc::new(Lateness::new(flush_bytes)),
+            lateness: Arc::new(Lateness::new(rule.late())),
             failure: OnceLock::new(),
             failed: Notify::new(),
             closed: Notify::new(),
@@ -81,9 +82,7 @@ impl DurableSink for Sink {
                 },
             );
             // A flush waits for size or age: other commits change neither.
-            if (before == 0 && after > 0)
-                || (before < self.flush_bytes && after >= self.flush_bytes)
-            {
+            if self.rule.is_changed_by(before, after) {
                 self.backlog.notify_one();
             }
             if self.lateness.is_reached_by(after) {

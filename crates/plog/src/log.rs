@@ -210,9 +210,8 @@ impl PartitionLog {
 
     /// Says where the bytes of the batch at `base` can be read instead of from memory. Answers the memory freed.
     pub fn move_to_journal(&mut self, base: Offset, place: Place) -> usize {
-        let at = self.tail.find(base);
-        match self.tail.get_mut(at) {
-            Some(batch) if batch.base == base && matches!(batch.place, Place::Memory(_)) => {
+        match self.tail.get_mut(base) {
+            Some(batch) if matches!(batch.place, Place::Memory(_)) => {
                 batch.place = place;
                 batch.len as usize
             }

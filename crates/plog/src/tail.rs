@@ -37,6 +37,9 @@ pub enum Place {
     },
 }
 
+/// Batches at the front that are looked at before the tail is searched.
+const NEAR: usize = 2;
+
 /// A queue of contiguous batches.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
@@ -70,8 +73,11 @@ impl Tail {
         self.batches.range(place.min(self.batches.len())..)
     }
 
-    pub(crate) fn get_mut(&mut self, place: usize) -> Option<&mut TailBatch> {
-        self.batches.get_mut(place)
+    /// The batch that begins at `base`. Near the front it is found at once: memory is taken back from the oldest first.
+    pub(crate) fn get_mut(&mut self, base: Offset) -> Option<&mut TailBatch> {
+        let near = self.batches.iter().take(NEAR).position(|batch| batch.base == base);
+        let place = near.unwrap_or_else(|| self.find(base));
+        self.batches.get_mut(place).filter(|batch| batch.base == base)
     }
 
     /// Drops batches from the front that end at or before `offset`.

@@ -19,19 +19,19 @@ settings! { ESKER
         "Size of a file of the write-ahead log; a multiple of 4096."
     "esker.wal.prefill": Boolean = Some("true"), Any, ReadOnly, Honoured;
         "Whether files of the write-ahead log are filled ahead of use: writes into written files are faster."
-    "esker.tail.memory.bytes": Size = Some("268435456"), AtLeast(1_048_576), ReadOnly, Honoured;
+    "esker.tail.memory.bytes": Size = Some("536870912"), AtLeast(1_048_576), ReadOnly, Honoured;
         "Memory for the newest batches of all partitions; consumers that keep up read from it."
     "esker.throttle.percent": Int = Some("70"), Between(1, 100), ReadOnly, Honoured;
         "Share of the write-ahead log that may be in use before produce is slowed down."
     "esker.flush.bytes": Size = Some("67108864"), AtLeast(1), ReadOnly, Honoured;
-        "Unflushed bytes that start a flush to the bucket. Larger flushes cost fewer requests."
+        "Unflushed bytes that start a flush to the bucket. Where they come in less than a second, flushes are larger."
     "esker.flush.ms": Duration = Some("30000"), AtLeast(1), ReadOnly, Honoured;
         "Age of unflushed records that starts a flush to the bucket."
-    "esker.segment.min.bytes": Size = Some("16777216"), AtLeast(1), ReadOnly, Honoured;
-        "A partition with more bytes than this in one flush gets an object of its own."
+    "esker.segment.min.bytes": Size = Some("12582912"), AtLeast(1), ReadOnly, Honoured;
+        "A partition with more bytes than this in one flush gets an object of its own, which is not merged."
     "esker.segment.max.bytes": Size = Some("268435456"), AtLeast(1), ReadOnly, Honoured;
         "Most bytes of a merged object."
-    "esker.background.memory.bytes": Size = Some("402653184"), AtLeast(1_048_576), ReadOnly, Honoured;
+    "esker.background.memory.bytes": Size = Some("536870912"), AtLeast(1_048_576), ReadOnly, Honoured;
         "Memory for what flushes and merges have under way; merges stay below what it leaves beside a flush."
     "esker.merge.extents": Int = Some("16"), Between(2, 64), ReadOnly, Honoured;
         "Pieces of a partition that are merged into one."

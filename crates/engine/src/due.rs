@@ -1,0 +1,99 @@
+//! When unflushed records are due.
+//!
+//! A flush is worth its requests from `esker.flush.bytes` on. Where that much comes in less than a second a flush takes
+//! what comes in one: the larger a partition's part, the less there is to merge, and a merge reads and writes
+//! everything once more. It takes no more than half of the tails' memory, for what has left the memory must be read back
+//! from the log.
+
+use crate::engine::bytes_of;
+use crate::journal::Backlog;
+use crate::options::EngineOptions;
+use esker_types::MonoTime;
+use std::time::Duration;
+
+/// Between the beginnings of two flushes for size.
+const PACE: Duration = Duration::from_secs(1);
+
+/// How much is flushed at once, and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FlushRule {
+    /// Unflushed bytes that are worth a flush.
+    enough: usize,
+    /// Unflushed bytes that do not wait, and the most of one flush.
+    most: usize,
+    /// Age that does not wait either.
+    age: Duration,
+}
+
+impl FlushRule {
+    pub(crate) fn new(options: &EngineOptions) -> Self {
+        let enough = bytes_of(options.flush_bytes);
+        // The other half of what the background may hold is for merges.
+        let memory = options.tail_memory.min(options.background_memory);
+        Self { enough, most: enough.max(bytes_of(memory) / 2), age: options.flush_age }
+    }
+
+    /// Most bytes of one flush.
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Unflushed bytes from which on the flush is late.
+    pub(crate) fn late(&self) -> usize {
+        self.most + self.most / 2
+    }
+
+    /// Whether the flush has to look again when what waits has grown like that.
+    pub(crate) fn is_changed_by(&self, before: usize, after: usize) -> bool {
+        [1, self.enough, self.most].iter().any(|limit| before < *limit && *limit <= after)
+    }
+
+    /// How long `backlog` may wait, when the last flush for size began at `last`; `None` when there is nothing.
+    pub(crate) fn wait(
+        &self,
+        backlog: &Backlog,
+        last: Option<MonoTime>,
+        now: MonoTime,
+    ) -> Option<Duration> {
+        let of_age = self.age.saturating_sub(now.since(backlog.oldest?));
+        Some(if backlog.bytes >= self.most {
+            Duration::ZERO
+        } else if backlog.bytes >= self.enough {
+            of_age.min(last.map_or(Duration::ZERO, |at| PACE.saturating_sub(now.since(at))))
+        } else {
+            of_age
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use esker_types::{BrokerId, ByteCount, Seq};
+
+    #[test]
+    fn a_flush_takes_what_comes_in_a_second_and_no_more_than_memory_keeps() {
+        let mut options = EngineOptions::new(BrokerId(1), "wal".into());
+        options.flush_bytes = ByteCount(100);
+        options.tail_memory = ByteCount(1000);
+        let rule = FlushRule::new(&options);
+        let at = |millis| MonoTime::default().plus(Duration::from_millis(millis));
+        let wait = |bytes, last: Option<u64>| {
+            let (shown, drained) = (Seq(1), Seq(0));
+            let backlog = Backlog { bytes, oldest: Some(at(5000)), exposed: shown, shown, drained };
+            rule.wait(&backlog, last.map(at), at(5400)).map(|wait| wait.as_millis())
+        };
+        assert_eq!(wait(99, None), Some(29_600), "by age");
+        assert_eq!(wait(100, None), Some(0));
+        assert_eq!(wait(100, Some(5300)), Some(900), "a second after the one before");
+        assert_eq!(wait(500, Some(5300)), Some(0), "half of the memory");
+        assert_eq!((rule.most(), rule.late()), (500, 750));
+        for (before, after, changed) in
+            [(0, 1, true), (1, 99, false), (99, 100, true), (100, 499, false), (400, 600, true)]
+        {
+            assert_eq!(rule.is_changed_by(before, after), changed, "{before} to {after}");
+        }
+        options.tail_memory = ByteCount(150);
+        assert_eq!(FlushRule::new(&options).most(), 100);
+    }
+}
