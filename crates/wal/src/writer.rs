@@ -41,8 +41,10 @@ const FILL_BYTES_AT_EASE: u64 = 128 << 10;
 const AHEAD_BYTES: u64 = 16 << 20;
 /// Write buffers beyond this are given back after use.
 const BUFFER_BYTES_KEPT: usize = 8 << 20;
-/// Files kept for their next life.
-const SPARES_KEPT: usize = 2;
+/// This part of all segments that there may be is kept as files for their next life, and two at least: a flush may free several
+/// at once, and what comes next would have to wait until new ones are made and filled with zeros.
+const SPARES_SHARE: usize = 4;
+const SPARES_KEPT_MIN: usize = 2;
 
 /// The segment that is written.
 struct Active {
@@ -462,7 +464,8 @@ impl Writer {
             number.and_then(|number| state.segments.remove(&number))
         };
         let Some(segment) = dead else { return Ok(false) };
-        if self.spares.len() >= SPARES_KEPT {
+        let kept = (self.shared.options.segments_max() / SPARES_SHARE).max(SPARES_KEPT_MIN);
+        if self.spares.len() >= kept {
             let removed = self.env.disk.remove(&segment.file.path);
             removed.map_err(failure("remove segment", &segment.file.path))?;
         } else {
