@@ -34,7 +34,7 @@ const STAGING: &str = "~staging";
 /// What is shorter goes through the page cache.
 const DIRECT_BYTES_MIN: u64 = 128 << 10;
 /// Bytes that are written at once.
-const WRITE_BYTES: usize = 1 << 20;
+const WRITE_BYTES: usize = 512 << 10;
 /// Bytes that are written at once by a put that has time: what others write to the same disk waits for them.
 const WRITE_BYTES_AT_EASE: usize = 256 << 10;
 /// Puts are rare when there was nothing to put for so many times as long as there was something.
@@ -54,7 +54,9 @@ struct Files {
     clock: Arc<dyn Clock>,
     disk: Arc<dyn Disk>,
     puts: Mutex<Puts>,
-    /// Nothing waits until the puts that are under way have ended.
+    /// Held while a piece is written: one alone keeps a disk busy, and what others write waits for no more than that.
+    turn: Mutex<()>,
+    /// Nothing waits, not even for its turn, until the puts that are under way have ended.
     hurried: AtomicBool,
     entropy: Arc<dyn Entropy>,
     root: PathBuf,
@@ -90,6 +92,7 @@ impl FileBucket {
             clock: Arc::clone(&env.clock),
             disk: Arc::clone(&env.disk),
             puts: Mutex::new(Puts::new(env.clock.now())),
+            turn: Mutex::new(()),
             hurried: AtomicBool::new(false),
             entropy: env.entropy.fork("file bucket"),
             root,
@@ -267,12 +270,15 @@ impl Files {
                 if filled < piece {
                     continue;
                 }
+                let hurried = || self.hurried.load(Ordering::Relaxed);
+                let turn = (!hurried()).then(|| self.turn.lock());
                 let began = self.clock.now();
                 file.write_all_at(buffer.bytes(piece), position)?;
+                drop(turn);
                 position += piece as u64;
                 filled = 0;
                 let wait = slack.min(self.clock.now().since(began) * WAIT_TO_WRITE);
-                if !wait.is_zero() && !self.hurried.load(Ordering::Relaxed) {
+                if !wait.is_zero() && !hurried() {
                     self.clock.pause(wait);
                     slack -= wait;
                 }
