@@ -96,18 +96,22 @@ class Run:
 
     def side_by_side(self, machine_limits: Figures) -> list[dict]:
         """Both brokers live through all scenarios; the one whose turn it is not stands still."""
-        ours: Broker = Esker(self.options.dir).start()
+        # What is deleted goes at once, as with Kafka: a run needs the disk again.
+        ours: Broker = Esker(self.options.dir, {"esker.gc.grace.ms": "1000"}).start()
         theirs: Broker | None = None
         found = []
         try:
             theirs = Kafka(self.options.dir).start()
             self.canary = Canary(self.options.dir)
-            self.say("warming Apache Kafka up")
-            theirs.create("warm", 16)
-            for _ in range(4):
-                produce(*_LARGE)(theirs, "warm", 4)
-            theirs.delete("warm")
-            ours.process.pause()
+            self.say("warming both up")
+            theirs.process.pause()
+            for broker in (ours, theirs):
+                broker.process.resume()
+                broker.create("warm", 16)
+                for _ in range(4):
+                    produce(*_LARGE)(broker, "warm", 4)
+                broker.delete("warm")
+                broker.process.pause()
             for scenario in self.paired:
                 found.append(self.pair(scenario, ours, theirs, machine_limits))
         finally:

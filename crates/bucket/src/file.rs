@@ -41,6 +41,9 @@ const WRITE_BYTES_AT_EASE: usize = 256 << 10;
 const RARE: u32 = 2;
 /// A put that has time waits so many times as long as it writes.
 const WAIT_TO_WRITE: u32 = 3;
+/// A file is removed in pieces of this length, with a pause after each.
+const CUT_BYTES: u64 = 8 << 20;
+const CUT_PAUSE: Duration = Duration::from_millis(5);
 /// Direct access is to multiples of this.
 const PAGE: u64 = 4096;
 
@@ -378,13 +381,34 @@ impl Files {
         Ok(Bytes::from(buffer))
     }
 
+    /// Removes a file; a large one is first put aside and cut shorter piece by piece. A file system that tells the disk of
+    /// what is free would do so for all of it at once, and whoever else syncs would wait.
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let file = self.disk.open(path, Open::WriteDirect);
+        let mut len = match &file {
+            Ok(file) => file.len()?,
+            // Whatever it is, it is not cut.
+            Err(_) => 0,
+        };
+        let (Ok(file), true) = (file, len > CUT_BYTES) else { return self.disk.remove(path) };
+        let aside = self.staging()?.next_path();
+        self.disk.rename(path, &aside)?;
+        while len > CUT_BYTES {
+            len -= CUT_BYTES;
+            file.set_len(len)?;
+            file.sync_data()?;
+            self.clock.pause(CUT_PAUSE);
+        }
+        self.disk.remove(&aside)
+    }
+
     fn delete(&self, keys: &[ObjectKey]) -> Vec<Result<(), BucketError>> {
         let mut parents = HashSet::new();
         let mut results: Vec<_> = keys
             .iter()
             .map(|key| {
                 let path = self.path("delete", key)?;
-                match self.disk.remove(&path) {
+                match self.remove(&path) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     removed => {
                         removed.map_err(|error| failure("delete", key.as_str(), &error))?;
@@ -578,6 +602,22 @@ mod tests {
                 assert!(read == content[start..end], "{start}..{end} of {len}");
             }
         }
+    }
+
+    #[test]
+    fn a_large_object_is_gone_at_once_and_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtimes = Runtimes::start(1, 1).unwrap();
+        let bucket = FileBucket::new(&Env::real(&runtimes), dir.path().to_owned());
+        let key = ObjectKey::new("a/large");
+        let body = vec![Bytes::from(vec![7; 20_000_000])];
+        runtimes.block_on(bucket.put(&key, body)).unwrap();
+        let deleted = runtimes.block_on(bucket.delete(vec![key.clone(), key.clone()]));
+        assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+        let gone = runtimes.block_on(bucket.head(&key)).unwrap_err();
+        assert_eq!(gone.kind, BucketErrorKind::NotFound);
+        let names = FileSystem.list(&dir.path().join(STAGING)).unwrap();
+        assert!(names.iter().all(|name| name.ends_with(".lock")), "{names:?}");
     }
 
     #[test]
