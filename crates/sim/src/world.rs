@@ -318,9 +318,7 @@ impl World {
         engine.wal_segment = ByteCount::kib(256);
         engine.wal_capacity = ByteCount::mib(4);
         engine.tail_memory = ByteCount::kib(256);
-        // Either is half of the tails' memory, or less and waits for more.
-        engine.flush_bytes =
-            ByteCount::kib(if self.entropy.next_u64().is_multiple_of(2) { 128 } else { 48 });
+        engine.flush_bytes = ByteCount::kib(128);
         engine.flush_age = Duration::from_secs(3);
         engine.segment_bytes_min = ByteCount::kib(24);
         engine.segment_bytes_max = ByteCount::kib(256);
