@@ -10,7 +10,8 @@
 //!
 //! The disk is often the one that the write-ahead log is on, whose every commit would wait behind a burst of writes. So where
 //! puts are rare one takes its time: it may wait between its pieces for half of the time for which there was nothing to
-//! put. Where puts come one after the other nothing waits.
+//! put. Where puts come one after the other they wait for each other's pieces only, and
+//! not even for these when somebody waits for them.
 
 use bytes::Bytes;
 use esker_env::{
@@ -384,13 +385,14 @@ impl Files {
     /// Removes a file; a large one is first put aside and cut shorter piece by piece. A file system that tells the disk of
     /// what is free would do so for all of it at once, and whoever else syncs would wait.
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let file = self.disk.open(path, Open::WriteDirect);
-        let mut len = match &file {
-            Ok(file) => file.len()?,
-            // Whatever it is, it is not cut.
-            Err(_) => 0,
+        // What cannot be opened is removed as it is, or says why not.
+        let Ok(file) = self.disk.open(path, Open::WriteDirect) else {
+            return self.disk.remove(path);
         };
-        let (Ok(file), true) = (file, len > CUT_BYTES) else { return self.disk.remove(path) };
+        let mut len = file.len()?;
+        if len <= CUT_BYTES {
+            return self.disk.remove(path);
+        }
         let aside = self.staging()?.next_path();
         self.disk.rename(path, &aside)?;
         while len > CUT_BYTES {

@@ -19,24 +19,13 @@ use tokio::sync::Notify;
 const PIECES: u32 = 32;
 
 /// Whether the flush is late, or a merge without which there will be no flush.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Lateness {
-    backlog: usize,
     late: AtomicBool,
     bell: Notify,
 }
 
 impl Lateness {
-    /// With `backlog` unflushed bytes in a journal the flush is late.
-    pub(crate) fn new(backlog: usize) -> Self {
-        Self { backlog, late: AtomicBool::new(false), bell: Notify::new() }
-    }
-
-    /// Whether so many unflushed bytes in a journal are more than can wait.
-    pub(crate) fn is_reached_by(&self, backlog: usize) -> bool {
-        backlog >= self.backlog
-    }
-
     pub(crate) fn is_late(&self) -> bool {
         self.late.load(Ordering::Relaxed)
     }

@@ -38,9 +38,9 @@ impl FlushRule {
         self.most
     }
 
-    /// Unflushed bytes from which on the flush is late.
-    pub(crate) fn late(&self) -> usize {
-        self.most + self.most / 2
+    /// Whether the flush is late with so many unflushed bytes in a journal.
+    pub(crate) fn is_late(&self, bytes: usize) -> bool {
+        bytes >= self.most + self.most / 2
     }
 
     /// Whether the flush has to look again when what waits has grown like that.
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(wait(100, None), Some(0));
         assert_eq!(wait(100, Some(5300)), Some(900), "a second after the one before");
         assert_eq!(wait(500, Some(5300)), Some(0), "half of the memory");
-        assert_eq!((rule.most(), rule.late()), (500, 750));
+        assert_eq!((rule.most(), rule.is_late(749), rule.is_late(750)), (500, false, true));
         for (before, after, changed) in
             [(0, 1, true), (1, 99, false), (99, 100, true), (100, 499, false), (400, 600, true)]
         {

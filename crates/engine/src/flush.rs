@@ -270,8 +270,7 @@ impl Engine {
 
     /// Whether no more waits to be flushed than may wait.
     fn has_caught_up(&self) -> bool {
-        let lateness = self.lateness();
-        !self.draining.lock().iter().any(|j| lateness.is_reached_by(j.backlog().bytes))
+        !self.draining.lock().iter().any(|journal| self.rule().is_late(journal.backlog().bytes))
     }
 
     /// Whether the metadata has a stretch behind it.

@@ -93,12 +93,17 @@ impl Engine {
         mut partitions: impl Iterator<Item = &'a PartitionId>,
     ) -> bool {
         let state = self.meta().image();
-        let urgent = URGENT * self.options().merge_extents;
+        let urgent = self.merge_rule().urgent;
         partitions.any(|pid| {
             state.partitions.get(pid).is_some_and(|row| {
                 row.extents.len() >= urgent && self.run_to_merge(&state, row).is_some()
             })
         })
+    }
+
+    fn merge_rule(&self) -> MergeRule {
+        let count = self.options().merge_extents;
+        MergeRule { count, bytes_max: self.merge_bytes_max(), urgent: URGENT * count }
     }
 
     /// The oldest extents of a partition that are worth a merge.
@@ -107,16 +112,10 @@ impl Engine {
         state: &State,
         row: &'a esker_meta::Partition,
     ) -> Option<&'a [Extent]> {
-        let options = self.options();
-        let rule = MergeRule {
-            count: options.merge_extents,
-            bytes_max: self.merge_bytes_max(),
-            urgent: URGENT * options.merge_extents,
-        };
-        rule.run(&row.extents, |extent| {
+        self.merge_rule().run(&row.extents, |extent| {
             if !is_alone(state, row, extent) {
                 Gain::Room
-            } else if extent.bytes < options.segment_bytes_min.get() {
+            } else if extent.bytes < self.options().segment_bytes_min.get() {
                 Gain::Requests
             } else {
                 Gain::None

@@ -51,7 +51,7 @@ impl Sink {
             journals: RwLock::default(),
             changed: Notify::new(),
             backlog: Arc::new(Notify::new()),
-            lateness: Arc::new(Lateness::new(rule.late())),
+            lateness: Arc::default(),
             failure: OnceLock::new(),
             failed: Notify::new(),
             closed: Notify::new(),
@@ -85,7 +85,7 @@ impl DurableSink for Sink {
             if self.rule.is_changed_by(before, after) {
                 self.backlog.notify_one();
             }
-            if self.lateness.is_reached_by(after) {
+            if self.rule.is_late(after) {
                 self.lateness.set();
             }
         }
