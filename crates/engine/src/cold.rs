@@ -307,21 +307,27 @@ impl Engine {
         let mut fetched = FetchedBatches::default();
         let Some(row) = state.partitions.get(&partition.id) else { return Ok(fetched) };
         let cursor = self.cold.cursors.resume(&(partition.id, from));
+        let Some(stored) = self.stored_at(&state, row, from).await? else { return Ok(fetched) };
+        let meta = self.cold.object(&stored).await?;
+        let part = find_part(&meta, partition, &stored)?;
+        let blocks = wanted_blocks(&meta, &part, from, bytes_max);
+        let part_end = meta.blocks(&part).last().map(|b| b.position + u64::from(b.len));
+        let hint = ReadHint::following(&cursor, part_end.unwrap_or_default());
         let mut next = from;
-        while fetched.batches.is_empty() {
-            let Some(stored) = self.stored_at(&state, row, next).await? else { break };
-            let meta = self.cold.object(&stored).await?;
-            let part = find_part(&meta, partition, &stored)?;
-            let blocks = wanted_blocks(&meta, &part, next, bytes_max);
-            let part_end = meta.blocks(&part).last().map(|b| b.position + u64::from(b.len));
-            let hint = ReadHint::following(&cursor, part_end.unwrap_or_default());
-            for block in self.cold.blocks(&stored, &blocks, hint).await? {
-                let taken = take_batches(&block, from, bytes_max, first_whole, &mut fetched)?;
-                next = taken.unwrap_or(next);
+        let mut taken = Taken::Below;
+        for block in self.cold.blocks(&stored, &blocks, hint).await? {
+            taken = take_batches(&block, from, bytes_max, first_whole, &mut fetched)?;
+            match taken {
+                Taken::Below => {}
+                Taken::UpTo(end) => next = end,
+                // What comes after it must not be answered in its place.
+                Taken::TooLarge => break,
             }
-            if fetched.batches.is_empty() {
-                next = stored.end;
-            }
+        }
+        if taken == Taken::Below {
+            let (object, id) = (stored.object, partition.id);
+            let what = format!("object {object} does not hold offset {from} of partition {id}");
+            return Err(ColdError::Corrupt(what));
         }
         self.cold.cursors.park((partition.id, next), cursor);
         Ok(fetched)
@@ -368,18 +374,28 @@ fn wanted_blocks(meta: &ObjectMeta, part: &Part, from: Offset, bytes_max: usize)
     blocks
 }
 
-/// Takes whole batches out of a block: those before `from` are left out, those beyond the limit too. Answers the offset
-/// after the last one taken.
+/// What a block had for a reader.
+#[derive(Debug, PartialEq, Eq)]
+enum Taken {
+    /// Everything in it lies before what is read.
+    Below,
+    /// Batches up to this offset.
+    UpTo(Offset),
+    /// Not even the batch that comes next fits.
+    TooLarge,
+}
+
+/// Takes whole batches out of a block: those before `from` are left out, those beyond the limit too.
 fn take_batches(
     block: &Bytes,
     from: Offset,
     bytes_max: usize,
     first_whole: bool,
     fetched: &mut FetchedBatches,
-) -> Result<Option<Offset>, ColdError> {
+) -> Result<Taken, ColdError> {
     let mut start = 0;
     let mut end = 0;
-    let mut next = None;
+    let mut taken = Taken::Below;
     let base = fetched.bytes;
     for batch in batches(block) {
         let batch = batch.map_err(|error| ColdError::Corrupt(error.to_string()))?;
@@ -388,16 +404,24 @@ fn take_batches(
             start = end;
             continue;
         }
-        let taken = base + end - start;
-        let fits = taken + batch.len() <= bytes_max || (taken == 0 && first_whole);
+        let bytes = base + end - start;
+        let fits = bytes + batch.len() <= bytes_max || (bytes == 0 && first_whole);
+        if !fits && planted(Bug::LargeBatchPassedOver) && taken == Taken::Below {
+            end += batch.len();
+            start = end;
+            continue;
+        }
         if !fits {
+            if taken == Taken::Below {
+                taken = Taken::TooLarge;
+            }
             break;
         }
         end += batch.len();
-        next = Some(batch.next_offset());
+        taken = Taken::UpTo(batch.next_offset());
     }
     if end > start {
         fetched.push(block.slice(start..end));
     }
-    Ok(next)
+    Ok(taken)
 }

@@ -267,6 +267,28 @@ fn what_was_acknowledged_survives_restarts_hot_and_cold() {
 }
 
 #[test]
+fn a_batch_that_does_not_fit_is_not_passed_over() {
+    let machine = Machine::new();
+    machine.run(async |engine| {
+        for values in [0..100, 100..101] {
+            append(engine, &partition(engine, 0), batch(values, 0)).await;
+            engine.flush_all(None).await;
+        }
+    });
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        let first = engine.read(&partition, Offset(0), 100, true).await.unwrap();
+        assert!(first.bytes > 200, "the first one of an answer fits always");
+        for from in [0, 50, 99] {
+            let more = engine.read(&partition, Offset(from), 200, false).await.unwrap();
+            assert_eq!(more.bytes, 0, "from {from}");
+        }
+        let last = engine.read(&partition, Offset(100), 200, false).await.unwrap();
+        assert!((1..=200).contains(&last.bytes));
+    });
+}
+
+#[test]
 fn each_restart_begins_a_leader_epoch_at_the_log_end() {
     let machine = Machine::new();
     machine.run(async |engine| {

@@ -82,6 +82,7 @@ pub const CATALOGUE: &[Planted] = &[
     code("trim-forgotten", Bug::TrimForgotten),
     code("merge-loses-batch", Bug::MergeLosesBatch),
     code_under(Feature::Bodies, "block-checksum-skipped", Bug::BlockChecksumSkipped),
+    code("large-batch-passed-over", Bug::LargeBatchPassedOver),
     code("group-acknowledged-early", Bug::GroupAckEarly),
     code("retention-takes-more", Bug::RetentionTakesMore),
     code("deletion-forgotten", Bug::DeletionForgotten),

@@ -229,6 +229,22 @@ impl Model {
         self.holds(target, offset, value);
     }
 
+    /// A consumer that began at `from` has read `offsets` by now.
+    pub fn stretch(&mut self, target: Target, from: i64, offsets: &[i64]) {
+        let partition = self.partitions.entry(target).or_default();
+        // A trim or retention may take what comes next under a consumer's eyes.
+        if partition.retained.is_some() {
+            return;
+        }
+        let befores = std::iter::once(from).chain(offsets.iter().map(|offset| offset + 1));
+        let mut pairs = befores.zip(offsets);
+        let gap = pairs.find(|(want, got)| want != *got && **got > partition.trim_tried);
+        if let Some((want, got)) = gap {
+            let what = format!("a consumer that should read {want} was given {got}");
+            self.problem(Oracle::Gap, target, &what);
+        }
+    }
+
     /// What is known of the edges of `target` now, before somebody asks for them.
     #[must_use]
     pub fn known(&self, target: Target) -> Known {
@@ -370,6 +386,22 @@ mod tests {
         model.acknowledged(T, 3, 5, &values(&["x"]));
         let all = [Oracle::Changed, Oracle::Doubled, Oracle::Gap, Oracle::Order];
         assert_eq!(oracles(&mut model), all);
+    }
+
+    #[test]
+    fn a_reader_that_is_led_past_a_record_is_found_unless_a_trim_took_it() {
+        let mut model = Model::default();
+        model.acknowledged(T, 0, 0, &values(&["a", "b", "c", "d"]));
+        model.stretch(T, 1, &[]);
+        model.stretch(T, 1, &[1, 2]);
+        assert_eq!(oracles(&mut model), []);
+        for passed in [[2, 3], [1, 3]] {
+            model.stretch(T, 1, &passed);
+            assert_eq!(oracles(&mut model), [Oracle::Gap]);
+        }
+        model.partitions.get_mut(&T).unwrap().trim_tried = 3;
+        model.stretch(T, 1, &[1, 3]);
+        assert_eq!(oracles(&mut model), []);
     }
 
     #[test]

@@ -4,7 +4,9 @@ use crate::entropy::SimEntropy;
 use crate::history::short;
 use crate::model::{Oracle, Target};
 use crate::workload::{Clients, pick, targets};
-use esker_client::{At, ClientError, ConfigResource, Consumer, ConsumerOptions, Position};
+use esker_client::{
+    At, ClientError, ConfigResource, Consumer, ConsumerOptions, Position, Received,
+};
 use esker_env::Entropy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -56,9 +58,32 @@ impl Follower {
         if from > self.next || self.next == 0 {
             clients.model.lock().tell(|h| h.assign(time, &self.name, self.target));
         }
-        let records = clients.read(self.target, from, end, 100, &self.name).await?;
-        self.next = records.last().map_or(from, |last| last + 1);
+        let stretch = Stretch { target: self.target, from, end, process: self.name.clone() };
+        let offsets = clients.read(vec![stretch], 100, consumer_options()).await?;
+        self.next = offsets.into_iter().flatten().last().map_or(from, |last| last + 1);
         Ok(())
+    }
+}
+
+/// What a client reads of a partition.
+#[derive(Debug)]
+struct Stretch {
+    target: Target,
+    from: i64,
+    /// The first offset that is not read.
+    end: i64,
+    /// Its name in the history.
+    process: String,
+}
+
+impl Stretch {
+    fn position(&self) -> Position {
+        let (topic, partition) = (self.target.0.into(), self.target.1);
+        Position { topic, partition, offset: self.from, end: Some(self.end) }
+    }
+
+    fn is_of(&self, record: &Received) -> bool {
+        (&*record.topic, record.partition) == self.target
     }
 }
 
@@ -79,7 +104,9 @@ impl Clients {
                     model.edges(time, target, (start, end), before);
                     model.tell(|h| h.assign(time, process, target));
                 }
-                let offsets = self.read(target, start, end, usize::MAX, process).await?;
+                let stretch = Stretch { target, from: start, end, process: process.to_owned() };
+                let offsets = self.read(vec![stretch], usize::MAX, consumer_options()).await?;
+                let offsets = offsets.into_iter().next().unwrap_or_default();
                 let start_after = self.edge(target, At::Start).await?;
                 let mut model = self.model.lock();
                 let retained =
@@ -103,54 +130,67 @@ impl Clients {
         Ok(place.ok_or_else(nothing)?.offset)
     }
 
-    /// Reads from `start` to `end`, or about `limit` records of that. Answers their offsets.
+    /// Reads stretches side by side, or about `limit` records of them. Answers the offsets of each.
     async fn read(
         &self,
-        target: Target,
-        start: i64,
-        end: i64,
+        stretches: Vec<Stretch>,
         limit: usize,
-        process: &str,
-    ) -> Result<Vec<i64>, ClientError> {
-        let mut offsets = Vec::new();
-        let position =
-            Position { topic: target.0.into(), partition: target.1, offset: start, end: Some(end) };
-        let mut consumer = Consumer::new(self.client.clone(), consumer_options(), vec![position]);
-        while offsets.len() < limit {
+        options: ConsumerOptions,
+    ) -> Result<Vec<Vec<i64>>, ClientError> {
+        let mut offsets = vec![Vec::new(); stretches.len()];
+        let positions = stretches.iter().map(Stretch::position).collect();
+        let mut consumer = Consumer::new(self.client.clone(), options, positions);
+        let mut count = 0;
+        while count < limit {
             let Some(records) = consumer.next().await? else { break };
+            count += records.len();
             let time = self.time();
             let mut model = self.model.lock();
-            let mut polled = Vec::new();
-            for record in records {
-                let value = record.value.unwrap_or_default();
-                offsets.push(record.offset);
-                polled.push((record.offset, short(&value)));
-                model.read(target, record.offset, &value);
+            for (stretch, offsets) in stretches.iter().zip(&mut offsets) {
+                let mut polled = Vec::new();
+                for record in records.iter().filter(|record| stretch.is_of(record)) {
+                    let value = record.value.clone().unwrap_or_default();
+                    offsets.push(record.offset);
+                    polled.push((record.offset, short(&value)));
+                    model.read(stretch.target, record.offset, &value);
+                }
+                model.stretch(stretch.target, stretch.from, offsets);
+                model.tell(|h| h.poll(time, &stretch.process, stretch.target, &polled));
             }
-            model.tell(|h| h.poll(time, process, target, &polled));
         }
         Ok(offsets)
     }
 
-    /// Reads a stretch somewhere.
+    /// Reads stretches somewhere, several of them within narrow limits.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub async fn read_somewhere(&self) -> Result<(), ClientError> {
-        let target = pick(&self.entropy);
-        let (start, end) = {
-            let model = self.model.lock();
-            let known = model.partitions.get(&target);
-            known.map_or((0, 0), |known| (known.trim_tried, known.end()))
-        };
-        if start >= end {
-            return Ok(());
+        let mut options = consumer_options();
+        let mut chosen = BTreeSet::from([pick(&self.entropy)]);
+        if self.entropy.below(2) == 0 {
+            chosen.extend([pick(&self.entropy), pick(&self.entropy)]);
+            options.max_bytes = 1 << self.entropy.between(6, 16);
+            options.partition_max_bytes = 1 << self.entropy.between(6, 16);
         }
-        let span = u64::try_from(end - start).expect("start is below end");
-        let from = start + i64::try_from(self.entropy.below(span)).expect("below an offset");
-        let time = self.time();
-        self.model.lock().tell(|h| h.assign(time, "reader", target));
-        self.read(target, from, end, 50, "reader").await.map(drop)
+        let mut stretches = Vec::new();
+        for target in chosen {
+            let (start, end) = {
+                let model = self.model.lock();
+                let known = model.partitions.get(&target);
+                known.map_or((0, 0), |known| (known.trim_tried, known.end()))
+            };
+            if start >= end {
+                continue;
+            }
+            let span = u64::try_from(end - start).expect("start is below end");
+            let from = start + i64::try_from(self.entropy.below(span)).expect("below an offset");
+            let process = format!("reader of {}-{}", target.0, target.1);
+            let time = self.time();
+            self.model.lock().tell(|h| h.assign(time, &process, target));
+            stretches.push(Stretch { target, from, end, process });
+        }
+        self.read(stretches, 50, options).await.map(drop)
     }
 
     /// Commits an offset that is larger than those before.

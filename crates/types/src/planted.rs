@@ -49,6 +49,8 @@ pub enum Bug {
     MergeLosesBatch,
     /// Blocks of objects are served whatever their checksum says.
     BlockChecksumSkipped,
+    /// A reader without room for the next batch is given a smaller one that comes after it.
+    LargeBatchPassedOver,
     /// Group offsets are acknowledged before they are durable.
     GroupAckEarly,
     /// Retention takes an extent more than it may.

@@ -230,6 +230,9 @@ async fn read_cold(
         }
         let limit = limit(item.wanted.bytes_max, bytes_max, bytes);
         let first = bytes == 0;
+        if limit == 0 && !first {
+            continue;
+        }
         // Each read is counted in full before it is made: together they stay within the request's limit.
         bytes += limit.max(1);
         let from = Offset(item.wanted.fetch_offset);
