@@ -61,7 +61,8 @@ class Canary:
         }
 
     def wait(self, tries: int = 3) -> dict[str, float]:
-        """Looks until the machine is quiet, a few times at most."""
+        """Looks until the machine is quiet, a few times at most, with nothing of earlier blocks left to be written back."""
+        os.sync()
         for left in reversed(range(tries)):
             found = self.look()
             if is_quiet(found) or not left:

@@ -111,6 +111,7 @@ class Run:
                 for _ in range(4):
                     produce(*_LARGE)(broker, "warm", 4)
                 broker.delete("warm")
+                settle(broker.directory)
                 broker.process.pause()
             for scenario in self.paired:
                 found.append(self.pair(scenario, ours, theirs, machine_limits))
@@ -151,12 +152,25 @@ class Run:
         for broker in (ours, theirs):
             broker.process.resume()
             broker.delete(scenario.topic)
+            settle(broker.directory)
             broker.process.pause()
         quiet = [all(map(is_quiet, pair)) for pair in canaries]
         counted = quiet if sum(quiet) >= QUIET_PAIRS_MIN else [True] * pairs
         kept = {name: [row for row, counts in zip(rows, counted, strict=True) if counts] for name, rows in figures.items()}
         found = judged(scenario, kept["esker"], kept["kafka"], machine_limits)
         return found | {"raw": figures, "canaries": canaries, "quiet pairs": sum(quiet), "pairs": pairs}
+
+
+def settle(directory: Path, seconds: float = 30.0) -> None:
+    """Waits until a broker has removed what was deleted: that is no part of the scenario that comes next."""
+
+    def used() -> int:
+        return int(subprocess.run(["du", "-sk", directory], capture_output=True, text=True).stdout.split()[0])
+
+    deadline, sizes = time.monotonic() + seconds, [used()]
+    while time.monotonic() < deadline and (len(sizes) < 4 or min(sizes[-4:]) < max(sizes[-4:])):
+        time.sleep(1)
+        sizes.append(used())
 
 
 def side_by_side_text(scenario: Paired, figures: dict[str, list[Figures]]) -> str:

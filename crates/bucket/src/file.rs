@@ -42,8 +42,8 @@ const WRITE_BYTES_AT_EASE: usize = 256 << 10;
 const RARE: u32 = 2;
 /// A put that has time waits so many times as long as it writes.
 const WAIT_TO_WRITE: u32 = 3;
-/// A file is removed in pieces of this length, with a pause after each.
-const CUT_BYTES: u64 = 8 << 20;
+/// So much is removed at once, with a pause after it.
+const CUT_BYTES: u64 = 4 << 20;
 const CUT_PAUSE: Duration = Duration::from_millis(5);
 /// Direct access is to multiples of this.
 const PAGE: u64 = 4096;
@@ -382,35 +382,40 @@ impl Files {
         Ok(Bytes::from(buffer))
     }
 
-    /// Removes a file; a large one is first put aside and cut shorter piece by piece. A file system that tells the disk of
-    /// what is free would do so for all of it at once, and whoever else syncs would wait.
-    fn remove(&self, path: &Path) -> io::Result<()> {
+    /// Removes a file and adds to what was freed. Whenever that would be more than [`CUT_BYTES`], the file is put aside
+    /// first and cut shorter, with a sync and a pause: a file system that tells the disk of what is free would do so for
+    /// all of it at once, and whoever else syncs would wait.
+    fn remove(&self, path: &Path, freed: &mut u64) -> io::Result<()> {
         // What cannot be opened is removed as it is, or says why not.
         let Ok(file) = self.disk.open(path, Open::WriteDirect) else {
             return self.disk.remove(path);
         };
         let mut len = file.len()?;
-        if len <= CUT_BYTES {
+        if *freed + len <= CUT_BYTES {
+            *freed += len;
             return self.disk.remove(path);
         }
         let aside = self.staging()?.next_path();
         self.disk.rename(path, &aside)?;
-        while len > CUT_BYTES {
-            len -= CUT_BYTES;
+        while *freed + len > CUT_BYTES {
+            len -= CUT_BYTES - *freed;
             file.set_len(len)?;
             file.sync_data()?;
             self.clock.pause(CUT_PAUSE);
+            *freed = 0;
         }
+        *freed = len;
         self.disk.remove(&aside)
     }
 
     fn delete(&self, keys: &[ObjectKey]) -> Vec<Result<(), BucketError>> {
         let mut parents = HashSet::new();
+        let mut freed = 0;
         let mut results: Vec<_> = keys
             .iter()
             .map(|key| {
                 let path = self.path("delete", key)?;
-                match self.remove(&path) {
+                match self.remove(&path, &mut freed) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     removed => {
                         removed.map_err(|error| failure("delete", key.as_str(), &error))?;
@@ -607,17 +612,24 @@ mod tests {
     }
 
     #[test]
-    fn a_large_object_is_gone_at_once_and_leaves_nothing_behind() {
+    fn what_is_deleted_is_gone_at_once_and_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
         let runtimes = Runtimes::start(1, 1).unwrap();
         let bucket = FileBucket::new(&Env::real(&runtimes), dir.path().to_owned());
-        let key = ObjectKey::new("a/large");
-        let body = vec![Bytes::from(vec![7; 20_000_000])];
-        runtimes.block_on(bucket.put(&key, body)).unwrap();
-        let deleted = runtimes.block_on(bucket.delete(vec![key.clone(), key.clone()]));
+        let lens = [20_000_000, 5_000_000, 5_000_000, 5_000_000, 1, CUT_BYTES, CUT_BYTES];
+        let mut keys = Vec::new();
+        for (number, len) in lens.into_iter().enumerate() {
+            let key = ObjectKey::new(&format!("a/{number}"));
+            let body = vec![Bytes::from(vec![7; usize::try_from(len).unwrap()])];
+            runtimes.block_on(bucket.put(&key, body)).unwrap();
+            keys.extend([key.clone(), key]);
+        }
+        let deleted = runtimes.block_on(bucket.delete(keys.clone()));
         assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
-        let gone = runtimes.block_on(bucket.head(&key)).unwrap_err();
-        assert_eq!(gone.kind, BucketErrorKind::NotFound);
+        for key in keys {
+            let gone = runtimes.block_on(bucket.head(&key)).unwrap_err();
+            assert_eq!(gone.kind, BucketErrorKind::NotFound);
+        }
         let names = FileSystem.list(&dir.path().join(STAGING)).unwrap();
         assert!(names.iter().all(|name| name.ends_with(".lock")), "{names:?}");
     }

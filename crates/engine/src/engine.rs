@@ -225,6 +225,8 @@ impl Engine {
         self.spawn("flush", async move { engine.run_flush().await });
         let engine = Arc::clone(self);
         self.spawn("housekeeping", async move { engine.run_housekeeping().await });
+        let engine = Arc::clone(self);
+        self.spawn("deletion", async move { engine.run_deletion().await });
     }
 
     /// Runs a background task until the engine stops.

@@ -9,9 +9,13 @@ use esker_meta::{Command, State};
 use esker_meta_client::MetaError;
 use esker_types::{Bug, Offset, PartitionId, Timestamp, planted};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Partitions whose log start is raised in one command.
 const BATCH: usize = 1000;
+
+/// Garbage without a grace period is looked for so often.
+const DELETION_EVERY_MIN: Duration = Duration::from_secs(1);
 
 impl Engine {
     pub(crate) async fn run_housekeeping(self: Arc<Self>) {
@@ -20,25 +24,45 @@ impl Engine {
             let every = self.options().housekeeping_every;
             // Its turn has come, or a flush cannot go on without it.
             let _either = timeout(&*self.env().clock, every, wanted).await;
-            self.keep_house().await;
+            self.put_in_order().await;
+        }
+    }
+
+    /// Garbage goes beside everything else: a flush may wait for a merge, and nothing for a deletion.
+    pub(crate) async fn run_deletion(self: Arc<Self>) {
+        let options = self.options();
+        let often = options.garbage_grace.max(DELETION_EVERY_MIN);
+        loop {
+            self.env().clock.sleep(options.housekeeping_every.min(often)).await;
+            self.take_out_garbage().await;
         }
     }
 
     /// One round of everything that is not urgent.
     pub async fn keep_house(self: &Arc<Self>) {
+        self.put_in_order().await;
+        self.take_out_garbage().await;
+    }
+
+    async fn put_in_order(self: &Arc<Self>) {
         for (what, result) in [
             ("retention", self.retain().await),
             ("expire id blocks", self.expire_blocks().await),
             ("merge", self.merge_due().await),
             ("spill manifests", self.spill_due().await),
             ("give up ids", self.give_up_ids().await),
-            ("delete garbage", self.collect_garbage().await),
         ] {
             if let Err(error) = result {
                 tracing::warn!(what, %error, "housekeeping; it is tried again");
             }
         }
         self.expire_producers();
+    }
+
+    async fn take_out_garbage(&self) {
+        if let Err(error) = self.collect_garbage().await {
+            tracing::warn!(%error, "deletion of garbage; it is tried again");
+        }
     }
 
     /// Raises log starts to where retention says.
