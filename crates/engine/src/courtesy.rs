@@ -78,7 +78,14 @@ impl Courtesy {
     /// A piece of work is done.
     pub(crate) fn piece_done(&mut self) {
         self.pieces += 1;
-        if self.has_time && self.pieces.is_multiple_of(PIECES) && !self.lateness.is_late() {
+        if self.pieces.is_multiple_of(PIECES) {
+            self.offer();
+        }
+    }
+
+    /// As much work is done as offers are apart.
+    pub(crate) fn offer(&self) {
+        if self.has_time && !self.lateness.is_late() {
             thread::yield_now();
         }
     }

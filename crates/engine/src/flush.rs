@@ -60,7 +60,8 @@ struct Share {
     partition: Arc<Partition>,
     topic: TopicId,
     index: PartitionIndex,
-    batches: Vec<(TailBatch, Bytes)>,
+    /// All in memory.
+    batches: Vec<TailBatch>,
     bytes: usize,
     producers: ProducerTable,
     full: bool,
@@ -188,7 +189,8 @@ impl Engine {
         journal: &Arc<Journal>,
         has_time: bool,
     ) -> Result<(), FlushError> {
-        let Some(stretch) = journal.stretch(self.rule().most()) else {
+        let courtesy = Courtesy::new(self.lateness(), has_time);
+        let Some(stretch) = journal.stretch(self.rule().most(), &courtesy) else {
             self.forget_if_empty(journal);
             return Ok(());
         };
@@ -311,20 +313,23 @@ impl Engine {
         let mut courtesy = Courtesy::new(self.lateness(), has_time);
         let state = self.meta().image();
         let now = self.env().clock.wall();
-        // A deleted partition has no share.
-        let tails = stretch.ends.iter().filter_map(|(pid, (partition, end))| {
-            let row = state.partitions.get(pid)?;
-            Some((partition, row, partition.unflushed(row.tiered_end, *end)))
-        });
-        let (owners, tails): (Vec<_>, Vec<_>) = tails
-            .filter(|(.., tail)| !tail.is_empty())
-            .map(|(partition, row, tail)| ((partition, row), tail))
-            .unzip();
-        let contents = self.bytes_of_tails(&tails).await?;
+        let (mut owners, mut tails) = (Vec::new(), Vec::new());
+        for (pid, (partition, end)) in &stretch.ends {
+            // A deleted partition has no share.
+            let Some(row) = state.partitions.get(pid) else { continue };
+            let tail = partition.unflushed(row.tiered_end, *end, &courtesy);
+            if !tail.is_empty() {
+                owners.push((partition, row));
+                tails.push(tail);
+            }
+        }
+        let tails = self.in_memory(tails).await?;
         let mut shares = Vec::with_capacity(owners.len());
-        for (((partition, row), tail), bytes) in owners.into_iter().zip(tails).zip(contents) {
+        for ((partition, row), tail) in owners.into_iter().zip(tails) {
             let mut delta = ProducerTable::default();
-            for batch in &bytes {
+            let mut bytes = 0;
+            for batch in tail.iter().map(bytes_in_memory) {
+                bytes += batch.len();
                 if let Ok(view) = BatchView::parse(batch) {
                     delta.note(&view, now);
                 }
@@ -342,8 +347,8 @@ impl Engine {
                 partition: Arc::clone(partition),
                 topic: row.topic,
                 index: row.index,
-                bytes: bytes.iter().map(Bytes::len).sum(),
-                batches: tail.into_iter().zip(bytes).collect(),
+                bytes,
+                batches: tail,
                 producers,
                 full,
             });
@@ -356,28 +361,28 @@ impl Engine {
         &self,
         tail: Vec<TailBatch>,
     ) -> Result<Vec<Bytes>, ReadError> {
-        Ok(self.bytes_of_tails(&[tail]).await?.pop().unwrap_or_default())
+        let tails = self.in_memory(vec![tail]).await?;
+        Ok(tails.iter().flatten().map(bytes_in_memory).cloned().collect())
     }
 
-    /// The bytes of batches of many tails. An entry of the log holds batches of many partitions, and is read once for all
-    /// of them.
-    async fn bytes_of_tails(&self, tails: &[Vec<TailBatch>]) -> Result<Vec<Vec<Bytes>>, ReadError> {
+    /// Batches of many tails, with their bytes in memory. An entry of the log holds batches of many partitions, and is read
+    /// once for all of them.
+    async fn in_memory(
+        &self,
+        mut tails: Vec<Vec<TailBatch>>,
+    ) -> Result<Vec<Vec<TailBatch>>, ReadError> {
         /// Which frames of an entry are wanted, and for which batch of which tail.
         type Wanted = BTreeMap<(JournalId, Seq), Vec<(usize, usize, usize)>>;
         let mut wanted = Wanted::new();
-        let mut found: Vec<Vec<Bytes>> = Vec::with_capacity(tails.len());
         for (which, tail) in tails.iter().enumerate() {
-            let here = tail.iter().enumerate().map(|(index, batch)| match &batch.place {
-                Place::Memory(bytes) => bytes.clone(),
-                &Place::Journal { journal, seq, frame } => {
+            for (index, batch) in tail.iter().enumerate() {
+                if let Place::Journal { journal, seq, frame } = batch.place {
                     wanted.entry((journal, seq)).or_default().push((which, index, frame as usize));
-                    Bytes::new()
                 }
-            });
-            found.push(here.collect());
+            }
         }
         if wanted.is_empty() {
-            return Ok(found);
+            return Ok(tails);
         }
         let wal = self.wal().clone();
         self.env()
@@ -394,10 +399,10 @@ impl Engine {
                     let view = BundleView::parse(bundle)
                         .map_err(|error| ReadError::Corrupt(error.to_string()))?;
                     for (which, index, frame) in frames {
-                        found[which][index] = view.frame(frame).payload;
+                        tails[which][index].place = Place::Memory(view.frame(frame).payload);
                     }
                 }
-                Ok(found)
+                Ok(tails)
             })
             .await
     }
@@ -443,6 +448,10 @@ impl Engine {
     }
 }
 
+fn bytes_in_memory(batch: &TailBatch) -> &Bytes {
+    batch.bytes().expect("what was brought into memory stays there")
+}
+
 fn encode(
     object: ObjectId,
     incarnation: esker_types::Incarnation,
@@ -457,7 +466,8 @@ fn encode(
     let mut builder = ObjectBuilder::new(object, incarnation, kind);
     for share in shares {
         let part = builder.partition(share.partition.id, share.topic, share.index);
-        for (batch, bytes) in share.batches {
+        for batch in share.batches {
+            let bytes = bytes_in_memory(&batch);
             let meta = BatchMeta {
                 base_offset: batch.base,
                 last_offset: Offset(batch.end.get() - 1),
@@ -465,9 +475,9 @@ fn encode(
                 leader_epoch: batch.leader_epoch,
                 flags: BlockFlags::default(),
             };
-            match BatchView::parse(&bytes) {
+            match BatchView::parse(bytes) {
                 Ok(view) => part.push_checked(meta, bytes.clone(), view.whole_crc()),
-                Err(_) => part.push_batch(meta, bytes),
+                Err(_) => part.push_batch(meta, bytes.clone()),
             };
             courtesy.piece_done();
         }

@@ -8,11 +8,12 @@
 //! of their offsets. *Failure.* When the log fails, nothing that waits is ever acknowledged, and nothing more is taken.
 
 use crate::bells::Call;
+use crate::courtesy::Courtesy;
 use crate::partition::Partition;
 use bytes::Bytes;
 use esker_journal::{Owner, Quorum};
 use esker_plog::Place;
-use esker_types::{Crc32c, JournalId, MonoTime, Offset, PartitionId, Seq, TopicId};
+use esker_types::{Crc32c, JournalId, LongQueue, MonoTime, Offset, PartitionId, Seq, TopicId};
 use esker_wal::{AppendError, Bundle, BundleBuilder, FrameMeta, Wal};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, VecDeque};
@@ -24,7 +25,7 @@ const BUNDLE_BYTES: usize = 1 << 20;
 /// Bundles on their way to the device.
 const IN_FLIGHT_MAX: usize = 4;
 /// Bundles that are looked at under one lock: a stretch may have ten thousands, and requests wait for the lock, too.
-const BUNDLES_AT_ONCE: usize = 256;
+const BUNDLES_AT_ONCE: usize = 128;
 
 /// Place of this broker's own store in the ensemble.
 const OWN_STORE: usize = 0;
@@ -43,7 +44,7 @@ struct State {
     filling: VecDeque<Filling>,
     in_flight: VecDeque<InFlight>,
     /// Committed bundles that the bucket does not hold, oldest first.
-    undrained: VecDeque<Committed>,
+    undrained: LongQueue<Committed>,
     undrained_bytes: usize,
     /// Bundles up to here have moved the high watermarks of their partitions. A flush takes no others: it would find
     /// less in the partitions than the bundle holds, and the rest would be trimmed from the log.
@@ -145,7 +146,7 @@ impl Journal {
             state: Mutex::new(State {
                 filling: VecDeque::new(),
                 in_flight: VecDeque::new(),
-                undrained: VecDeque::new(),
+                undrained: LongQueue::default(),
                 undrained_bytes: 0,
                 shown: Seq::NONE,
                 role: Role::Owner(Owner::new(quorum)),
@@ -163,7 +164,7 @@ impl Journal {
         wal: Wal,
         drained: Seq,
         tail: Seq,
-        undrained: VecDeque<Committed>,
+        undrained: LongQueue<Committed>,
     ) -> Self {
         let journal = Self::new(id, wal);
         {
@@ -409,7 +410,7 @@ impl Journal {
     }
 
     /// The oldest undrained bundles that readers see, up to `bytes_max` (one at least). Asked by one task only.
-    pub(crate) fn stretch(&self, bytes_max: usize) -> Option<Stretch> {
+    pub(crate) fn stretch(&self, bytes_max: usize, courtesy: &Courtesy) -> Option<Stretch> {
         let (after, shown) = {
             let state = self.state.lock();
             (state.role.drained(), state.shown)
@@ -422,7 +423,7 @@ impl Journal {
             let from = state.undrained.partition_point(|bundle| bundle.seq <= stretch.upto);
             let to = state.undrained.len().min(from + BUNDLES_AT_ONCE);
             more = to < state.undrained.len();
-            for bundle in state.undrained.range(from..to) {
+            for bundle in state.undrained.iter_from(from).take(to - from) {
                 if bundle.seq > shown
                     || (stretch.bytes > 0 && stretch.bytes + bundle.bytes > bytes_max)
                 {
@@ -436,6 +437,7 @@ impl Journal {
                 }
             }
             MutexGuard::unlock_fair(state);
+            courtesy.offer();
         }
         (stretch.upto > stretch.after).then_some(stretch)
     }
@@ -447,7 +449,7 @@ impl Journal {
                 let mut state = self.state.lock();
                 let gone = state.undrained.iter().take(BUNDLES_AT_ONCE);
                 let count = gone.take_while(|bundle| bundle.seq <= upto).count();
-                let gone: Vec<_> = state.undrained.drain(..count).collect();
+                let gone: Vec<_> = (0..count).filter_map(|_| state.undrained.pop_front()).collect();
                 state.undrained_bytes -= gone.iter().map(|bundle| bundle.bytes).sum::<usize>();
                 MutexGuard::unlock_fair(state);
                 gone
@@ -536,6 +538,10 @@ mod tests {
         assert!(journal.push(&partition(partition_id), meta, batch, crc));
     }
 
+    fn stretch_of(journal: &Journal, bytes_max: usize) -> Option<Stretch> {
+        journal.stretch(bytes_max, &Courtesy::new(&Arc::default(), false))
+    }
+
     #[test]
     fn what_arrives_before_the_log_has_come_to_it_makes_one_bundle() {
         let dir = tempfile::tempdir().unwrap();
@@ -545,11 +551,11 @@ mod tests {
         journal.gather();
         (3..5).for_each(|number| push(&journal, number));
         journal.on_durable(Seq(1), MonoTime::default(), &mut Vec::new(), |_, _, _, _| {});
-        let stretch = journal.stretch(usize::MAX).unwrap();
+        let stretch = stretch_of(&journal, usize::MAX).unwrap();
         assert_eq!((stretch.upto, stretch.ends.len()), (Seq(1), 3));
         journal.gather();
         journal.on_durable(Seq(2), MonoTime::default(), &mut Vec::new(), |_, _, _, _| {});
-        let stretch = journal.stretch(usize::MAX).unwrap();
+        let stretch = stretch_of(&journal, usize::MAX).unwrap();
         assert_eq!((stretch.upto, stretch.ends.len()), (Seq(2), 5));
     }
 
@@ -565,11 +571,11 @@ mod tests {
         let mut told = 0;
         for seq in 1..=2 {
             journal.on_durable(Seq(seq), MonoTime::default(), &mut Vec::new(), |_, _, _, _| {
-                let upto = journal.stretch(usize::MAX).map(|stretch| stretch.upto);
+                let upto = stretch_of(&journal, usize::MAX).map(|stretch| stretch.upto);
                 assert_eq!(upto, (seq > 1).then(|| Seq(seq - 1)));
                 told += 1;
             });
-            let stretch = journal.stretch(usize::MAX).unwrap();
+            let stretch = stretch_of(&journal, usize::MAX).unwrap();
             assert_eq!(stretch.upto, Seq(seq));
         }
         assert_eq!(told, 2);
@@ -592,18 +598,18 @@ mod tests {
             );
         }
         let bytes = journal.backlog().bytes;
-        let whole = journal.stretch(usize::MAX).unwrap();
+        let whole = stretch_of(&journal, usize::MAX).unwrap();
         assert_eq!((whole.upto, whole.bytes, whole.ends.len()), (Seq(count), bytes, 3));
-        let most = journal.stretch(bytes - 1).unwrap();
+        let most = stretch_of(&journal, bytes - 1).unwrap();
         assert_eq!((most.after, most.upto), (Seq(0), Seq(count - 1)));
         journal.on_drained(most.upto);
-        let last = journal.stretch(usize::MAX).unwrap();
+        let last = stretch_of(&journal, usize::MAX).unwrap();
         assert_eq!(
             (last.after, last.upto, last.bytes),
             (most.upto, Seq(count), bytes - most.bytes)
         );
         journal.on_drained(last.upto);
-        assert!(journal.stretch(usize::MAX).is_none());
+        assert!(stretch_of(&journal, usize::MAX).is_none());
         assert_eq!(journal.backlog().bytes, 0);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::ack::{Ack, DataWaiter};
 use crate::bells::Call;
+use crate::courtesy::Courtesy;
 use crate::topic::TopicSettings;
 use arc_swap::ArcSwap;
 use esker_plog::{PartitionLog, Position, TailBatch};
@@ -11,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Batches that are copied out under one lock: a flush may want ten thousands, and appends wait for the lock, too.
-const BATCHES_AT_ONCE: usize = 256;
+const BATCHES_AT_ONCE: usize = 128;
 
 /// A partition that this broker leads. One lock guards its log; whoever holds it may take a journal's lock, never the
 /// other way round.
@@ -71,7 +72,12 @@ impl Partition {
 
     /// The visible batches from `tiered_end` on that end at `end` at the latest. The tail forgets none of them before a
     /// flush has moved the tiered end: a flush asks, and there is one at a time.
-    pub(crate) fn unflushed(&self, tiered_end: Offset, end: Offset) -> Vec<TailBatch> {
+    pub(crate) fn unflushed(
+        &self,
+        tiered_end: Offset,
+        end: Offset,
+        courtesy: &Courtesy,
+    ) -> Vec<TailBatch> {
         let mut batches: Vec<TailBatch> = Vec::new();
         loop {
             batches.reserve(BATCHES_AT_ONCE);
@@ -84,6 +90,7 @@ impl Partition {
             if batches.len() < before + BATCHES_AT_ONCE {
                 return batches;
             }
+            courtesy.offer();
         }
     }
 

@@ -12,10 +12,10 @@ use esker_meta::{Command, JournalState, PartitionElection, Reply, State};
 use esker_meta_client::MetaClient;
 use esker_plog::{Place, TailBatch};
 use esker_types::{
-    BrokerId, Bug, Incarnation, JournalId, Offset, PartitionId, Seq, StoreId, planted,
+    BrokerId, Bug, Incarnation, JournalId, LongQueue, Offset, PartitionId, Seq, StoreId, planted,
 };
 use esker_wal::{JournalStatus, ReadError, Recovered, Wal};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Undrained batches of each partition, in order.
@@ -40,7 +40,7 @@ impl FoundJournal {
     /// The journal with its bundles tied to the opened partitions. Batches of deleted partitions are forgotten.
     pub(crate) fn attach(self, engine: &Engine) -> Journal {
         let at = engine.env().clock.now();
-        let undrained: VecDeque<_> = self
+        let undrained: LongQueue<_> = self
             .bundles
             .into_iter()
             .map(|(seq, bytes, ends)| Committed {

@@ -6,9 +6,8 @@
 
 use crate::partition::Partition;
 use esker_plog::Place;
-use esker_types::Offset;
+use esker_types::{LongQueue, Offset};
 use parking_lot::Mutex;
-use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 /// The tails' memory.
@@ -19,7 +18,7 @@ pub(crate) struct TailMemory {
 
 #[derive(Default)]
 struct Queue {
-    batches: VecDeque<Held>,
+    batches: LongQueue<Held>,
     bytes: usize,
 }
 

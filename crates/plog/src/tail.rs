@@ -1,8 +1,7 @@
 //! The newest batches of a partition: all that are not in committed objects, and some that are.
 
 use bytes::Bytes;
-use esker_types::{JournalId, LeaderEpoch, Offset, Seq, Timestamp};
-use std::collections::VecDeque;
+use esker_types::{JournalId, LeaderEpoch, LongQueue, Offset, Seq, Timestamp};
 
 /// A batch in the tail.
 #[derive(Debug, Clone)]
@@ -19,6 +18,17 @@ pub struct TailBatch {
     pub len: u32,
     /// Where its bytes are.
     pub place: Place,
+}
+
+impl TailBatch {
+    /// Its bytes, if they are in memory.
+    #[must_use]
+    pub fn bytes(&self) -> Option<&Bytes> {
+        match &self.place {
+            Place::Memory(bytes) => Some(bytes),
+            Place::Journal { .. } => None,
+        }
+    }
 }
 
 /// Where a batch's bytes are.
@@ -43,7 +53,7 @@ const NEAR: usize = 2;
 /// A queue of contiguous batches.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
-    batches: VecDeque<TailBatch>,
+    batches: LongQueue<TailBatch>,
 }
 
 impl Tail {
@@ -70,7 +80,7 @@ impl Tail {
     }
 
     pub(crate) fn from(&self, place: usize) -> impl Iterator<Item = &TailBatch> {
-        self.batches.range(place.min(self.batches.len())..)
+        self.batches.iter_from(place)
     }
 
     /// The batch that begins at `base`. Near the front it is found at once: memory is taken back from the oldest first.
@@ -85,10 +95,8 @@ impl Tail {
         while self.batches.front().is_some_and(|batch| batch.end <= offset) {
             self.batches.pop_front();
         }
-        if self.batches.is_empty() && self.batches.capacity() > 64 {
-            // An idle partition should not remember how busy it was.
-            self.batches = VecDeque::new();
-        }
+        // An idle partition should not remember how busy it was.
+        self.batches.shrink_if_empty();
     }
 
     /// Drops batches from the front that are not in memory and end at or before `offset`.

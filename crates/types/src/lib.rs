@@ -5,6 +5,7 @@
 
 mod crc;
 mod ids;
+mod long_queue;
 mod names;
 mod newtype;
 mod offset;
@@ -17,6 +18,7 @@ pub use ids::{
     BrokerId, ClusterId, Incarnation, JournalId, ObjectId, PartitionId, ProducerEpoch, ProducerId,
     Seq, StoreId, TopicId,
 };
+pub use long_queue::LongQueue;
 pub use names::{GroupId, InvalidTopicName, TopicName, is_internal_topic};
 pub use offset::{LeaderEpoch, Offset, PartitionIndex};
 #[cfg(feature = "planted")]

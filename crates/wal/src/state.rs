@@ -13,7 +13,7 @@ use crate::num::{to_u64, to_usize};
 use crate::segment::SegmentFile;
 use crate::wal::{JournalState, JournalStatus};
 use bytes::Bytes;
-use esker_types::{JournalId, Seq};
+use esker_types::{JournalId, LongQueue, Seq};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ pub(crate) struct Journal {
     pub(crate) trimmed: Seq,
     pub(crate) damaged_from: Option<Seq>,
     /// Places of the entries `trimmed + 1 ..= last`.
-    pub(crate) slots: VecDeque<Slot>,
+    pub(crate) slots: LongQueue<Slot>,
 }
 
 impl Journal {
@@ -72,7 +72,7 @@ impl Journal {
             trim_wanted: Seq::NONE,
             trimmed: Seq::NONE,
             damaged_from: None,
-            slots: VecDeque::new(),
+            slots: LongQueue::default(),
         }
     }
 
