@@ -29,13 +29,32 @@ def program(name: str) -> str:
     return str(path)
 
 
+def asked_metadata(port: int) -> socket.socket:
+    """A connection on which a broker has answered a request for metadata."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+    try:
+        connection.sendall(struct.pack(">i", len(_METADATA)) + _METADATA)
+        rest, answer = 4, b""
+        while rest:
+            piece = connection.recv(rest)
+            if not piece:
+                raise ConnectionError("closed in the middle of an answer")
+            answer, rest = answer + piece, rest - len(piece)
+            if len(answer) == 4:
+                rest = struct.unpack(">i", answer)[0]
+        if struct.unpack(">i", answer[4:8])[0] != 1:
+            raise ConnectionError("this is the answer to another request")
+        return connection
+    except BaseException:
+        connection.close()
+        raise
+
+
 def answers_metadata(port: int) -> bool:
     """Whether a broker answers a request for metadata."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-            connection.sendall(struct.pack(">i", len(_METADATA)) + _METADATA)
-            head = connection.recv(8)
-            return len(head) == 8 and struct.unpack(">ii", head)[1] == 1
+        asked_metadata(port).close()
+        return True
     except OSError:
         return False
 
@@ -108,6 +127,10 @@ class Broker:
         running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         return finish(running) if wait else running
 
+    def memory(self) -> int:
+        """Bytes that it keeps."""
+        return self.process.rss()
+
     def discard(self) -> None:
         if self.process is not None and self.process.alive():
             self.process.resume()
@@ -163,14 +186,7 @@ class Kafka(Broker):
 
     def __init__(self, base: Path | None = None, settings: dict[str, str] | None = None) -> None:
         super().__init__(base, settings)
-        tuned = {
-            "num.network.threads": "2",
-            "num.io.threads": "2",
-            "log.segment.delete.delay.ms": "100",
-            "group.initial.rebalance.delay.ms": "0",
-            # It stands still while others have their turn, and would take that for its own death.
-            "broker.session.timeout.ms": "3600000",
-        } | self.settings
+        tuned = self.defaults() | self.settings
         self._config = write_config(self.directory, self.address, free_port(), tuned)
         subprocess.run(
             [*java("256m"), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._config)],
@@ -178,15 +194,31 @@ class Kafka(Broker):
             capture_output=True,
         )
 
+    def defaults(self) -> dict[str, str]:
+        return {
+            "num.network.threads": "2",
+            "num.io.threads": "2",
+            "log.segment.delete.delay.ms": "100",
+            "group.initial.rebalance.delay.ms": "0",
+            # It stands still while others have their turn, and would take that for its own death.
+            "broker.session.timeout.ms": "3600000",
+        }
+
     def command(self) -> list[str]:
         return [*java(self.heap), "kafka.Kafka", str(self._config)]
 
+    def memory(self) -> int:
+        """What is alive in the heap: the heap itself is set aside in advance."""
+        command = ["jcmd", str(self.process.pid), "GC.class_histogram"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return int(done.stdout.strip().splitlines()[-1].split()[2])
+
     def version(self) -> str:
-        jars = list(_libs().glob("kafka_2.13-*.jar"))
-        return f"Apache Kafka {jars[0].stem.rsplit('-', 1)[1]}, G1, {self.heap} heap, 2 network and 2 I/O threads"
+        name = jars("kafka_2.13-*.jar")[0].stem
+        return f"Apache Kafka {name.rsplit('-', 1)[1]}, G1, {self.heap} heap, 2 network and 2 I/O threads"
 
 
-def _libs() -> Path:
+def libs() -> Path:
     chosen = os.environ.get("KAFKA_LIBS")
     cache = Path(os.environ.get("ESKER_TEST_CACHE", Path.home() / ".cache" / "esker-tests"))
     libs = Path(chosen) if chosen else cache / "kafka" / "libs"
@@ -195,11 +227,16 @@ def _libs() -> Path:
     return libs
 
 
+def jars(pattern: str) -> list[Path]:
+    """Those of Apache Kafka's jars whose names are so."""
+    return list(libs().glob(pattern))
+
+
 def java(heap: str) -> list[str]:
     """The beginning of a command that runs one of Apache Kafka's programs."""
     return [
         *["java", f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"],
-        *["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{_libs()}/*"],
+        *["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{libs()}/*"],
     ]
 
 

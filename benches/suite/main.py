@@ -192,7 +192,7 @@ def judged(scenario: Paired | Single, ours: list[Figures], theirs: list[Figures]
     for bar in scenario.bars:
         mine = [figures[bar.figure] for figures in ours]
         row: dict = {"figure": bar.figure, "unit": bar.unit, "esker": interval(mine)}
-        if theirs:
+        if theirs and bar.figure in theirs[0]:
             other = [figures[bar.figure] for figures in theirs]
             found = ratio(mine, other)
             row |= {"kafka": interval(other), "ratio": [found.median, found.low, found.high]}

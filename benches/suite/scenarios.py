@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from suite import cold, process
+from suite import cold, process, tiered
 from suite.crosscheck import cross_check
-from suite.brokers import Broker, Esker, Kafka, Null, answers_metadata, finish, program
-from suite.process import Process, cores, wait_for
+from suite.brokers import Broker, Esker, Kafka, Null, answers_metadata, asked_metadata, finish, program
+from suite.process import Process, cores, drop_page_cache, wait_for
 
 Figures = dict[str, float]
 GB = 1e9
@@ -254,18 +254,18 @@ def _rest(broker: Broker, seconds: float) -> Figures:
 
 
 def connections(make: Callable[[Path | None], Broker], count: int) -> Callable[[Path | None], list[Figures]]:
-    """Resident memory of connections on which nothing happens."""
+    """Memory of connections that have asked for metadata, and on which nothing happens any more."""
 
     def run(base: Path | None) -> list[Figures]:
         broker = make(base).start()
         held = []
         try:
             time.sleep(1)
-            before = broker.process.rss()
+            before = broker.memory()
             for _ in range(count):
-                held.append(socket.create_connection(("127.0.0.1", broker.port)))
+                held.append(asked_metadata(broker.port))
             time.sleep(2)
-            after = broker.process.rss()
+            after = broker.memory()
         finally:
             for connection in held:
                 connection.close()
@@ -393,14 +393,6 @@ def recovery(megabytes: int) -> Callable[[Path | None], list[Figures]]:
     return run
 
 
-def drop_page_cache() -> None:
-    os.sync()
-    try:
-        Path("/proc/sys/vm/drop_caches").write_text("3\n")
-    except OSError:
-        pass  # Only root may; what is read past the page cache does not care.
-
-
 def machine(*words: object) -> dict:
     """One limit of this machine."""
     done = subprocess.run([*process.policy, program("esker-machine"), *map(str, words)], capture_output=True, text=True)
@@ -450,18 +442,22 @@ SINGLE: tuple[Single, ...] = (
         ),
     ),
     Single(
-        "connections", "18", "1,000 idle connections", connections(Esker, 1000), None,
-        # A Java heap is set aside in advance: its growth says nothing about connections.
-        (Bar("KB a connection", "KB", limit=8.0),),
+        "connections", "18", "1,000 idle connections", connections(Esker, 1000), connections(Kafka, 1000),
+        (Bar("KB a connection", "KB", ratio=0.3, limit=8.0),),
     ),
     Single(
-        "catch-up", "10", "1 GB read back from the bucket (a directory), nothing in memory", catch_up(1000), None,
-        (Bar("of raw GET", "of raw GET", smaller=False, limit=0.34), Bar("MB/s", "MB/s", smaller=False),
+        "catch-up", "10", "1 GB read back from the bucket (a directory), nothing in memory", catch_up(1000),
+        tiered.catch_up(1000),
+        (Bar("of raw GET", "of raw GET", smaller=False, limit=0.34), Bar("MB/s", "MB/s", smaller=False, ratio=3.0),
          Bar("CPU-s/GB", "CPU-s/GB")),
     ),
     Single(
         "bucket-cost", "21, 22", "1 GB at 50 MB/s over 100 partitions", bucket_cost(1000), None,
-        (Bar("PUT/GB", "PUT/GB", limit=20.0), Bar("WAL B/B", "WAL B/B", limit=1.02), Bar("stored B/B", "stored B/B")),
+        (Bar("WAL B/B", "WAL B/B", limit=1.02), Bar("stored B/B", "stored B/B")),
+    ),
+    Single(
+        "bucket-requests", "21", "the same; Kafka with 16 full segments of 64 MiB", bucket_cost(1000), tiered.requests(1074),
+        (Bar("PUT/GB", "PUT/GB", ratio=0.5, limit=20.0),),
     ),
     Single(
         "recovery", "15", "start after kill -9 with 1 GB in the log", recovery(1000), None,
@@ -500,8 +496,10 @@ SINGLE: tuple[Single, ...] = (
         full_only=True,
     ),
     Single(
-        "cold-beside-tail", "11", "20 MB/s and a reader at the end, while 1 GB of the past is read", cold.beside_tail(1000, 6), None,
+        "cold-beside-tail", "11", "20 MB/s and a reader at the end, while 1 GB of the past is read", cold.beside_tail(1000, 6),
+        tiered.beside_tail(1000, 6),
         (
+            Bar("tail p99 ms, added", "ms", ratio=0.2),
             Bar("tail p99, beside to alone", "times", limit=1.5),
             Bar("longest ack ms, beside", "ms", limit=50.0),
             Bar("tail p99 ms, alone", "ms"),
@@ -511,7 +509,7 @@ SINGLE: tuple[Single, ...] = (
         full_only=True,
     ),
     Single(
-        "replay", "12", "1 GB read a second time, by another group, from the chunk cache", cold.replay(1000, drop_page_cache), None,
+        "replay", "12", "1 GB read a second time, by another group, from the chunk cache", cold.replay(1000), None,
         (
             Bar("of raw GET", "of raw GET", smaller=False, limit=0.7),
             Bar("GET/GB", "GET/GB", limit=1.0),
