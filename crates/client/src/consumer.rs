@@ -105,7 +105,8 @@ type Target = (Arc<str>, i32);
 
 /// What came of a fetch.
 struct Fetched {
-    targets: Vec<Target>,
+    /// The offsets that it asked for.
+    asked: BTreeMap<Target, i64>,
     outcome: Result<Reply, ClientError>,
 }
 
@@ -116,6 +117,8 @@ pub struct Consumer {
     positions: BTreeMap<Target, Position>,
     /// Partitions that a fetch is under way for.
     busy: BTreeSet<Target>,
+    /// Partitions that have no such offset as the position.
+    astray: BTreeSet<Target>,
     fetches: FuturesUnordered<BoxFuture<'static, Fetched>>,
     /// Since when nothing but errors comes.
     failing: Option<MonoTime>,
@@ -143,6 +146,7 @@ impl Consumer {
             options,
             positions,
             busy: BTreeSet::new(),
+            astray: BTreeSet::new(),
             fetches: FuturesUnordered::new(),
             failing: None,
         }
@@ -169,24 +173,27 @@ impl Consumer {
             if self.positions.is_empty() {
                 return Ok(None);
             }
+            if let Err(error) = self.find_again().await {
+                self.pause(error).await?;
+                continue;
+            }
             if let Err(error) = self.start_fetches().await {
                 self.pause(error).await?;
                 continue;
             }
             let Some(fetched) = self.fetches.next().await else { continue };
-            for target in &fetched.targets {
+            for target in fetched.asked.keys() {
                 self.busy.remove(target);
             }
-            let outcome = match &fetched.outcome {
-                Ok(reply) => self.take(reply).await,
-                Err(_) => Ok(Vec::new()),
+            let reply = match fetched.outcome {
+                Ok(reply) => reply,
+                Err(error) => {
+                    fetched.asked.keys().for_each(|(topic, _)| self.client.forget_topic(topic));
+                    self.pause(error).await?;
+                    continue;
+                }
             };
-            if let Err(error) = fetched.outcome {
-                fetched.targets.iter().for_each(|(topic, _)| self.client.forget_topic(topic));
-                self.pause(error).await?;
-                continue;
-            }
-            match outcome {
+            match self.take(&reply, &fetched.asked) {
                 Ok(records) => {
                     self.failing = None;
                     if !records.is_empty() {
@@ -231,51 +238,57 @@ impl Consumer {
             idle.iter().map(|position| (&*position.topic, position.partition, position.offset));
         let leaders = self.client.by_leader(rows).await?;
         for leader in leaders.into_values() {
-            let targets: Vec<Target> = leader
+            let asked: BTreeMap<Target, i64> = leader
                 .topics
                 .iter()
                 .flat_map(|(topic, rows)| {
                     let topic: Arc<str> = topic.as_str().into();
-                    rows.iter().map(move |(partition, _)| (Arc::clone(&topic), *partition))
+                    rows.iter().map(move |(partition, at)| ((Arc::clone(&topic), *partition), *at))
                 })
                 .collect();
-            self.busy.extend(targets.iter().cloned());
+            self.busy.extend(asked.keys().cloned());
             let options = self.options.clone();
             self.fetches.push(Box::pin(async move {
                 let outcome = fetch(&leader, &options).await;
-                Fetched { targets, outcome }
+                Fetched { asked, outcome }
             }));
         }
         Ok(())
     }
 
-    /// Takes the records of an answer and moves on.
-    async fn take(&mut self, reply: &Reply) -> Result<Vec<Received>, ClientError> {
+    /// Takes the records of an answer and moves on. What moved on is handed out: nothing here waits, or fails before.
+    fn take(
+        &mut self,
+        reply: &Reply,
+        asked: &BTreeMap<Target, i64>,
+    ) -> Result<Vec<Received>, ClientError> {
         let response: FetchResponse<'_> = reply.read()?;
         check(response.error_code, None, || "fetch".to_owned())?;
         let mut records = Vec::new();
         let mut failed = None;
-        let mut lost = Vec::new();
         for topic in &response.responses {
             for partition in &topic.partitions {
                 let target = (Arc::from(topic.topic), partition.partition_index);
                 // A partition may have been given up, or set elsewhere, since the fetch began.
-                let Some(position) = self.positions.get_mut(&target) else { continue };
+                let asked = asked.get(&target).copied();
+                let Some(position) =
+                    self.positions.get_mut(&target).filter(|p| Some(p.offset) == asked)
+                else {
+                    continue;
+                };
                 if partition.error_code == ErrorCode::OffsetOutOfRange.code() {
-                    lost.push(target);
+                    self.astray.insert(target);
                     continue;
                 }
                 let what = || format!("fetch {}-{}", target.0, target.1);
-                if let Err(error) = check(partition.error_code, None, what) {
-                    self.client.forget_topic(&target.0);
-                    failed = Some(error);
-                    continue;
-                }
-                take_partition(reply.bytes(), &partition, position, &self.options, &mut records)?;
+                let taken = check(partition.error_code, None, what)
+                    .inspect_err(|_| self.client.forget_topic(&target.0))
+                    .and_then(|()| {
+                        let (bytes, options) = (reply.bytes(), &self.options);
+                        take_partition(bytes, &partition, position, options, &mut records)
+                    });
+                failed = taken.err().or(failed);
             }
-        }
-        for target in lost {
-            self.find_again(target).await?;
         }
         match failed {
             // What was read is handed out first: the error comes again.
@@ -284,17 +297,20 @@ impl Consumer {
         }
     }
 
-    /// Goes to the nearest offset that exists.
-    async fn find_again(&mut self, target: Target) -> Result<(), ClientError> {
-        let ends = [At::Start, At::End];
-        let mut found = [0; 2];
-        for (at, found) in ends.into_iter().zip(&mut found) {
-            let wanted = [(target.0.to_string(), target.1, at)];
-            let places = self.client.list_offsets(&wanted, self.options.read_committed).await?;
-            *found = places.into_values().next().map_or(0, |place| place.offset);
-        }
-        if let Some(position) = self.positions.get_mut(&target) {
-            position.offset = position.offset.clamp(found[0], found[1].max(found[0]));
+    /// Goes to the nearest offsets that exist.
+    async fn find_again(&mut self) -> Result<(), ClientError> {
+        while let Some(target) = self.astray.first().cloned() {
+            let ends = [At::Start, At::End];
+            let mut found = [0; 2];
+            for (at, found) in ends.into_iter().zip(&mut found) {
+                let wanted = [(target.0.to_string(), target.1, at)];
+                let places = self.client.list_offsets(&wanted, self.options.read_committed).await?;
+                *found = places.into_values().next().map_or(0, |place| place.offset);
+            }
+            if let Some(position) = self.positions.get_mut(&target) {
+                position.offset = position.offset.clamp(found[0], found[1].max(found[0]));
+            }
+            self.astray.remove(&target);
         }
         Ok(())
     }
@@ -362,8 +378,13 @@ fn take_partition(
         batch.verify_crc().map_err(|error| damaged(batch.base_offset().0, error.to_string()))?;
         let skipped = options.read_committed && aborted.covers(&batch);
         if !skipped && batch.last_offset().0 >= position.offset {
-            take_batch(frame, &batch, position, options, &mut aborted, records)
-                .map_err(|problem| damaged(batch.base_offset().0, problem))?;
+            let before = records.len();
+            let taken = take_batch(frame, &batch, position, options, &mut aborted, records);
+            if let Err(problem) = taken {
+                // Its records come again, or never.
+                records.truncate(before);
+                return Err(damaged(batch.base_offset().0, problem));
+            }
         }
         position.offset = position.offset.max(batch.next_offset().0);
     }

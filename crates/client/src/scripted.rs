@@ -74,12 +74,14 @@ impl ByteStream for Pipe {
 /// What the broker does and has seen.
 #[derive(Default)]
 struct Script {
-    /// Batches of the only partition.
+    /// Batches of the first partition.
     log: Vec<Vec<u8>>,
     /// Codes for the next produces.
     produce_codes: Vec<ErrorCode>,
     /// Connections that break at their first produce.
     break_connections: usize,
+    /// There is a second partition, which has none of the offsets asked for; and connections break when asked which it has.
+    second: bool,
     /// Refuses every version of `ApiVersions` but 0.
     old: bool,
     /// Bytes in place of every answer but to `ApiVersions`.
@@ -170,13 +172,19 @@ fn answer(frame: &[u8], script: &mut Script) -> Option<Vec<u8>> {
             let asked = request.topics.and_then(|topics| topics.first()).and_then(|row| row.name);
             let broker =
                 MetadataResponseBroker { node_id: 1, host: "broker", port: 9092, rack: None };
-            let partition = MetadataResponsePartition { leader_id: 1, ..Default::default() };
+            let partitions: Vec<_> = (0..1 + i32::from(script.second))
+                .map(|partition_index| MetadataResponsePartition {
+                    partition_index,
+                    leader_id: 1,
+                    ..Default::default()
+                })
+                .collect();
             let known = asked == Some("t");
             let code = if known { ErrorCode::None } else { ErrorCode::UnknownTopicOrPartition };
             let topic = MetadataResponseTopic {
                 error_code: code.code(),
                 name: asked,
-                partitions: if known { vec![partition].into() } else { Vec::new().into() },
+                partitions: if known { partitions.into() } else { Vec::new().into() },
                 ..Default::default()
             };
             let response = MetadataResponse {
@@ -217,6 +225,9 @@ fn answer(frame: &[u8], script: &mut Script) -> Option<Vec<u8>> {
             )
         }
         ApiKey::ListOffsets => {
+            if script.second {
+                return None;
+            }
             let partition = ListOffsetsPartitionResponse {
                 offset: script.end(),
                 timestamp: -1,
@@ -242,9 +253,16 @@ fn answer(frame: &[u8], script: &mut Script) -> Option<Vec<u8>> {
                 records: Some(Bytes::from(batches.concat()).into()),
                 ..Default::default()
             };
+            let second = PartitionData {
+                partition_index: 1,
+                error_code: ErrorCode::OffsetOutOfRange.code(),
+                ..Default::default()
+            };
+            let mut partitions = vec![partition];
+            partitions.extend(script.second.then_some(second));
             let topic = FetchableTopicResponse {
                 topic: "t",
-                partitions: vec![partition].into(),
+                partitions: partitions.into(),
                 ..Default::default()
             };
             encode(&header, &FetchResponse { responses: vec![topic].into(), ..Default::default() })
@@ -314,6 +332,20 @@ fn what_is_written_is_read_between_two_offsets() {
             assert_eq!(usize::try_from(*offset).unwrap(), index);
             assert_eq!(value, ["a", "b", "c"][index % 3]);
         }
+    });
+}
+
+#[test]
+fn what_was_read_is_handed_out_whatever_becomes_of_other_partitions() {
+    with_script(Script { second: true, ..Script::default() }, async |client, _| {
+        write(&client, Codec::None).await.unwrap();
+        let position = |partition| Position { topic: "t".into(), partition, offset: 0, end: None };
+        let positions = vec![position(0), position(1)];
+        let mut consumer = Consumer::new(client, ConsumerOptions::default(), positions);
+        let records = consumer.next().await.unwrap().unwrap();
+        let offsets: Vec<_> = records.iter().map(|record| record.offset).collect();
+        assert_eq!(offsets, [0, 1, 2]);
+        assert_eq!(consumer.positions().map(|p| p.offset).collect::<Vec<_>>(), [3, 0]);
     });
 }
 
