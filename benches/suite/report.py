@@ -61,10 +61,24 @@ def write(results: dict, docs: Path) -> None:
     if points:
         (plots / "throughput-latency.svg").write_text(points)
         images.append("![throughput against latency](benchmarks/throughput-latency.svg)")
-    (docs / "benchmarks.md").write_text(_page(results, images))
+    (docs / "benchmarks.md").write_text(_page(results, images, missed(results, (plots / "missed.md").read_text())))
 
 
-def _page(results: dict, images: list[str]) -> str:
+def missed(results: dict, explained: str) -> str:
+    """Where bars are missed: what is said of the scenarios whose bars this run has missed."""
+    pieces = (piece.partition("\n") for piece in explained.split("\n## ")[1:])
+    said = {name: text.strip() for name, _, text in pieces}
+    lines = []
+    for scenario in results["scenarios"]:
+        rows = [row for row in scenario["rows"] if not (row.get("ratio met", True) and row.get("limit met", True))]
+        if rows:
+            figures = ", ".join(row["figure"] for row in rows)
+            text = said.get(scenario["name"], "Not explained yet.")
+            lines.append(f"**{scenario['number']} {scenario['name']}** ({figures}). {text}\n")
+    return "\n".join(lines) or "None is.\n"
+
+
+def _page(results: dict, images: list[str], missed: str) -> str:
     machine, versions = results["machine"], results["versions"]
     load = ", ".join(f"{value:.1f}" for value in machine["load at the start"])
     ended = ", ".join(f"{value:.1f}" for value in results["load at the end"])
@@ -89,7 +103,8 @@ Before each block canaries look whether the machine is quiet (a pipe between cor
 synced: p50 below 150 µs, p99 below 500; 1 MiB copied in cache: 25 GB/s). Of {pairs} pairs {quiet} were; the others do not
 count where a scenario has {QUIET_PAIRS_MIN} quiet ones or more.
 
-Both brokers are alive during the whole run; the one whose turn it is not stands still. Brokers are pinned to one half of
+Both brokers are alive during the whole run; the one whose turn it is not stands still. Before a block nothing is left to be written
+back, and what a scenario leaves behind is removed before the next one. Brokers are pinned to one half of
 the cores and the generator (`esker bench`, the same for both) to the other; scheduling policy: {results["policy"]}. Blocks alternate, A B B A …; a ratio is
 the median over pairs with a bootstrap interval, and a bar is met only when the worse end of the interval meets it.
 **Esker acknowledges after `fdatasync` in every row; Apache Kafka does so only in the rows named durable.** Processor time of
@@ -101,6 +116,9 @@ Esker includes putting everything into the bucket (here a directory on the same 
 
 {chr(10).join(images)}
 
+## Where bars are missed
+
+{missed}
 ## The machine in the same run
 
 | limit | |
