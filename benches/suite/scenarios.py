@@ -382,7 +382,10 @@ def recovery(megabytes: int) -> Callable[[Path | None], list[Figures]]:
     """Starting after a kill with a full write-ahead log."""
 
     def run(base: Path | None) -> list[Figures]:
-        broker = Esker(base, {"esker.flush.bytes": "100GiB", "esker.flush.ms": "1h"}).start()
+        # Nothing is flushed before the kill.
+        late = {"esker.flush.bytes": "4GiB", "esker.flush.ms": "1h"}
+        room = {"esker.tail.memory.bytes": "8GiB", "esker.background.memory.bytes": "8GiB"}
+        broker = Esker(base, late | room).start()
         try:
             broker.create("log", 16)
             report = broker.bench("produce", "log", "-d", 600, "--bytes", megabytes * 1_000_000, "--acks", 1)
