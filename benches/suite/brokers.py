@@ -214,8 +214,7 @@ class Kafka(Broker):
         return int(done.stdout.strip().splitlines()[-1].split()[2])
 
     def version(self) -> str:
-        name = jars("kafka_2.13-*.jar")[0].stem
-        return f"Apache Kafka {name.rsplit('-', 1)[1]}, G1, {self.heap} heap, 2 network and 2 I/O threads"
+        return f"Apache Kafka {kafka_version()}, G1, {self.heap} heap, 2 network and 2 I/O threads"
 
 
 def libs() -> Path:
@@ -227,9 +226,8 @@ def libs() -> Path:
     return libs
 
 
-def jars(pattern: str) -> list[Path]:
-    """Those of Apache Kafka's jars whose names are so."""
-    return list(libs().glob(pattern))
+def kafka_version() -> str:
+    return next(libs().glob("kafka_2.13-*.jar")).stem.rsplit("-", 1)[1]
 
 
 def java(heap: str) -> list[str]:

@@ -457,12 +457,13 @@ SINGLE: tuple[Single, ...] = (
          Bar("CPU-s/GB", "CPU-s/GB"), Bar("GET/GB", "GET/GB", limit=130.0)),
     ),
     Single(
-        "bucket-cost", "21, 22", "1 GB at 50 MB/s over 100 partitions", bucket_cost(1000), None,
-        (Bar("WAL B/B", "WAL B/B", limit=1.02), Bar("stored B/B", "stored B/B")),
-    ),
-    Single(
-        "bucket-requests", "21", "the same; Kafka with 16 full segments of 64 MiB", bucket_cost(1000), tiered.requests(1074),
-        (Bar("PUT/GB", "PUT/GB", ratio=0.5, limit=20.0),),
+        "bucket-cost", "21, 22", "1 GB at 50 MB/s over 100 partitions; Kafka with 16 full segments of 64 MiB",
+        bucket_cost(1000), tiered.requests(1074),
+        (
+            Bar("PUT/GB", "PUT/GB", ratio=0.5, limit=20.0),
+            Bar("WAL B/B", "WAL B/B", limit=1.02),
+            Bar("stored B/B", "stored B/B"),
+        ),
     ),
     Single(
         "recovery", "15", "start after kill -9 with 1 GB in the log", recovery(1000), None,

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from suite.brokers import Kafka, jars, libs, program
+from suite.brokers import Kafka, kafka_version, libs, program
 from suite.cold import beside_tail_of, consume
 from suite.process import drop_page_cache, wait_for
 
@@ -17,7 +17,7 @@ SEGMENT_BYTES = 64 << 20
 
 def _plugin() -> Path:
     """The jar that has the plugin. It is no part of what a broker needs, and is kept apart."""
-    version = jars("kafka_2.13-*.jar")[0].stem.rsplit("-", 1)[1]
+    version = kafka_version()
     name, home = f"kafka-storage-{version}-test.jar", libs().parent / "tiered"
     if not (home / name).exists():
         goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
@@ -57,8 +57,8 @@ class TieredKafka(Kafka):
 
     def cold_topic(self, topic: str, megabytes: int) -> None:
         """A topic whose records are remote, all but one of each partition."""
-        configs = {"remote.storage.enable": "true", "local.retention.bytes": "1", "segment.bytes": str(SEGMENT_BYTES)}
-        self.create(topic, 16, **{name.replace(".", "_"): value for name, value in configs.items()})
+        segment = str(SEGMENT_BYTES)
+        self.create(topic, 16, remote_storage_enable="true", local_retention_bytes="1", segment_bytes=segment)
         self.bench("produce", topic, "-d", 600, "--bytes", megabytes * 1_000_000, "--acks", 1)
         self.set(topic, "segment.ms", "500")
         time.sleep(1)
@@ -100,10 +100,10 @@ def requests(megabytes: int) -> Callable[[Path | None], list[Figures]]:
         broker = TieredKafka(base).start()
         try:
             broker.cold_topic("cost", megabytes)
-            stored = [path.stat().st_size for path in broker.remote.rglob("*") if path.is_file()]
+            stored = [path for path in broker.remote.rglob("*") if path.is_file()]
             # A segment of what made sure that the partition has a leader, or closed the one before, is none of the scenario's.
-            kept = sum(size > SEGMENT_BYTES // 4 for size in stored)
-            each = len(stored) / sum(path.suffix == ".log" for path in broker.remote.rglob("*"))
+            kept = sum(path.stat().st_size > SEGMENT_BYTES // 4 for path in stored)
+            each = len(stored) / sum(path.suffix == ".log" for path in stored)
         finally:
             broker.discard()
         return [{"PUT/GB": kept * each / (megabytes / 1e3)}]

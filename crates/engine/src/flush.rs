@@ -189,13 +189,13 @@ impl Engine {
         journal: &Arc<Journal>,
         has_time: bool,
     ) -> Result<(), FlushError> {
-        let courtesy = Courtesy::new(self.lateness(), has_time);
+        let mut courtesy = Courtesy::new(self.lateness(), has_time);
         let Some(stretch) = journal.stretch(self.rule().most(), &courtesy) else {
             self.forget_if_empty(journal);
             return Ok(());
         };
         let _memory = self.background.acquire(stretch.bytes).await;
-        let shares = self.shares(&stretch, has_time).await?;
+        let shares = self.shares(&stretch, &mut courtesy).await?;
         let mut encoded = self.build(shares, has_time).await?;
         if !planted(Bug::FlushCommittedBeforePut) {
             let puts = std::pin::pin!(self.put_all(&encoded));
@@ -308,16 +308,15 @@ impl Engine {
     async fn shares(
         self: &Arc<Self>,
         stretch: &Stretch,
-        has_time: bool,
+        courtesy: &mut Courtesy,
     ) -> Result<Vec<Share>, FlushError> {
-        let mut courtesy = Courtesy::new(self.lateness(), has_time);
         let state = self.meta().image();
         let now = self.env().clock.wall();
         let (mut owners, mut tails) = (Vec::new(), Vec::new());
         for (pid, (partition, end)) in &stretch.ends {
             // A deleted partition has no share.
             let Some(row) = state.partitions.get(pid) else { continue };
-            let tail = partition.unflushed(row.tiered_end, *end, &courtesy);
+            let tail = partition.unflushed(row.tiered_end, *end, courtesy);
             if !tail.is_empty() {
                 owners.push((partition, row));
                 tails.push(tail);

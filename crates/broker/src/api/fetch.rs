@@ -225,7 +225,7 @@ async fn read_cold(
     let mut reads = Vec::new();
     for (place, item) in items.iter().enumerate() {
         let Ok(partition) = &item.partition else { continue };
-        if !item.result.cold || (bytes >= bytes_max && bytes > 0) {
+        if !item.result.cold {
             continue;
         }
         let limit = limit(item.wanted.bytes_max, bytes_max, bytes);
