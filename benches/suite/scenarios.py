@@ -496,8 +496,8 @@ SINGLE: tuple[Single, ...] = (
         full_only=True,
     ),
     Single(
-        "catch-up-far", "10", "300 MB read back over a line of 200 MB/s and 50 ms, nothing in memory",
-        cold.shaped_catch_up(300, 25, 200), None,
+        "catch-up-far", "10", "1 GB read back from a MinIO over a line of 200 MB/s and 50 ms, nothing in memory",
+        cold.shaped_catch_up(1000, 25, 200), None,
         (Bar("of raw GET", "of raw GET", smaller=False, limit=0.9), Bar("MB/s", "MB/s", smaller=False)),
         full_only=True,
     ),

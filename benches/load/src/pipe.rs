@@ -40,7 +40,7 @@ impl Pipe {
 
     /// Sends what can be sent now; whether anything was.
     pub(crate) fn poll_send(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
-        self.unsent.poll_send(&mut *self.stream, context)
+        Ok(self.unsent.poll_send(&mut *self.stream, context, usize::MAX)? > 0)
     }
 
     /// The next answer without its length. It is gone with the next call.

@@ -5,6 +5,7 @@
 
 mod disk;
 mod get;
+mod line;
 mod loopback;
 mod memory;
 
@@ -14,6 +15,7 @@ use esker_env::Env;
 use esker_env::real::Runtimes;
 use esker_load::NullBroker;
 use std::path::PathBuf;
+use std::time::Duration;
 
 #[derive(Debug, Parser)]
 #[command(about, arg_required_else_help = true)]
@@ -60,6 +62,19 @@ enum Limit {
         #[arg(long, default_value = "8388608")]
         bytes: u64,
     },
+    /// A line of some latency and bandwidth to a server of this machine, until it is killed
+    Line {
+        /// Where it listens
+        address: String,
+        /// Where the server is
+        target: String,
+        /// Delay of each direction, in milliseconds
+        #[arg(long, default_value = "25")]
+        ms: f64,
+        /// What the line carries from the server, in MB/s
+        #[arg(long, default_value = "200")]
+        mb_per_second: f64,
+    },
     /// A broker that says yes to everything, until it is killed
     Null {
         /// Where it listens
@@ -86,6 +101,12 @@ fn main() -> Result<()> {
         Limit::Memory => memory::copy(&env),
         Limit::Get { bucket, depth, bytes } => {
             runtimes.block_on(get::parallel(&env, &bucket, depth, bytes))?
+        }
+        Limit::Line { address, target, ms, mb_per_second } => {
+            let delay = Duration::from_secs_f64(ms / 1e3);
+            let rate = mb_per_second * 1e6;
+            runtimes.block_on(line::serve(&env, &address, target, delay, rate))?;
+            return Ok(());
         }
         Limit::Null { address, partitions } => {
             let broker = runtimes.block_on(NullBroker::start(&env, &address, partitions))?;

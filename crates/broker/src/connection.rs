@@ -13,7 +13,7 @@
 use crate::broker::Broker;
 use crate::dispatch::{self, Answer, Slot};
 use bytes::{Buf, BytesMut};
-use esker_env::{BoxFuture, ByteStream, Permit, SendQueue};
+use esker_env::{BoxFuture, ByteStream, Permit, SendQueue, poll_again_later};
 use esker_types::MonoTime;
 use std::collections::VecDeque;
 use std::io;
@@ -38,6 +38,9 @@ const KEPT_SHARE: usize = 4;
 /// fills everything means that more was there.
 const SLACK_BYTES: usize = 64;
 const SLACK_SHARE: usize = 64;
+/// Most bytes sent before the other connections of the shard have had their turn: a large answer is copied into the
+/// socket for a millisecond or two, and a small one must not wait for several of these.
+const SENT_MAX: usize = 256 << 10;
 /// Unsent bytes after which nothing more is answered until the client reads.
 const UNSENT_MAX: usize = 1 << 20;
 
@@ -65,6 +68,8 @@ pub(crate) struct Connection {
     permit_wait: Option<BoxFuture<'static, Permit>>,
     slots: VecDeque<(Slot, Option<Permit>)>,
     unsent: SendQueue,
+    /// Bytes that may be sent in this turn.
+    may_send: usize,
     /// Reading rests until then: the client was told to slow down.
     muted: Option<BoxFuture<'static, ()>>,
     /// Closes the connection when nothing happens for long.
@@ -113,6 +118,7 @@ impl Connection {
             permit_wait: None,
             slots: VecDeque::new(),
             unsent: SendQueue::default(),
+            may_send: SENT_MAX,
             muted: None,
             idle: None,
             last_active,
@@ -144,10 +150,19 @@ impl Connection {
     }
 
     fn send(&mut self, context: &mut Context<'_>) -> Result<bool, Ended> {
-        self.unsent.poll_send(&mut *self.stream, context).map_err(|error| match error.kind() {
+        if self.may_send == 0 {
+            return Ok(false);
+        }
+        let sent = self.unsent.poll_send(&mut *self.stream, context, self.may_send);
+        let sent = sent.map_err(|error| match error.kind() {
             io::ErrorKind::WriteZero => Ended::ByClient,
             _ => Ended::Network(error),
-        })
+        })?;
+        self.may_send -= sent;
+        if self.may_send == 0 {
+            poll_again_later(context);
+        }
+        Ok(sent > 0)
     }
 
     /// Whether the next request may be taken up.
@@ -321,6 +336,7 @@ impl Future for Connection {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
         let this = &mut *self;
+        this.may_send = SENT_MAX;
         match this.turn(context).and_then(|()| this.check_idle(context)) {
             Ok(()) => Poll::Pending,
             Err(ended) => Poll::Ready(ended),

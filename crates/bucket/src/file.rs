@@ -11,12 +11,14 @@
 //! The disk is often the one that the write-ahead log is on, whose every commit would wait behind a burst of writes. So where
 //! puts are rare one takes its time: it may wait between its pieces for half of the time for which there was nothing to
 //! put. Where puts come one after the other they wait for each other's pieces only, and
-//! not even for these when somebody waits for them.
+//! not even for these when somebody waits for them. Of long reads there are two at a time, in pieces: what is read ahead for
+//! many readers would else be a long queue at the disk, and everybody else behind it. While there are commits it is one at
+//! a time, with rests.
 
 use bytes::Bytes;
 use esker_env::{
-    AlignedBuffer, Blocking, BoxFuture, Bucket, BucketError, BucketErrorKind, Clock, Disk,
-    DiskFile, DiskLock, Entropy, Env, ListPage, ObjectKey, Open, Spawner,
+    AlignedBuffer, Blocking, BoxFuture, Bucket, BucketError, BucketErrorKind, Budget, Clock, Disk,
+    DiskFile, DiskLock, Entropy, Env, ListPage, ObjectKey, Open, Permit, PieceSink, Spawner,
 };
 use esker_types::MonoTime;
 use parking_lot::Mutex;
@@ -26,8 +28,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
+use crate::buffers::Buffers;
 use crate::error::{short_object, too_wide};
 use crate::memory::PAGE_KEYS_MAX;
 
@@ -42,6 +46,12 @@ const WRITE_BYTES_AT_EASE: usize = 256 << 10;
 const RARE: u32 = 2;
 /// A put that has time waits so many times as long as it writes.
 const WAIT_TO_WRITE: u32 = 3;
+/// Bytes that are read at once.
+const READ_BYTES: usize = 1 << 20;
+/// A read that leaves room for commits rests for this part of the time that each piece took.
+const REST_SHARE: u32 = 2;
+/// Long reads that are under way: the disk has work while one hands on what it read.
+const READS: usize = 2;
 /// So much is removed at once, with a pause after it.
 const CUT_BYTES: u64 = 4 << 20;
 const CUT_PAUSE: Duration = Duration::from_millis(5);
@@ -52,6 +62,8 @@ const PAGE: u64 = 4096;
 pub struct FileBucket {
     spawner: Arc<dyn Spawner>,
     files: Arc<Files>,
+    /// Leave to read much.
+    reads: Budget,
 }
 
 struct Files {
@@ -60,6 +72,10 @@ struct Files {
     puts: Mutex<Puts>,
     /// Held while a piece is written: one alone keeps a disk busy, and what others write waits for no more than that.
     turn: Mutex<()>,
+    buffers: Arc<Buffers>,
+    /// Commits to the machine's disk so far, and at the last long read.
+    commits: AtomicU64,
+    commits_seen: AtomicU64,
     /// Nothing waits, not even for its turn, until the puts that are under way have ended.
     hurried: AtomicBool,
     entropy: Arc<dyn Entropy>,
@@ -97,13 +113,20 @@ impl FileBucket {
             disk: Arc::clone(&env.disk),
             puts: Mutex::new(Puts::new(env.clock.now())),
             turn: Mutex::new(()),
+            buffers: Arc::new(Buffers::new(READ_BYTES)),
+            commits: AtomicU64::new(0),
+            commits_seen: AtomicU64::new(0),
             hurried: AtomicBool::new(false),
             entropy: env.entropy.fork("file bucket"),
             root,
             synced: Mutex::default(),
             staging: Mutex::default(),
         };
-        Self { spawner: Arc::clone(&env.spawner), files: Arc::new(files) }
+        Self {
+            spawner: Arc::clone(&env.spawner),
+            files: Arc::new(files),
+            reads: Budget::new(READS),
+        }
     }
 
     fn run<T: Send + 'static>(
@@ -112,6 +135,16 @@ impl FileBucket {
     ) -> BoxFuture<'static, T> {
         let files = Arc::clone(&self.files);
         self.spawner.blocking(move || work(&files))
+    }
+
+    /// Waits for its turn among the long reads; a short one is not held up.
+    async fn leave_to_read(&self, range: &Range<u64>) -> Option<Permit> {
+        if !is_long(range) {
+            return None;
+        }
+        let commits = self.files.commits.load(Ordering::Relaxed);
+        let alone = self.files.commits_seen.swap(commits, Ordering::Relaxed) != commits;
+        Some(self.reads.acquire(if alone { READS } else { 1 }).await)
     }
 }
 
@@ -138,13 +171,40 @@ impl Bucket for FileBucket {
         self.files.hurried.store(true, Ordering::Relaxed);
     }
 
+    fn give_way(&self) {
+        self.files.commits.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn get_range<'a>(
         &'a self,
         key: &'a ObjectKey,
         range: Range<u64>,
     ) -> BoxFuture<'a, Result<Bytes, BucketError>> {
-        let key = key.clone();
-        self.run(move |files| files.get(&key, &range))
+        Box::pin(async move {
+            let len = range.end.saturating_sub(range.start);
+            let len = usize::try_from(len).map_err(|_| too_wide("get", key, &range))?;
+            let _leave = self.leave_to_read(&range).await;
+            let key = key.clone();
+            self.run(move |files| {
+                let mut whole = Bytes::new();
+                files.read(&key, &range, len, &mut |bytes| whole = bytes).map(|()| whole)
+            })
+            .await
+        })
+    }
+
+    fn get_pieces<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        range: Range<u64>,
+        piece: usize,
+        mut sink: PieceSink,
+    ) -> BoxFuture<'a, Result<(), BucketError>> {
+        Box::pin(async move {
+            let _leave = self.leave_to_read(&range).await;
+            let key = key.clone();
+            self.run(move |files| files.read(&key, &range, piece, &mut sink)).await
+        })
     }
 
     fn head<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<u64, BucketError>> {
@@ -354,32 +414,69 @@ impl Files {
         file.len()
     }
 
-    fn get(&self, key: &ObjectKey, range: &Range<u64>) -> Result<Bytes, BucketError> {
+    /// Hands the bytes of a range to `sink`, in pieces.
+    fn read(
+        &self,
+        key: &ObjectKey,
+        range: &Range<u64>,
+        piece: usize,
+        sink: &mut dyn FnMut(Bytes),
+    ) -> Result<(), BucketError> {
         let fail = |error: io::Error| failure("get", key.as_str(), &error);
         let path = self.path("get", key)?;
-        let is_large = range.end.saturating_sub(range.start) >= DIRECT_BYTES_MIN;
         // Whoever may only read has to go through the page cache.
-        let direct = if is_large { self.disk.open(&path, Open::WriteDirect).ok() } else { None };
+        let direct =
+            if is_long(range) { self.disk.open(&path, Open::WriteDirect).ok() } else { None };
         let is_direct = direct.is_some();
         let file = match direct {
             Some(file) => file,
             None => self.disk.open(&path, Open::Read).map_err(fail)?,
         };
         if range.is_empty() {
-            return Ok(Bytes::new());
+            return Ok(());
         }
         let len = file.len().map_err(fail)?;
         if range.end > len {
             return Err(short_object(key, range, len));
         }
-        let wanted = range.end - range.start;
-        let wanted = usize::try_from(wanted).map_err(|_| too_wide("get", key, range))?;
-        if is_direct {
-            return read_direct(&*file, range.start, wanted).map_err(fail);
+        let mut position = range.start;
+        while position < range.end {
+            let wanted = usize::try_from(range.end - position).unwrap_or(usize::MAX).min(piece);
+            sink(match is_direct {
+                true => self.read_direct(&*file, position, wanted).map_err(fail)?,
+                false => {
+                    let mut buffer = vec![0; wanted];
+                    file.read_exact_at(&mut buffer, position).map_err(fail)?;
+                    Bytes::from(buffer)
+                }
+            });
+            position += wanted as u64;
         }
-        let mut buffer = vec![0; wanted];
-        file.read_exact_at(&mut buffer, range.start).map_err(fail)?;
-        Ok(Bytes::from(buffer))
+        Ok(())
+    }
+
+    fn read_direct(&self, file: &dyn DiskFile, start: u64, len: usize) -> io::Result<Bytes> {
+        let skip = usize::try_from(start % PAGE).expect("less than a page");
+        let needed = skip + len;
+        let whole = needed.next_multiple_of(usize::try_from(PAGE).expect("4096"));
+        let mut buffer = self.buffers.take(whole);
+        let mut filled = 0;
+        // The last page of the file comes short: that is enough.
+        while filled < needed {
+            let position = start - skip as u64 + filled as u64;
+            let end = whole.min(filled + READ_BYTES);
+            let (began, commits) = (self.clock.now(), self.commits.load(Ordering::Relaxed));
+            match file.read_at(&mut buffer.bytes_mut(end)[filled..], position)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => filled += read,
+            }
+            if self.commits.load(Ordering::Relaxed) != commits {
+                self.clock.pause(self.clock.now().since(began) / REST_SHARE);
+            }
+            // Whoever waits for the processor does not wait until this thread's time is over.
+            thread::yield_now();
+        }
+        Ok(self.buffers.lend(buffer, needed).slice(skip..))
     }
 
     /// Removes a file and adds to what was freed. Whenever that would be more than [`CUT_BYTES`], the file is put aside
@@ -489,21 +586,9 @@ impl Files {
 }
 
 /// Reads `len` bytes from `start` on by whole pages.
-fn read_direct(file: &dyn DiskFile, start: u64, len: usize) -> io::Result<Bytes> {
-    let skip = usize::try_from(start % PAGE).expect("less than a page");
-    let needed = skip + len;
-    let mut buffer = AlignedBuffer::with_capacity(needed);
-    let whole = buffer.capacity();
-    let mut filled = 0;
-    // The last page of the file comes short: that is enough.
-    while filled < needed {
-        let position = start - skip as u64 + filled as u64;
-        match file.read_at(&mut buffer.bytes_mut(whole)[filled..], position)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => filled += read,
-        }
-    }
-    Ok(buffer.into_bytes(skip, needed))
+/// Whether a read goes past the page cache.
+fn is_long(range: &Range<u64>) -> bool {
+    range.end.saturating_sub(range.start) >= DIRECT_BYTES_MIN
 }
 
 impl Puts {

@@ -12,6 +12,7 @@
 //! * Requests are sent again a few times within seconds ([`BucketConfig::retries`]); patience beyond that is the
 //!   caller's, who knows what waits.
 
+mod buffers;
 mod config;
 #[cfg(feature = "testing")]
 pub mod conformance;

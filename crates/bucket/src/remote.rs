@@ -6,7 +6,8 @@ use crate::memory::PAGE_KEYS_MAX;
 use crate::url::BucketUrl;
 use bytes::Bytes;
 use esker_env::{
-    Blocking, BoxFuture, Bucket, BucketError, BucketErrorKind, Env, ListPage, ObjectKey, Spawner,
+    Blocking, BoxFuture, Bucket, BucketError, BucketErrorKind, Env, ListPage, ObjectKey, PieceSink,
+    Spawner,
 };
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
@@ -116,12 +117,18 @@ impl RemoteBucket {
         Ok(())
     }
 
-    async fn fetch(&self, key: &ObjectKey, range: Range<u64>) -> Result<Bytes, BucketError> {
+    /// Hands the bytes of a range to `take` as they come.
+    async fn fetch(
+        &self,
+        key: &ObjectKey,
+        range: Range<u64>,
+        mut take: impl FnMut(Bytes),
+    ) -> Result<(), BucketError> {
         let fail = |error: object_store::Error| from_store("get", key.as_str(), &error);
         let wanted = range.end.saturating_sub(range.start);
         let wanted = usize::try_from(wanted).map_err(|_| too_wide("get", key, &range))?;
         if wanted == 0 {
-            return Ok(Bytes::new());
+            return Ok(());
         }
         let client = self.client("get").await?;
         let path = self.path("get", key)?;
@@ -133,29 +140,19 @@ impl RemoteBucket {
             return Err(short_object(key, &range, found.meta.size));
         }
         let mut stream = found.into_stream();
-        let mut first = Bytes::new();
-        let mut body = Vec::new();
         let mut len = 0;
-        while let Some(piece) = stream.try_next().await.map_err(fail)? {
-            len += piece.len();
+        while let Some(bytes) = stream.try_next().await.map_err(fail)? {
+            len += bytes.len();
             if len > wanted {
                 break;
             }
-            if first.is_empty() && body.is_empty() {
-                first = piece;
-                continue;
-            }
-            if body.is_empty() {
-                body = Vec::with_capacity(wanted);
-                body.extend_from_slice(&first);
-            }
-            body.extend_from_slice(&piece);
+            take(bytes);
         }
         if len != wanted {
             let message = format!("the answer has {len} bytes instead of {wanted}");
             return Err(retry("get", key.as_str(), message));
         }
-        Ok(if body.is_empty() { first } else { Bytes::from(body) })
+        Ok(())
     }
 
     /// Deletes at most as many keys as one request takes.
@@ -284,7 +281,52 @@ impl Bucket for RemoteBucket {
         key: &'a ObjectKey,
         range: Range<u64>,
     ) -> BoxFuture<'a, Result<Bytes, BucketError>> {
-        Box::pin(self.fetch(key, range))
+        Box::pin(async move {
+            let wanted =
+                usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+            let (mut first, mut body) = (Bytes::new(), Vec::new());
+            let take = |bytes: Bytes| {
+                if first.is_empty() {
+                    first = bytes;
+                    return;
+                }
+                if body.is_empty() {
+                    body = Vec::with_capacity(wanted);
+                    body.extend_from_slice(&first);
+                }
+                body.extend_from_slice(&bytes);
+            };
+            self.fetch(key, range, take).await?;
+            Ok(if body.is_empty() { first } else { Bytes::from(body) })
+        })
+    }
+
+    fn get_pieces<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        range: Range<u64>,
+        piece: usize,
+        mut sink: PieceSink,
+    ) -> BoxFuture<'a, Result<(), BucketError>> {
+        Box::pin(async move {
+            let mut left = range.end.saturating_sub(range.start);
+            let mut begun = Vec::new();
+            let take = |mut bytes: Bytes| {
+                while !bytes.is_empty() {
+                    let len = piece.min(usize::try_from(left).unwrap_or(usize::MAX));
+                    if begun.capacity() < len {
+                        begun = Vec::with_capacity(len);
+                    }
+                    let now = bytes.split_to(bytes.len().min(len - begun.len()));
+                    begun.extend_from_slice(&now);
+                    if begun.len() == len {
+                        left -= len as u64;
+                        sink(Bytes::from(std::mem::take(&mut begun)));
+                    }
+                }
+            };
+            self.fetch(key, range, take).await
+        })
     }
 
     fn head<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<u64, BucketError>> {

@@ -6,13 +6,14 @@
 use bytes::Bytes;
 use esker_bucket::FileBucket;
 use esker_cache::{
-    CachedObject, ChunkCache, Cursor, MemoryCache, ObjectReader, ReadHint, ReaderOptions,
+    CachedObject, ChunkCache, Cursor, MemoryCache, ObjectReader, ReadHint, ReaderOptions, Stream,
 };
 use esker_cache_foyer::{FoyerCache, FoyerOptions};
 use esker_env::real::Runtimes;
 use esker_env::{Bucket, Env, ObjectKey};
 use esker_types::{ClusterId, ObjectId};
 use futures_util::{StreamExt, stream};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -94,6 +95,33 @@ async fn run(env: &Env, dir: PathBuf, count: u64) {
     }
 }
 
+/// A reader of whole objects, one after the other.
+struct Whole<'a> {
+    reader: &'a ObjectReader,
+    cursor: &'a Cursor,
+    number: u64,
+    count: u64,
+}
+
+impl Stream for Whole<'_> {
+    fn part(&self) -> Range<u64> {
+        0..OBJECT
+    }
+
+    fn widen(&self, range: Range<u64>) -> Range<u64> {
+        range
+    }
+
+    fn fetch_beyond(&self, range: Range<u64>) -> u64 {
+        let next = self.number + 1;
+        if next == self.count {
+            return range.end;
+        }
+        let wanted = range.start.min(OBJECT)..range.end.min(OBJECT);
+        self.reader.prefetch(&object(next), wanted, self.cursor).unwrap()
+    }
+}
+
 /// One reader, 1 MiB at a time, object after object.
 async fn scan(
     env: &Env,
@@ -109,12 +137,10 @@ async fn scan(
     for number in 0..count {
         let object = object(number);
         for start in (0..OBJECT).step_by(1 << 20) {
-            let hint = ReadHint::following(&cursor, OBJECT);
+            let stream = Whole { reader: &reader, cursor: &cursor, number, count };
+            let hint = ReadHint::following(&cursor, &stream);
             let pieces = reader.read(&object, start..start + MIB, hint).await.unwrap();
             assert_eq!(pieces.iter().map(Bytes::len).sum::<usize>(), 1 << 20);
-            if start == OBJECT - 16 * MIB && number + 1 < count {
-                reader.prefetch(&self::object(number + 1), 0..16 * MIB).unwrap();
-            }
         }
     }
     report(what, began);

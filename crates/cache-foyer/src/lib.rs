@@ -274,6 +274,17 @@ impl ChunkCache for FoyerCache {
         found
     }
 
+    fn holds(&self, key: &ChunkKey) -> bool {
+        match self.shared.open() {
+            Some(open) => open.cache.memory().contains(&self.shared.key(*key)),
+            None => self.shared.memory.holds(key),
+        }
+    }
+
+    fn memory_bytes_max(&self) -> usize {
+        self.shared.options.memory_bytes
+    }
+
     fn get<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             let shared = &self.shared;
@@ -317,6 +328,11 @@ impl ChunkCache for FoyerCache {
             // Under the lock: else a chunk could fall between two caches while the disk's part opens.
             self.shared.memory.insert(key, chunk);
         }
+    }
+
+    fn pass(&self, key: &ChunkKey) {
+        // The other cache has no such order; what it throws out of memory is on its disk.
+        self.shared.memory.pass(key);
     }
 
     fn forget(&self, key: &ChunkKey) {

@@ -62,11 +62,20 @@ pub trait ChunkCache: Send + Sync {
     /// The chunk, if it is in memory.
     fn peek(&self, key: &ChunkKey) -> Option<Bytes>;
 
+    /// Whether the chunk is in memory. This is no use of it.
+    fn holds(&self, key: &ChunkKey) -> bool;
+
+    /// Bytes of memory for chunks.
+    fn memory_bytes_max(&self) -> usize;
+
     /// The chunk, from wherever it is; verified if it comes from a disk.
     fn get<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Option<Bytes>>;
 
     /// Takes in a chunk. Does not wait; may drop it.
     fn insert(&self, key: ChunkKey, chunk: Bytes);
+
+    /// A reader has gone past the chunk: what has not been read yet is worth more.
+    fn pass(&self, _key: &ChunkKey) {}
 
     /// Forgets one chunk: it was found not to be what the bucket holds.
     fn forget(&self, key: &ChunkKey);

@@ -1,4 +1,5 @@
-//! A chunk cache in memory: least recently used out first, the same for the same calls.
+//! A chunk cache in memory, the same for the same calls. What readers have gone past goes out first, the longest unused
+//! first; then the rest, likewise.
 
 use crate::chunk::{CacheStats, ChunkCache, ChunkKey};
 use bytes::Bytes;
@@ -15,28 +16,40 @@ pub struct MemoryCache {
 
 #[derive(Debug, Default)]
 struct State {
-    chunks: BTreeMap<ChunkKey, (u64, Bytes)>,
-    /// Keys by the turn in which they were last used.
-    order: BTreeMap<u64, ChunkKey>,
+    chunks: BTreeMap<ChunkKey, (Turn, Bytes)>,
+    /// Keys in the order in which they go.
+    order: BTreeMap<Turn, ChunkKey>,
     turn: u64,
     bytes: usize,
     closed: bool,
     stats: CacheStats,
 }
 
+/// When a chunk goes: those ahead of their readers last, the longest unused first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    is_ahead: bool,
+    used: u64,
+}
+
 impl State {
     fn get(&mut self, key: &ChunkKey) -> Option<Bytes> {
-        let (used, chunk) = self.chunks.get_mut(key)?;
-        self.order.remove(used);
+        let is_ahead = self.chunks.get(key)?.0.is_ahead;
+        self.use_now(key, is_ahead)
+    }
+
+    fn use_now(&mut self, key: &ChunkKey, is_ahead: bool) -> Option<Bytes> {
+        let (turn, chunk) = self.chunks.get_mut(key)?;
+        self.order.remove(turn);
         self.turn += 1;
-        *used = self.turn;
-        self.order.insert(self.turn, *key);
+        *turn = Turn { is_ahead, used: self.turn };
+        self.order.insert(*turn, *key);
         Some(chunk.clone())
     }
 
     fn remove(&mut self, key: &ChunkKey) {
-        if let Some((used, chunk)) = self.chunks.remove(key) {
-            self.order.remove(&used);
+        if let Some((turn, chunk)) = self.chunks.remove(key) {
+            self.order.remove(&turn);
             self.bytes -= chunk.len();
         }
     }
@@ -49,7 +62,7 @@ impl MemoryCache {
         Self { bytes_max, state: Mutex::default() }
     }
 
-    /// Takes all chunks out, the least recently used first.
+    /// Takes all chunks out, in the order in which they would go.
     #[must_use]
     pub fn drain(&self) -> Vec<(ChunkKey, Bytes)> {
         let mut state = self.state.lock();
@@ -71,6 +84,14 @@ impl ChunkCache for MemoryCache {
         found
     }
 
+    fn holds(&self, key: &ChunkKey) -> bool {
+        self.state.lock().chunks.contains_key(key)
+    }
+
+    fn memory_bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     fn get<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             let found = self.peek(key);
@@ -89,7 +110,7 @@ impl ChunkCache for MemoryCache {
         }
         state.remove(&key);
         state.turn += 1;
-        let turn = state.turn;
+        let turn = Turn { is_ahead: true, used: state.turn };
         state.bytes += chunk.len();
         state.order.insert(turn, key);
         state.chunks.insert(key, (turn, chunk));
@@ -99,6 +120,10 @@ impl ChunkCache for MemoryCache {
             let (_, chunk) = state.chunks.remove(&oldest).expect("an ordered chunk is there");
             state.bytes -= chunk.len();
         }
+    }
+
+    fn pass(&self, key: &ChunkKey) {
+        self.state.lock().use_now(key, false);
     }
 
     fn forget(&self, key: &ChunkKey) {
@@ -150,6 +175,23 @@ mod tests {
         cache.clear().now_or_never().unwrap();
         assert!(cache.get(&key(0)).now_or_never().unwrap().is_none());
         assert_eq!((cache.stats().memory_bytes, cache.stats().misses), (0, 1));
+    }
+
+    #[test]
+    fn what_readers_have_passed_goes_before_what_they_come_to() {
+        let cache = MemoryCache::new(40);
+        for chunk in 0..4 {
+            cache.insert(key(chunk), Bytes::from(vec![0; 10]));
+        }
+        cache.pass(&key(2));
+        cache.pass(&key(1));
+        // Used again it is still behind its readers.
+        assert!(cache.peek(&key(2)).is_some());
+        for (chunk, left) in [(4, [0, 2, 3, 4]), (5, [0, 3, 4, 5]), (6, [3, 4, 5, 6])] {
+            cache.insert(key(chunk), Bytes::from(vec![0; 10]));
+            let held: Vec<_> = (0..7).filter(|&chunk| cache.holds(&key(chunk))).collect();
+            assert_eq!(held, left);
+        }
     }
 
     #[test]

@@ -6,12 +6,13 @@
 //! that there is no moment in which a chunk is neither cached nor in flight.
 
 use crate::chunk::{CHUNK_BYTES, ChunkCache, ChunkKey};
-use crate::cursor::{Cursor, Window};
+use crate::cursor::{Cursor, Pass, Step, Window};
 use crate::hedge::Hedge;
 use crate::stats::{ReaderStats, count};
+use crate::unread::{ReaderId, Unread};
 use bytes::{Bytes, BytesMut};
 use esker_env::watch;
-use esker_env::{Bucket, BucketError, BucketErrorKind, Budget, Env, ObjectKey, Place};
+use esker_env::{BoxFuture, Bucket, BucketError, BucketErrorKind, Budget, Env, ObjectKey, Place};
 use esker_types::ObjectId;
 use futures_util::future::{Either, join_all, select};
 use parking_lot::Mutex;
@@ -31,25 +32,44 @@ pub struct CachedObject {
     pub len: u64,
 }
 
+/// What the owner of the objects knows about a stream that goes through them.
+pub trait Stream: Sync {
+    /// The reader's part of the object that is read.
+    fn part(&self) -> Range<u64>;
+
+    /// Widens what is fetched ahead of the object that is read, up to the borders of requests
+    /// ([`ObjectReader::request_bytes_max`]): by what other readers will ask for soon.
+    fn widen(&self, range: Range<u64>) -> Range<u64>;
+
+    /// Starts fetching `range` of the bytes that follow the part, counted from its end. Answers up to where it did,
+    /// at least `range.start`.
+    fn fetch_beyond(&self, range: Range<u64>) -> u64;
+}
+
 /// What a read is for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct ReadHint<'a> {
-    /// The reader's place, if it may read on.
-    pub cursor: Option<&'a Cursor>,
-    /// Where the reader's part of this object ends: nothing is fetched ahead beyond it.
-    pub until: u64,
+    /// The reader's place, if it may read on, and where.
+    pub following: Option<(&'a Cursor, &'a dyn Stream)>,
     /// Whether a client waits. Only then is a slow request asked again.
     pub waiting: bool,
 }
 
+impl std::fmt::Debug for ReadHint<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let part = self.following.map(|(cursor, stream)| (cursor, stream.part()));
+        f.debug_struct("ReadHint").field("part", &part).field("waiting", &self.waiting).finish()
+    }
+}
+
 impl<'a> ReadHint<'a> {
     /// A single read with somebody waiting.
-    pub const SINGLE: ReadHint<'static> = ReadHint { cursor: None, until: 0, waiting: true };
+    pub const SINGLE: ReadHint<'static> = ReadHint { following: None, waiting: true };
 
     /// The next read of a reader that somebody waits for.
     #[must_use]
-    pub const fn following(cursor: &'a Cursor, until: u64) -> Self {
-        Self { cursor: Some(cursor), until, waiting: true }
+    pub const fn following(cursor: &'a Cursor, stream: &'a dyn Stream) -> Self {
+        Self { following: Some((cursor, stream)), waiting: true }
     }
 }
 
@@ -58,7 +78,7 @@ impl<'a> ReadHint<'a> {
 pub struct ReaderOptions {
     /// Bytes that all requests together may have in flight. What waits for room is served in order of arrival.
     pub in_flight_bytes: usize,
-    /// Most bytes of one request.
+    /// Most bytes of one request; less where the cache has little memory.
     pub get_bytes_max: u64,
     /// First width of a reader's window.
     pub readahead_bytes_min: u64,
@@ -72,8 +92,8 @@ impl Default for ReaderOptions {
     fn default() -> Self {
         Self {
             in_flight_bytes: 256 << 20,
-            get_bytes_max: 8 << 20,
-            readahead_bytes_min: 4 << 20,
+            get_bytes_max: 16 << 20,
+            readahead_bytes_min: 8 << 20,
             readahead_bytes_max: 32 << 20,
             cool_down: Duration::from_secs(60),
         }
@@ -90,22 +110,16 @@ struct Shared {
     env: Env,
     bucket: Arc<dyn Bucket>,
     cache: Arc<dyn ChunkCache>,
-    get_bytes_max: u64,
     window: Window,
     budget: Budget,
+    unread: Unread,
     flights: Mutex<HashMap<ChunkKey, Flight>>,
     hedge: Hedge,
     stats: ReaderStats,
 }
 
 type Flight = watch::Receiver<Option<Landing>>;
-type Landing = Result<(Bytes, Source), BucketError>;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    Disk,
-    Bucket,
-}
+type Landing = Result<Bytes, BucketError>;
 
 /// An open flight. Dropping it closes the flight, so that a task that dies leaves nobody waiting.
 struct Claim {
@@ -116,6 +130,9 @@ struct Claim {
 
 impl Claim {
     fn land(self, landing: Landing) {
+        if landing.is_err() {
+            self.shared.unread.take(&self.key);
+        }
         // Those who waited may all have gone.
         self.sender.send_replace(Some(landing));
     }
@@ -127,10 +144,22 @@ impl Drop for Claim {
     }
 }
 
+/// The chunks of one request, of which each is taken out when it comes: of two equal requests by the first to bring it.
+struct Run(Arc<Mutex<Vec<Option<Claim>>>>);
+
 /// A chunk as a reader finds it.
 enum Found {
     Here(Bytes),
-    Coming { flight: Flight, chunk: u32, own: bool },
+    Coming(Flight),
+}
+
+/// Chunks as a reader finds them.
+struct Finding {
+    found: Vec<Found>,
+    /// Flights to be started.
+    claims: Vec<Claim>,
+    /// Whether one had been fetched ahead, and is no longer in memory.
+    is_lost: bool,
 }
 
 impl ObjectReader {
@@ -142,19 +171,25 @@ impl ObjectReader {
         cache: Arc<dyn ChunkCache>,
         options: &ReaderOptions,
     ) -> Self {
-        let get_bytes_max = options.get_bytes_max.max(CHUNK_BYTES);
+        // What was read last would push out what is still to be read: it needs as much room again.
+        let ahead_bytes_max = cache.memory_bytes_max() as u64 / 2;
+        let share = |bytes: u64, parts: u64| bytes.min(ahead_bytes_max / parts).max(CHUNK_BYTES);
+        let step = share(options.get_bytes_max, 4);
+        // The length of a window's steps divides it then.
+        let step = 1 << step.ilog2();
+        let max = share(options.readahead_bytes_max, 2);
         let shared = Shared {
             env: env.clone(),
             bucket,
             cache,
-            get_bytes_max,
             window: Window {
-                min: options.readahead_bytes_min,
-                max: options.readahead_bytes_max.max(options.readahead_bytes_min),
-                step: get_bytes_max,
+                min: options.readahead_bytes_min.min(max),
+                max,
+                step,
                 cool_down: options.cool_down,
             },
             budget: Budget::new(options.in_flight_bytes),
+            unread: Unread::new(ahead_bytes_max),
             flights: Mutex::default(),
             hedge: Hedge::default(),
             stats: ReaderStats::default(),
@@ -183,47 +218,49 @@ impl ObjectReader {
             return Ok(Vec::new());
         }
         count(&shared.stats.read_bytes, range.end - range.start);
-        let (found, claims) = shared.find(object, chunks(object, &range)?);
-        let waits = found.iter().any(|found| matches!(found, Found::Coming { .. }));
-        shared.start(object, claims, hint.waiting);
-        let mut ahead_before = 0;
-        if let Some(cursor) = hint.cursor {
+        let Finding { found, mut claims, is_lost } = shared.find(object, chunks(object, &range)?);
+        if let Some((cursor, stream)) = hint.following {
             let now = shared.env.clock.now();
-            let step = cursor.on_read(
-                object.id,
-                object.len,
-                &range,
-                hint.until,
-                waits,
-                now,
-                &shared.window,
-            );
-            ahead_before = step.ahead_before;
-            if !step.fetch.is_empty() && !shared.fetch_ahead(object, &step.fetch)? {
-                cursor.on_skipped(step.fetch.start);
+            if is_lost {
+                count(&shared.stats.ahead_lost, 1);
+                cursor.on_lost(now, &shared.window);
+            }
+            let part = stream.part();
+            let waits = found.iter().any(|found| matches!(found, Found::Coming(_)));
+            let pass =
+                Pass { object: object.id, len: object.len, range: &range, part: &part, waits, now };
+            let Step { fetch, beyond } = cursor.on_read(&pass, &shared.window);
+            let mut fetched = fetch.end;
+            if !fetch.is_empty() {
+                let wide = stream.widen(fetch.clone());
+                let end = shared.claim_ahead(object, wide.clone(), cursor.id(), &mut claims)?;
+                fetched =
+                    if end == wide.end { fetch.end } else { end.clamp(fetch.start, fetch.end) };
+            }
+            let mut until = beyond.start;
+            if fetched == fetch.end && !beyond.is_empty() {
+                until = stream.fetch_beyond(beyond.clone());
+            }
+            if fetched < fetch.end || until < beyond.end {
+                cursor.on_skipped(fetched, until);
             }
         }
+        shared.start(object, claims, hint.waiting);
         let mut pieces = Vec::with_capacity(found.len());
-        let mut is_lost = false;
         let mut position = range.start - range.start % CHUNK_BYTES;
         for found in found {
             let chunk = match found {
                 Found::Here(chunk) => chunk,
-                Found::Coming { flight, chunk, own } => {
-                    let (bytes, source) = landed(object, flight).await?;
-                    let fetched_ahead = u64::from(chunk) * CHUNK_BYTES < ahead_before;
-                    is_lost |= own && fetched_ahead && source == Source::Bucket;
-                    bytes
-                }
+                Found::Coming(flight) => landed(object, flight).await?,
             };
             let end = position + chunk.len() as u64;
             let slice = within(position, range.start.max(position)..range.end.min(end));
             pieces.push(chunk.slice(slice));
+            if hint.following.is_some() && range.end >= end {
+                let chunk = u32::try_from(position / CHUNK_BYTES).expect("chunks are numbered so");
+                shared.cache.pass(&ChunkKey::first(object.id, &object.key).at(chunk));
+            }
             position = end;
-        }
-        if let (true, Some(cursor)) = (is_lost, hint.cursor) {
-            count(&shared.stats.ahead_lost, 1);
-            cursor.on_lost(shared.env.clock.now(), &shared.window);
         }
         Ok(pieces)
     }
@@ -287,22 +324,39 @@ impl ObjectReader {
         count(&self.shared.stats.read_bytes, range.end - range.start);
         let len = usize::try_from(range.end - range.start).map_err(|_| outside(object, &range))?;
         let _permit = self.shared.budget.acquire(len).await;
-        self.shared.get(&object.key, &range, waiting).await
+        let bucket = &self.shared.bucket;
+        let ask = || bucket.get_range(&object.key, range.clone());
+        let bytes = self.shared.ask(&object.key, range.end - range.start, waiting, ask).await?;
+        if bytes.len() != len {
+            let message = format!("{} bytes instead of {len}", bytes.len());
+            return Err(failure(BucketErrorKind::Retry, &object.key, message));
+        }
+        Ok(bytes)
     }
 
-    /// Starts fetching what will be read soon: the beginning of the next object of a stream, for example. Does
-    /// nothing when memory is short.
+    /// Starts fetching what a reader will want soon, as much of it as there is memory for. Answers where it stopped.
     ///
     /// # Errors
     /// `Invalid` for a range that is not in the object.
-    pub fn prefetch(&self, object: &CachedObject, range: Range<u64>) -> Result<(), BucketError> {
+    pub fn prefetch(
+        &self,
+        object: &CachedObject,
+        range: Range<u64>,
+        reader: &Cursor,
+    ) -> Result<u64, BucketError> {
         if range.start > range.end || range.end > object.len {
             return Err(outside(object, &range));
         }
-        if !range.is_empty() {
-            self.shared.fetch_ahead(object, &range)?;
-        }
-        Ok(())
+        let mut claims = Vec::new();
+        let end = self.shared.claim_ahead(object, range, reader.id(), &mut claims)?;
+        self.shared.start(object, claims, false);
+        Ok(end)
+    }
+
+    /// Most bytes of one request. Requests begin and end at multiples of it where they can.
+    #[must_use]
+    pub fn request_bytes_max(&self) -> u64 {
+        self.shared.window.step
     }
 
     /// Counts so far.
@@ -326,29 +380,33 @@ impl std::fmt::Debug for ObjectReader {
 
 impl Shared {
     /// Looks for chunks in memory and in flight; opens flights for the rest.
-    fn find(
-        self: &Arc<Self>,
-        object: &CachedObject,
-        wanted: Range<u32>,
-    ) -> (Vec<Found>, Vec<Claim>) {
+    fn find(self: &Arc<Self>, object: &CachedObject, wanted: Range<u32>) -> Finding {
         let first = ChunkKey::first(object.id, &object.key);
         let mut claims = Vec::new();
+        let mut is_lost = false;
         let mut find = |chunk: u32| {
             let key = first.at(chunk);
-            if let Some(bytes) = self.cache.peek(&key).filter(|bytes| fits(object, chunk, bytes)) {
+            let fetched_ahead = self.unread.take(&key);
+            let in_memory = || self.cache.peek(&key).filter(|bytes| fits(object, chunk, bytes));
+            if let Some(bytes) = in_memory() {
                 count(&self.stats.chunks_memory, 1);
                 return Found::Here(bytes);
             }
             let mut flights = self.flights.lock();
             if let Some(flight) = flights.get(&key) {
                 count(&self.stats.chunks_joined, 1);
-                return Found::Coming { flight: flight.clone(), chunk, own: false };
+                return Found::Coming(flight.clone());
             }
-            let flight = self.open(&mut flights, key, &mut claims);
-            Found::Coming { flight, chunk, own: true }
+            // It may have landed since: then it is in the cache by now.
+            if let Some(bytes) = in_memory() {
+                count(&self.stats.chunks_memory, 1);
+                return Found::Here(bytes);
+            }
+            is_lost |= fetched_ahead;
+            Found::Coming(self.open(&mut flights, key, &mut claims))
         };
         let found = wanted.map(&mut find).collect();
-        (found, claims)
+        Finding { found, claims, is_lost }
     }
 
     fn open(
@@ -363,37 +421,50 @@ impl Shared {
         flight
     }
 
-    /// Fetches what nobody waits for yet, unless memory is short; says whether it does.
-    fn fetch_ahead(
+    /// Opens flights for what nobody waits for yet, as far as there is memory for it. Answers where it stopped.
+    fn claim_ahead(
         self: &Arc<Self>,
         object: &CachedObject,
-        range: &Range<u64>,
-    ) -> Result<bool, BucketError> {
-        // A quarter of the room stays with those who wait.
-        let reserve = self.budget.total() / 4;
-        let bytes = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        if self.budget.available() < bytes.saturating_add(reserve) {
-            count(&self.stats.ahead_skipped, 1);
-            return Ok(false);
+        range: Range<u64>,
+        reader: ReaderId,
+        claims: &mut Vec<Claim>,
+    ) -> Result<u64, BucketError> {
+        if range.is_empty() {
+            return Ok(range.end);
         }
         let first = ChunkKey::first(object.id, &object.key);
-        let mut claims = Vec::new();
-        for chunk in chunks(object, range)? {
-            let key = first.at(chunk);
+        let missing: Vec<_> = {
+            let flights = self.flights.lock();
+            let is_missing = |key: &ChunkKey| !flights.contains_key(key) && !self.cache.holds(key);
+            chunks(object, &range)?.map(|chunk| first.at(chunk)).filter(is_missing).collect()
+        };
+        if missing.is_empty() {
+            return Ok(range.end);
+        }
+        let now = self.env.clock.now();
+        // A quarter of the room stays with those who wait.
+        let room = self.budget.available().saturating_sub(self.budget.total() / 4);
+        let room = room / usize::try_from(CHUNK_BYTES).expect("1 MiB");
+        let granted = self.unread.grant(reader, missing.len().min(room), now);
+        let before = claims.len();
+        for key in &missing[..granted] {
             let mut flights = self.flights.lock();
-            if !flights.contains_key(&key) {
-                self.open(&mut flights, key, &mut claims);
+            if !flights.contains_key(key) {
+                self.unread.add(reader, *key, now);
+                self.open(&mut flights, *key, claims);
             }
         }
-        count(&self.stats.ahead_chunks, claims.len() as u64);
-        self.start(object, claims, false);
-        Ok(true)
+        count(&self.stats.ahead_chunks, (claims.len() - before) as u64);
+        let Some(next) = missing.get(granted) else { return Ok(range.end) };
+        count(&self.stats.ahead_skipped, 1);
+        Ok((u64::from(next.chunk) * CHUNK_BYTES).max(range.start))
     }
 
-    fn start(self: &Arc<Self>, object: &CachedObject, claims: Vec<Claim>, waiting: bool) {
+    fn start(self: &Arc<Self>, object: &CachedObject, mut claims: Vec<Claim>, waiting: bool) {
         if claims.is_empty() {
             return;
         }
+        claims.sort_unstable_by_key(|claim| claim.key.chunk);
         let shared = Arc::clone(self);
         let object = object.clone();
         self.env.spawner.spawn(
@@ -411,12 +482,12 @@ impl Shared {
             match found.filter(|bytes| fits(&object, claim.key.chunk, bytes)) {
                 Some(bytes) => {
                     count(&self.stats.chunks_disk, 1);
-                    claim.land(Ok((bytes, Source::Disk)));
+                    claim.land(Ok(bytes));
                 }
                 None => missing.push(claim),
             }
         }
-        let mut runs = runs(missing, self.get_bytes_max);
+        let mut runs = runs(missing, self.window.step);
         let Some(last) = runs.pop() else { return };
         for run in runs {
             let shared = Arc::clone(&self);
@@ -438,40 +509,55 @@ impl Shared {
         let range = start..end.min(object.len);
         let len = usize::try_from(range.end - range.start).expect("a request fits into memory");
         let _permit = self.budget.acquire(len).await;
-        let bytes = match self.get(&object.key, &range, waiting).await {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                for claim in run {
-                    claim.land(Err(error.clone()));
-                }
-                return;
-            }
-        };
-        count(&self.stats.chunks_fetched, run.len() as u64);
-        let is_single = run.len() == 1;
-        for (place, claim) in (0..).zip(run) {
-            let at = place * CHUNK_BYTES;
-            let slice = within(0, at..(at + CHUNK_BYTES).min(bytes.len() as u64));
-            // A slice would hold the memory of all its neighbours for as long as the cache keeps it.
-            let chunk =
-                if is_single { bytes.slice(slice) } else { Bytes::copy_from_slice(&bytes[slice]) };
-            self.cache.insert(claim.key, chunk.clone());
-            claim.land(Ok((chunk, Source::Bucket)));
+        let run = Run(Arc::new(Mutex::new(run.into_iter().map(Some).collect())));
+        let ask = || self.get_run(object, range.clone(), &run);
+        let outcome = self.ask(&object.key, range.end - range.start, waiting, ask).await;
+        let error = outcome.err().unwrap_or_else(|| {
+            let message = "the answer is not as long as what was asked for".to_owned();
+            failure(BucketErrorKind::Retry, &object.key, message)
+        });
+        let left: Vec<_> = run.0.lock().iter_mut().filter_map(Option::take).collect();
+        for claim in left {
+            claim.land(Err(error.clone()));
         }
     }
 
+    /// Lands the chunks of a run as they come.
+    fn get_run<'a>(
+        &'a self,
+        object: &'a CachedObject,
+        range: Range<u64>,
+        run: &Run,
+    ) -> BoxFuture<'a, Result<(), BucketError>> {
+        let run = Run(Arc::clone(&run.0));
+        let len = object.len;
+        let mut place = 0;
+        let sink = move |bytes: Bytes| {
+            let claim = run.0.lock().get_mut(place).and_then(|claim| {
+                claim.take_if(|claim| chunk_len(len, claim.key.chunk) == bytes.len() as u64)
+            });
+            place += 1;
+            let Some(claim) = claim else { return };
+            count(&claim.shared.stats.chunks_fetched, 1);
+            claim.shared.cache.insert(claim.key, bytes.clone());
+            claim.land(Ok(bytes));
+        };
+        let piece = usize::try_from(CHUNK_BYTES).expect("1 MiB");
+        self.bucket.get_pieces(&object.key, range, piece, Box::new(sink))
+    }
+
     /// One range request, asked again where it is slow and somebody waits.
-    async fn get(
+    async fn ask<'a, T>(
         &self,
         key: &ObjectKey,
-        range: &Range<u64>,
+        len: u64,
         waiting: bool,
-    ) -> Result<Bytes, BucketError> {
-        let len = range.end - range.start;
+        request: impl Fn() -> BoxFuture<'a, Result<T, BucketError>>,
+    ) -> Result<T, BucketError> {
         let ask = || {
             count(&self.stats.gets, 1);
             count(&self.stats.get_bytes, len);
-            self.bucket.get_range(key, range.clone())
+            request()
         };
         let began = self.env.clock.now();
         let patience = self.hedge.on_request(len).filter(|_| waiting);
@@ -483,10 +569,10 @@ impl Shared {
                 Either::Right(((), first)) if self.hedge.take() => {
                     count(&self.stats.hedges, 1);
                     match select(first, ask()).await {
-                        Either::Left((Ok(bytes), _)) => Ok(bytes),
-                        Either::Right((Ok(bytes), _)) => {
+                        Either::Left((Ok(answer), _)) => Ok(answer),
+                        Either::Right((Ok(answer), _)) => {
                             count(&self.stats.hedges_won, 1);
-                            Ok(bytes)
+                            Ok(answer)
                         }
                         Either::Left((Err(_), other)) | Either::Right((Err(_), other)) => {
                             other.await
@@ -496,26 +582,19 @@ impl Shared {
                 Either::Right(((), first)) => first.await,
             },
         };
-        match answer {
-            Ok(bytes) if bytes.len() as u64 == len => {
-                self.hedge.on_answer(len, self.env.clock.now().since(began));
-                Ok(bytes)
-            }
-            Ok(bytes) => {
-                count(&self.stats.get_errors, 1);
-                let message = format!("{} bytes instead of {len}", bytes.len());
-                Err(failure(BucketErrorKind::Retry, key, message))
-            }
+        match &answer {
+            Ok(_) => self.hedge.on_answer(len, self.env.clock.now().since(began)),
             Err(error) => {
+                tracing::debug!(%key, %error, "a range was not read");
                 count(&self.stats.get_errors, 1);
-                Err(error)
             }
         }
+        answer
     }
 }
 
 /// Waits for a chunk that is on its way.
-async fn landed(object: &CachedObject, mut flight: Flight) -> Result<(Bytes, Source), BucketError> {
+async fn landed(object: &CachedObject, mut flight: Flight) -> Result<Bytes, BucketError> {
     let landing = flight.wait_for(Option::clone).await;
     landing.unwrap_or_else(|_| {
         let message = "the read was given up".to_owned();
@@ -523,18 +602,16 @@ async fn landed(object: &CachedObject, mut flight: Flight) -> Result<(Bytes, Sou
     })
 }
 
-/// Groups chunks that stand side by side into requests.
+/// Groups chunks that stand side by side into requests, which end at multiples of `bytes_max`.
 fn runs(claims: Vec<Claim>, bytes_max: u64) -> Vec<Vec<Claim>> {
-    let chunks_max = usize::try_from(bytes_max / CHUNK_BYTES).unwrap_or(usize::MAX);
+    let number = |chunk: u32| u64::from(chunk) * CHUNK_BYTES / bytes_max;
     let mut runs: Vec<Vec<Claim>> = Vec::new();
     for claim in claims {
+        let here = claim.key.chunk;
+        let goes_on =
+            |last: &Claim| last.key.chunk + 1 == here && number(last.key.chunk) == number(here);
         match runs.last_mut() {
-            Some(run)
-                if run.len() < chunks_max
-                    && run.last().is_some_and(|last| last.key.chunk + 1 == claim.key.chunk) =>
-            {
-                run.push(claim);
-            }
+            Some(run) if run.last().is_some_and(goes_on) => run.push(claim),
             _ => runs.push(vec![claim]),
         }
     }
@@ -552,8 +629,12 @@ fn chunks(object: &CachedObject, range: &Range<u64>) -> Result<Range<u32>, Bucke
 
 /// Whether a cached chunk has the length that it must have.
 fn fits(object: &CachedObject, chunk: u32, bytes: &Bytes) -> bool {
-    let start = u64::from(chunk) * CHUNK_BYTES;
-    bytes.len() as u64 == object.len.saturating_sub(start).min(CHUNK_BYTES)
+    bytes.len() as u64 == chunk_len(object.len, chunk)
+}
+
+/// Length of a chunk of an object of `len` bytes.
+fn chunk_len(len: u64, chunk: u32) -> u64 {
+    len.saturating_sub(u64::from(chunk) * CHUNK_BYTES).min(CHUNK_BYTES)
 }
 
 /// A range of positions as indexes into what begins at `base`.

@@ -1,24 +1,27 @@
 //! Reading objects: footers once, blocks as they are asked for.
 
 use crate::engine::Engine;
+use crate::following::Following;
+use crate::footers::Footers;
 use crate::partition::Partition;
 use crate::read::FetchedBatches;
 use bytes::Bytes;
-use esker_cache::{CachedObject, ChunkCache, Cursors, ObjectReader, ReadHint, ReaderOptions};
-use esker_env::{Bucket, BucketError, BucketErrorKind, Env, ObjectKey};
+use esker_cache::{
+    CachedObject, ChunkCache, Cursor, Cursors, ObjectReader, ReadHint, ReaderOptions,
+};
+use esker_env::{Bucket, BucketError, BucketErrorKind, Env, ObjectKey, Place};
 use esker_meta::State;
-use esker_object::{Block, Manifest, ManifestEntry, ObjectMeta, Part, data_key, manifest_key};
+use esker_object::{
+    Block, Manifest, ManifestEntry, OBJECT_HEADER_BYTES, ObjectMeta, Part, data_key,
+};
 use esker_record::batches;
 use esker_types::{Bug, Incarnation, ObjectId, Offset, PartitionId, planted};
-use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread;
 
 /// Most bytes that one read takes from an object. From 8 MiB on the allocator gives memory back to the kernel at once, and the
 /// next read takes its pages one by one.
 const READ_BYTES_MAX: u64 = (8 << 20) - (256 << 10);
-/// Memory for parsed footers and manifests.
-const META_BYTES_MAX: usize = 32 << 20;
 
 /// Why an object could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -60,66 +63,20 @@ pub(crate) struct Stored {
 /// Reads objects.
 pub(crate) struct ColdReader {
     reader: ObjectReader,
-    /// Readers that go through a partition, by where each will come back.
-    cursors: Cursors<(PartitionId, Offset)>,
-    metas: Mutex<Metas>,
+    /// Readers that go through a partition, by where each will ask next.
+    pub(crate) cursors: Cursors<(PartitionId, Offset)>,
+    footers: Footers,
 }
 
 /// Readers that are remembered between their requests.
 const CURSORS_MAX: usize = 10_000;
-
-#[derive(Default)]
-struct Metas {
-    objects: BTreeMap<ObjectId, (u64, Cached)>,
-    bytes: usize,
-    turn: u64,
-}
-
-#[derive(Clone)]
-enum Cached {
-    Object(Arc<ObjectMeta>),
-    Manifest(Arc<Manifest>),
-}
-
-impl Cached {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Object(meta) => meta.memory_bytes(),
-            Self::Manifest(manifest) => 64 * manifest.len() + 256,
-        }
-    }
-}
-
-impl Metas {
-    fn get(&mut self, id: ObjectId) -> Option<Cached> {
-        self.turn += 1;
-        let (used, cached) = self.objects.get_mut(&id)?;
-        *used = self.turn;
-        Some(cached.clone())
-    }
-
-    fn insert(&mut self, id: ObjectId, cached: Cached) {
-        self.turn += 1;
-        self.bytes += cached.bytes();
-        if let Some((_, old)) = self.objects.insert(id, (self.turn, cached)) {
-            self.bytes -= old.bytes();
-        }
-        while self.bytes > META_BYTES_MAX && self.objects.len() > 1 {
-            let oldest = self.objects.iter().min_by_key(|(_, (used, _))| *used);
-            let Some(oldest) = oldest.map(|(id, _)| *id) else { break };
-            if let Some((_, old)) = self.objects.remove(&oldest) {
-                self.bytes -= old.bytes();
-            }
-        }
-    }
-}
 
 impl ColdReader {
     pub(crate) fn new(env: &Env, bucket: Arc<dyn Bucket>, cache: Arc<dyn ChunkCache>) -> Self {
         Self {
             reader: ObjectReader::new(env, bucket, cache, &ReaderOptions::default()),
             cursors: Cursors::new(CURSORS_MAX),
-            metas: Mutex::default(),
+            footers: Footers::default(),
         }
     }
 
@@ -130,30 +87,46 @@ impl ColdReader {
 
     /// Forgets everything that could be read again.
     pub(crate) async fn clear(&self) {
-        *self.metas.lock() = Metas::default();
+        self.footers.clear();
         self.reader.cache().clear().await;
     }
 
     /// An object's footer.
     pub(crate) async fn object(&self, stored: &Stored) -> Result<Arc<ObjectMeta>, ColdError> {
-        if let Some(Cached::Object(meta)) = self.metas.lock().get(stored.object) {
-            return Ok(meta);
+        self.footers.object(&self.reader, stored, false).await
+    }
+
+    /// An object's footer, for a reader who will read its part of the object.
+    pub(crate) async fn object_to_read(
+        &self,
+        stored: &Stored,
+        cursor: &Cursor,
+    ) -> Result<Arc<ObjectMeta>, ColdError> {
+        let comes_along = self.fetch_whole(stored, cursor);
+        self.footers.object(&self.reader, stored, comes_along).await
+    }
+
+    /// Starts fetching an object that is all one reader's and takes one request: its footer comes along.
+    fn fetch_whole(&self, stored: &Stored, cursor: &Cursor) -> bool {
+        let is_whole = stored.is_lone() && stored.len <= self.reader.request_bytes_max();
+        is_whole
+            && self.known_object(stored).is_none()
+            && matches!(self.reader.prefetch(&stored.cached(), 0..stored.len, cursor), Ok(end) if end == stored.len)
+    }
+
+    /// An object's footer, if it is in memory.
+    pub(crate) fn known_object(&self, stored: &Stored) -> Option<Arc<ObjectMeta>> {
+        self.footers.known_object(stored.object)
+    }
+
+    /// Starts reading an object's footer, unless that goes on already.
+    pub(crate) fn load_object(&self, env: &Env, stored: &Stored, cursor: &Cursor) {
+        let comes_along = self.fetch_whole(stored, cursor);
+        if let Some(loading) = self.footers.load_object(&self.reader, stored, comes_along) {
+            // Whoever needs it asks again, and hears of what went wrong.
+            let task = async move { drop(loading.await) };
+            env.spawner.spawn(Place::Background, "footer", Box::pin(task));
         }
-        let CachedObject { key, .. } = &stored.cached();
-        let range = stored.meta_position..stored.len;
-        let parse = |bytes| ObjectMeta::parse(bytes, stored.meta_position);
-        let bytes = self.reader.read_uncached(&stored.cached(), range.clone(), true).await?;
-        let meta = match parse(bytes) {
-            Ok(meta) => meta,
-            Err(_) => parse(self.reader.read_uncached(&stored.cached(), range, true).await?)
-                .map_err(|error| ColdError::Corrupt(format!("object `{key}`: {error}")))?,
-        };
-        if meta.header().object != stored.object {
-            return Err(ColdError::Corrupt(format!("object `{key}` says it is another one")));
-        }
-        let meta = Arc::new(meta);
-        self.metas.lock().insert(stored.object, Cached::Object(Arc::clone(&meta)));
-        Ok(meta)
     }
 
     /// A manifest segment.
@@ -163,20 +136,12 @@ impl ColdReader {
         incarnation: Incarnation,
         len: u64,
     ) -> Result<Arc<Manifest>, ColdError> {
-        if let Some(Cached::Manifest(manifest)) = self.metas.lock().get(object) {
-            return Ok(manifest);
-        }
-        let key = ObjectKey::new(&manifest_key(object, incarnation));
-        let cached = CachedObject { id: object, key: key.clone(), len };
-        let bytes = self.reader.read_uncached(&cached, 0..len, true).await?;
-        let manifest = match Manifest::parse(bytes) {
-            Ok(manifest) => manifest,
-            Err(_) => Manifest::parse(self.reader.read_uncached(&cached, 0..len, true).await?)
-                .map_err(|error| ColdError::Corrupt(format!("manifest `{key}`: {error}")))?,
-        };
-        let manifest = Arc::new(manifest);
-        self.metas.lock().insert(object, Cached::Manifest(Arc::clone(&manifest)));
-        Ok(manifest)
+        self.footers.manifest(&self.reader, object, incarnation, len).await
+    }
+
+    /// A manifest segment, if it is in memory.
+    pub(crate) fn known_manifest(&self, object: ObjectId) -> Option<Arc<Manifest>> {
+        self.footers.known_manifest(object)
     }
 
     /// Blocks of one object that stand side by side, verified. What a cache or a request damaged is fetched once more,
@@ -212,6 +177,8 @@ impl ColdReader {
         let object = stored.cached();
         let pieces = self.reader.read_each(&object, &ranges, hint).await?;
         for (block, bytes) in blocks.iter().zip(&pieces) {
+            // A commit that waits for the processor does not wait for all of them.
+            thread::yield_now();
             if planted(Bug::BlockChecksumSkipped) {
                 continue;
             }
@@ -268,7 +235,12 @@ impl Stored {
         }
     }
 
-    fn cached(&self) -> CachedObject {
+    /// Whether the object holds nothing else.
+    fn is_lone(&self) -> bool {
+        self.meta_position == OBJECT_HEADER_BYTES as u64 + self.bytes
+    }
+
+    pub(crate) fn cached(&self) -> CachedObject {
         let key = ObjectKey::new(&data_key(self.object, self.incarnation));
         CachedObject { id: self.object, key, len: self.len }
     }
@@ -282,20 +254,32 @@ impl Engine {
         row: &esker_meta::Partition,
         from: Offset,
     ) -> Result<Option<Stored>, ColdError> {
-        let place = row.extents.partition_point(|extent| extent.end <= from);
-        if let Some(extent) = row.extents.get(place).filter(|extent| extent.base <= from) {
+        if let Some(extent) = row.extent_at(from) {
             return Ok(Some(stored_extent(state, extent)));
         }
-        let manifest = row.manifests.iter().find(|m| m.base <= from && from < m.end);
-        let Some(manifest) = manifest else { return Ok(None) };
+        let Some(manifest) = row.manifest_at(from) else { return Ok(None) };
         let object = &state.objects[&manifest.object];
         let manifest = self.cold.manifest(manifest.object, object.incarnation, object.len).await?;
         Ok(manifest.find(from).map(|entry| Stored::of_entry(&entry)))
     }
 
+    /// As [`Self::stored_at`], from what is in memory.
+    pub(crate) fn known_stored_at(
+        &self,
+        state: &State,
+        row: &esker_meta::Partition,
+        from: Offset,
+    ) -> Option<Stored> {
+        if let Some(extent) = row.extent_at(from) {
+            return Some(stored_extent(state, extent));
+        }
+        let manifest = self.cold.known_manifest(row.manifest_at(from)?.object)?;
+        manifest.find(from).map(|entry| Stored::of_entry(&entry))
+    }
+
     /// Batches from the bucket, from the one that holds `from`.
     pub(crate) async fn read_objects(
-        &self,
+        self: &Arc<Self>,
         partition: &Arc<Partition>,
         from: Offset,
         bytes_max: usize,
@@ -306,13 +290,23 @@ impl Engine {
         self.env().point("read: planned").await;
         let mut fetched = FetchedBatches::default();
         let Some(row) = state.partitions.get(&partition.id) else { return Ok(fetched) };
-        let cursor = self.cold.cursors.resume(&(partition.id, from));
+        let now = self.env().clock.now();
+        let cursor = self.cold.cursors.resume(&(partition.id, from), now);
         let Some(stored) = self.stored_at(&state, row, from).await? else { return Ok(fetched) };
-        let meta = self.cold.object(&stored).await?;
+        let meta = self.cold.object_to_read(&stored, &cursor).await?;
         let part = find_part(&meta, partition, &stored)?;
         let blocks = wanted_blocks(&meta, &part, from, bytes_max);
-        let part_end = meta.blocks(&part).last().map(|b| b.position + u64::from(b.len));
-        let hint = ReadHint::following(&cursor, part_end.unwrap_or_default());
+        let following = Following {
+            engine: self,
+            state: &state,
+            row,
+            stored: &stored,
+            meta: &meta,
+            part: &part,
+            cursor: &cursor,
+            now,
+        };
+        let hint = ReadHint::following(&cursor, &following);
         let mut next = from;
         let mut taken = Taken::Below;
         for block in self.cold.blocks(&stored, &blocks, hint).await? {
@@ -329,7 +323,8 @@ impl Engine {
             let what = format!("object {object} does not hold offset {from} of partition {id}");
             return Err(ColdError::Corrupt(what));
         }
-        self.cold.cursors.park((partition.id, next), cursor);
+        let now = self.env().clock.now();
+        self.cold.cursors.advance(&(partition.id, from), (partition.id, next), cursor, now);
         Ok(fetched)
     }
 }

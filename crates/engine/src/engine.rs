@@ -160,6 +160,7 @@ impl Engine {
             Arc::clone(&tail_memory),
             Bells::hang(&*env.spawner),
             FlushRule::new(&options),
+            Arc::clone(&bucket),
         ));
         let wal = opened.start(Arc::clone(&sink) as Arc<dyn esker_wal::DurableSink>);
         let incarnation = register(&env, &*meta, &options, store).await?;

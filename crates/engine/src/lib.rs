@@ -17,6 +17,8 @@ mod courtesy;
 mod due;
 mod engine;
 mod flush;
+mod following;
+mod footers;
 mod garbage;
 mod hosted;
 mod ids;

@@ -5,7 +5,7 @@ use crate::courtesy::Lateness;
 use crate::due::FlushRule;
 use crate::journal::Journal;
 use crate::tail_memory::TailMemory;
-use esker_env::Clock;
+use esker_env::{Bucket, Clock};
 use esker_types::{JournalId, Seq};
 use esker_wal::{DurableSink, JournalStatus, WalFailure};
 use parking_lot::{Mutex, RwLock};
@@ -17,6 +17,7 @@ pub(crate) struct Sink {
     clock: Arc<dyn Clock>,
     tail_memory: Arc<TailMemory>,
     bells: Bells,
+    bucket: Arc<dyn Bucket>,
     /// Who is to be woken by the commit that is being reported; kept for its memory.
     calls: Mutex<Vec<Call>>,
     /// When a flush is due.
@@ -41,11 +42,13 @@ impl Sink {
         tail_memory: Arc<TailMemory>,
         bells: Bells,
         rule: FlushRule,
+        bucket: Arc<dyn Bucket>,
     ) -> Self {
         Self {
             clock,
             tail_memory,
             bells,
+            bucket,
             calls: Mutex::default(),
             rule,
             journals: RwLock::default(),
@@ -91,6 +94,7 @@ impl DurableSink for Sink {
         }
         self.bells.ring(&mut calls);
         drop(calls);
+        self.bucket.give_way();
         for journal in self.journals.read().iter() {
             journal.retry();
         }

@@ -289,6 +289,59 @@ fn a_batch_that_does_not_fit_is_not_passed_over() {
 }
 
 #[test]
+fn readers_of_neighbouring_parts_share_their_requests_over_the_ends_of_objects() {
+    const ROUNDS: i64 = 3;
+    const BATCHES: i64 = 100;
+    let mut machine = Machine::new();
+    machine.adjust = |options| {
+        options.tail_memory = ByteCount(0);
+        options.wal_segment = ByteCount::mib(16);
+        options.wal_capacity = ByteCount::mib(64);
+    };
+    machine.run(async |engine| {
+        let mut bytes = 0;
+        for round in 0..ROUNDS {
+            let ack = Ack::new();
+            for number in 0..BATCHES {
+                let first = (round * BATCHES + number) * 1000;
+                for index in 0..2 {
+                    let batch = batch(first..first + 1000, 0);
+                    bytes += batch.len();
+                    engine.append(&partition(engine, index), batch, Some(&ack)).unwrap();
+                }
+            }
+            ack.arm();
+            assert!(ack.wait().await);
+            engine.flush_all(None).await;
+        }
+        let objects: Vec<_> = machine.meta.image().objects.values().map(|row| row.len).collect();
+        assert_eq!(objects.len(), 3);
+        let mut next = [Offset(0); 2];
+        while next[0] < Offset(ROUNDS * BATCHES * 1000) {
+            for (index, next) in next.iter_mut().enumerate() {
+                let partition = partition(engine, index);
+                let fetched = engine.read(&partition, *next, 100_000, true).await.unwrap();
+                for batch in fetched.batches.iter().flat_map(|bytes| batches(bytes)) {
+                    let batch = batch.unwrap();
+                    assert_eq!(batch.base_offset(), *next);
+                    *next = batch.next_offset();
+                }
+            }
+        }
+        assert_eq!(next[0], next[1]);
+        let totals = engine.objects().stats().totals();
+        // A footer of each object, and its bytes in as few requests as their length allows.
+        let longest = engine.objects().request_bytes_max();
+        let fewest: u64 = objects.iter().map(|len| 1 + len.div_ceil(longest)).sum();
+        assert!(totals.gets <= fewest + 2, "{} requests, not {fewest}: {totals:?}", totals.gets);
+        let chunks: u64 = objects.iter().map(|len| len.div_ceil(esker_cache::CHUNK_BYTES)).sum();
+        assert_eq!((totals.chunks_fetched, totals.ahead_lost), (chunks, 0), "{totals:?}");
+        let most = u64::try_from(bytes).unwrap() * 11 / 10;
+        assert!(totals.get_bytes <= most, "{} bytes for {bytes}", totals.get_bytes);
+    });
+}
+
+#[test]
 fn each_restart_begins_a_leader_epoch_at_the_log_end() {
     let machine = Machine::new();
     machine.run(async |engine| {

@@ -82,6 +82,9 @@ pub struct ListPage {
     pub more: bool,
 }
 
+/// Takes the pieces of an object, one after the other.
+pub type PieceSink = Box<dyn FnMut(Bytes) + Send>;
+
 /// An object store, seen through the prefix that Esker owns in it.
 pub trait Bucket: Send + Sync {
     /// Stores `body` (its parts one after the other) as `key`, whole or not at all.
@@ -94,12 +97,31 @@ pub trait Bucket: Send + Sync {
     /// Puts that are under way are waited for: one that takes its time out of consideration for others stops doing so.
     fn hurry(&self) {}
 
+    /// A commit to this machine's disk has ended: others are under way, and gets that use the same disk leave it room.
+    fn give_way(&self) {}
+
     /// Bytes `range` of an object; fewer are an error.
     fn get_range<'a>(
         &'a self,
         key: &'a ObjectKey,
         range: Range<u64>,
     ) -> BoxFuture<'a, Result<Bytes, BucketError>>;
+
+    /// Bytes `range` of an object by one request, handed to `sink` in pieces of `piece` bytes (the last may be shorter),
+    /// each as soon as it is there and in memory of its own. After an error some have been handed over.
+    fn get_pieces<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        range: Range<u64>,
+        piece: usize,
+        mut sink: PieceSink,
+    ) -> BoxFuture<'a, Result<(), BucketError>> {
+        Box::pin(async move {
+            let bytes = self.get_range(key, range).await?;
+            bytes.chunks(piece).for_each(|piece| sink(Bytes::copy_from_slice(piece)));
+            Ok(())
+        })
+    }
 
     /// Length of an object.
     fn head<'a>(&'a self, key: &'a ObjectKey) -> BoxFuture<'a, Result<u64, BucketError>>;

@@ -20,14 +20,14 @@ mod spawn;
 pub mod watch;
 
 pub use aligned::AlignedBuffer;
-pub use bucket::{Bucket, BucketError, BucketErrorKind, ListPage, ObjectKey};
+pub use bucket::{Bucket, BucketError, BucketErrorKind, ListPage, ObjectKey, PieceSink};
 pub use budget::{Budget, Permit};
 pub use clock::{Clock, Elapsed, timeout};
 pub use disk::{Disk, DiskFile, DiskLock, Open};
 pub use entropy::Entropy;
 pub use net::{ByteStream, Incoming, Listener, Net};
 pub use send_queue::SendQueue;
-pub use spawn::{Blocking, DiskLoop, Doorbell, LoopState, Place, Ring, Spawner};
+pub use spawn::{Blocking, DiskLoop, Doorbell, LoopState, Place, Ring, Spawner, poll_again_later};
 
 use std::sync::Arc;
 

@@ -38,7 +38,7 @@ impl SendQueue {
         self.parts.is_empty()
     }
 
-    /// Sends what can be sent now, in large vectored writes; whether anything was.
+    /// Sends what can be sent now, at most `most` bytes, in large vectored writes. Answers how many were.
     ///
     /// # Errors
     /// The stream's; [`io::ErrorKind::WriteZero`] when it takes nothing any more.
@@ -46,13 +46,20 @@ impl SendQueue {
         &mut self,
         stream: &mut dyn ByteStream,
         context: &mut Context<'_>,
-    ) -> io::Result<bool> {
-        let mut progress = false;
-        while !self.parts.is_empty() {
+        most: usize,
+    ) -> io::Result<usize> {
+        let mut total = 0;
+        while !self.parts.is_empty() && total < most {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let mut count = 0;
+            let mut room = most - total;
             for (slice, part) in slices.iter_mut().zip(&self.parts) {
+                if room == 0 {
+                    break;
+                }
+                let part = &part[..part.len().min(room)];
                 *slice = IoSlice::new(part);
+                room -= part.len();
                 count += 1;
             }
             let mut sent =
@@ -61,7 +68,7 @@ impl SendQueue {
                     Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
                     Poll::Ready(sent) => sent,
                 };
-            progress = true;
+            total += sent;
             self.bytes -= sent;
             while let Some(front) = self.parts.front_mut() {
                 if sent < front.len() {
@@ -72,6 +79,6 @@ impl SendQueue {
                 self.parts.pop_front();
             }
         }
-        Ok(progress)
+        Ok(total)
     }
 }

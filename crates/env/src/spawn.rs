@@ -1,7 +1,9 @@
 //! Tasks, blocking work and disk threads.
 
 use crate::BoxFuture;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Context;
 
 /// Where a task runs. In production each place is a runtime of its own, so that cold work cannot delay the
 /// tail and nothing can delay the metadata; in a simulation all are one thread.
@@ -95,4 +97,10 @@ impl std::fmt::Debug for Doorbell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Doorbell")
     }
+}
+/// Has the calling task polled again, after everybody else had a turn: the tasks that wait for one, and those for whom
+/// something came over the network meanwhile. A task that wakes itself would come before the latter.
+pub fn poll_again_later(context: &mut Context<'_>) {
+    let mut later = pin!(tokio::task::yield_now());
+    let _pending = later.as_mut().poll(context);
 }

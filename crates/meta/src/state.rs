@@ -143,6 +143,19 @@ impl Partition {
         let manifest = self.manifests.first().map(|m| m.base);
         manifest.or_else(|| self.extents.first().map(|e| e.base)).unwrap_or(self.tiered_end)
     }
+
+    /// The extent that holds `offset`, if it is not in a manifest.
+    #[must_use]
+    pub fn extent_at(&self, offset: Offset) -> Option<&Extent> {
+        let place = self.extents.partition_point(|extent| extent.end <= offset);
+        self.extents.get(place).filter(|extent| extent.base <= offset)
+    }
+
+    /// The manifest segment that lists the extent that holds `offset`.
+    #[must_use]
+    pub fn manifest_at(&self, offset: Offset) -> Option<&ManifestRef> {
+        self.manifests.iter().find(|manifest| manifest.base <= offset && offset < manifest.end)
+    }
 }
 
 /// A leader epoch and the offset of its first record.

@@ -13,7 +13,7 @@ pub(crate) const PART_ENTRY_BYTES: usize = 96;
 pub(crate) const SECTION_ENTRY_BYTES: usize = 32;
 pub(crate) const TRAILER_BYTES: usize = 56;
 /// A block is cut at the first batch boundary from here on.
-pub(crate) const BLOCK_BYTES: usize = 1 << 20;
+pub(crate) const BLOCK_BYTES: usize = 256 << 10;
 /// The time index has an entry for each such stretch of a partition.
 pub(crate) const TIME_INDEX_BYTES: usize = 64 << 10;
 

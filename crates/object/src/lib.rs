@@ -1,6 +1,6 @@
 //! The formats of what lies in the bucket: data objects and manifest segments. Pure: bytes in, bytes out.
 //!
-//! A **data object** holds record batches of one or many partitions, verbatim, in blocks of about a mebibyte. All
+//! A **data object** holds record batches of one or many partitions, verbatim, in blocks of about 256 KiB. All
 //! it says about them is at its end (`meta_pos..len`), so one ranged read opens it. The end consists of typed
 //! sections, each with its own checksum; a reader skips types that it does not know.
 //!

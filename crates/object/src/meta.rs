@@ -11,6 +11,7 @@ use bytes::Bytes;
 use esker_types::{
     Incarnation, LeaderEpoch, ObjectId, Offset, PartitionId, PartitionIndex, Timestamp, TopicId,
 };
+use std::ops::Range;
 use uuid::Uuid;
 
 /// What a data object says about itself. Holds the bytes of the object's end and reads them in place.
@@ -248,17 +249,41 @@ impl ObjectMeta {
     /// The part of `partition`.
     #[must_use]
     pub fn find(&self, partition: PartitionId) -> Option<Part> {
+        self.place(partition).ok().map(|index| self.part(index))
+    }
+
+    /// The parts before that of `partition`, the nearest first.
+    pub fn parts_before(&self, partition: PartitionId) -> impl Iterator<Item = Part> + '_ {
+        let (Ok(place) | Err(place)) = self.place(partition);
+        (0..place).rev().map(|index| self.part(index))
+    }
+
+    /// The parts after that of `partition`, the nearest first.
+    pub fn parts_after(&self, partition: PartitionId) -> impl Iterator<Item = Part> + '_ {
+        let place = self.place(partition).map_or_else(|place| place, |place| place + 1);
+        (place..self.part_count()).map(|index| self.part(index))
+    }
+
+    /// Where `partition` is in the table, or would be.
+    fn place(&self, partition: PartitionId) -> Result<usize, usize> {
         let (mut low, mut high) = (0, self.part_count());
         while low < high {
             let middle = low.midpoint(high);
             let here = PartitionId(field::u64(self.part_bytes(middle), 0));
             match here.cmp(&partition) {
-                std::cmp::Ordering::Equal => return Some(self.part(middle)),
+                std::cmp::Ordering::Equal => return Ok(middle),
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
             }
         }
-        None
+        Err(low)
+    }
+
+    /// The bytes of the object that a part's blocks are.
+    #[must_use]
+    pub fn range(&self, part: &Part) -> Range<u64> {
+        let start = self.blocks(part).next().map_or(0, |block| block.position);
+        start..start + part.bytes
     }
 
     /// A part's blocks in order.

@@ -145,8 +145,8 @@ fn blocks_are_cut_and_found_by_offset_and_time() {
     let meta = parse(&encoded);
     let part = meta.find(PartitionId(1)).unwrap();
     let blocks: Vec<_> = meta.blocks(&part).collect();
-    assert_eq!(blocks.len(), 6);
-    assert!(blocks.iter().all(|block| block.len < (1 << 20) + 60_000));
+    assert_eq!(blocks.len(), 20);
+    assert!(blocks.iter().all(|block| block.len < (256 << 10) + 60_000));
     for offset in 0..2000 {
         let first = meta.blocks_from(&part, Offset(offset)).next();
         let expected = blocks.iter().find(|block| block.last_offset >= Offset(offset)).copied();

@@ -6,7 +6,7 @@ use crate::config::{Config, ConfigProblem};
 use crate::logging;
 use clap::CommandFactory;
 use esker_broker::{BrokerOptions, CoordinatorOptions, LiveSettings};
-use esker_bucket::marker;
+use esker_bucket::{BucketUrl, marker};
 use esker_cache::{ChunkCache, MemoryCache};
 use esker_cache_foyer::{FoyerCache, FoyerOptions};
 use esker_cli::ClientVerb;
@@ -16,7 +16,7 @@ use esker_env::{Bucket, Env, Listener};
 use esker_group::Options as GroupOptions;
 use esker_node::{DataDir, Node, NodeOptions};
 use esker_settings::typed;
-use esker_types::{BrokerId, ClusterId};
+use esker_types::{BrokerId, ByteCount, ClusterId};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -123,7 +123,7 @@ async fn run(env: &Env, config: Config) -> Result<End, ConfigProblem> {
     }
     refuse_old_copy(env, &*bucket, &bucket_url, &mut data_dir).await?;
     let options = node_options(&config, typed, &data_dir)?;
-    let cache = cache_of(env, typed, &data_dir);
+    let cache = cache_of(env, typed, &config.bucket.url, &data_dir);
     let settings = Arc::new(LiveSettings::new(broker_id, config.settings));
     let node = Node::start(env, kafka, bucket, cache, settings, options)
         .await
@@ -202,13 +202,24 @@ async fn listen(
         .map_err(|error| format!("listen on {address}: {error}. Choose another with {option}"))
 }
 
+/// Where a disk is nearer than the bucket, so much of it is for what was read from there.
+const CACHE_DISK: ByteCount = ByteCount::gib(1);
+
 /// The cache of what was read from the bucket. Nothing of it exists before the first cold read.
-fn cache_of(env: &Env, settings: &typed::Broker, data_dir: &DataDir) -> Arc<dyn ChunkCache> {
+fn cache_of(
+    env: &Env,
+    settings: &typed::Broker,
+    bucket: &BucketUrl,
+    data_dir: &DataDir,
+) -> Arc<dyn ChunkCache> {
     let memory = usize::try_from(settings.cache_memory.get()).unwrap_or(usize::MAX);
-    if settings.cache_disk.get() == 0 {
+    // Writing to a disk what was just read from one costs commits their time and saves nothing.
+    let is_near = matches!(bucket, BucketUrl::File(_) | BucketUrl::Memory);
+    let usual = if is_near { ByteCount(0) } else { CACHE_DISK };
+    let disk = settings.cache_disk.unwrap_or(usual).get();
+    if disk == 0 {
         return Arc::new(MemoryCache::new(memory));
     }
-    let disk = settings.cache_disk.get();
     let cluster = data_dir.identity().cluster;
     let dir = data_dir.path().join("cache");
     Arc::new(FoyerCache::new(env, FoyerOptions::new(dir, disk, memory, cluster)))

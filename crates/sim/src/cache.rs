@@ -37,6 +37,14 @@ impl ChunkCache for SimCache {
         if self.entropy.chance(self.forgetful) { None } else { self.kept.peek(&self.key(*key)) }
     }
 
+    fn holds(&self, key: &ChunkKey) -> bool {
+        self.kept.holds(&self.key(*key))
+    }
+
+    fn memory_bytes_max(&self) -> usize {
+        self.kept.memory_bytes_max()
+    }
+
     fn get<'a>(&'a self, key: &'a ChunkKey) -> BoxFuture<'a, Option<Bytes>> {
         Box::pin(async move { self.peek(key) })
     }
@@ -45,6 +53,10 @@ impl ChunkCache for SimCache {
         if !self.entropy.chance(self.forgetful) {
             self.kept.insert(self.key(key), chunk);
         }
+    }
+
+    fn pass(&self, key: &ChunkKey) {
+        self.kept.pass(&self.key(*key));
     }
 
     fn forget(&self, key: &ChunkKey) {

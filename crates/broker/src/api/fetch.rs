@@ -5,7 +5,7 @@ use crate::error_code;
 use crate::fetch_session::{Context, Entry, Told, TopicKey, Wanted};
 use crate::topics::{check_epoch, find_partition, find_topic};
 use esker_engine::{DataWaiter, FetchedBatches, Partition};
-use esker_env::timeout;
+use esker_env::{Place, timeout};
 use esker_plog::Position;
 use esker_types::{LeaderEpoch, Offset, TopicId};
 use esker_wire::api::fetch::{
@@ -13,10 +13,12 @@ use esker_wire::api::fetch::{
     PartitionData,
 };
 use esker_wire::{ErrorCode, Uuid};
-use futures_util::future::{join_all, select};
+use futures_util::future::{Either, join_all, select};
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// First version that names topics by id.
 const BY_ID: i16 = 13;
@@ -213,7 +215,8 @@ impl Drop for Unwatch<'_> {
     }
 }
 
-/// Reads what memory did not have, side by side.
+/// Reads what memory did not have, side by side, in the background: checking it takes long enough to hold up the other
+/// connections of the shard.
 async fn read_cold(
     call: &Call<'_>,
     items: &mut [Item],
@@ -222,6 +225,7 @@ async fn read_cold(
     wait: Duration,
 ) {
     let engine = call.broker.engine();
+    let patience = wait.max(COLD_PATIENCE);
     let mut reads = Vec::new();
     for (place, item) in items.iter().enumerate() {
         let Ok(partition) = &item.partition else { continue };
@@ -236,13 +240,26 @@ async fn read_cold(
         // Each read is counted in full before it is made: together they stay within the request's limit.
         bytes += limit.max(1);
         let from = Offset(item.wanted.fetch_offset);
-        let patience = wait.max(COLD_PATIENCE);
+        let (engine, partition) = (Arc::clone(engine), Arc::clone(partition));
         reads.push(async move {
-            let read = engine.read(partition, from, limit, first);
+            let read = engine.read(&partition, from, limit, first);
             (place, timeout(&*engine.env().clock, patience, read).await)
         });
     }
-    for (place, read) in join_all(reads).await {
+    if reads.is_empty() {
+        return;
+    }
+    let (mut sender, answer) = oneshot::channel();
+    let task = async move {
+        // When the client has gone nobody wants it any more.
+        let read = match select(join_all(reads), pin!(sender.closed())).await {
+            Either::Left((read, _)) => read,
+            Either::Right(_) => return,
+        };
+        let _gone = sender.send(read);
+    };
+    engine.env().spawner.spawn(Place::Background, "cold fetch", Box::pin(task));
+    for (place, read) in answer.await.unwrap_or_default() {
         let result = &mut items[place].result;
         match read {
             Ok(Ok(batches)) => result.batches = batches,

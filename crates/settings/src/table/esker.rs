@@ -39,10 +39,10 @@ settings! { ESKER
         "How long an object that nothing refers to is kept for readers that still have it in their plan."
     "esker.housekeeping.interval.ms": Duration = Some("30000"), AtLeast(1), ReadOnly, Honoured;
         "How often retention, merging and the collection of garbage look for work."
-    "esker.cache.memory.bytes": Size = Some("134217728"), AtLeast(0), ReadOnly, Honoured;
-        "Memory for data that was read back from the bucket."
-    "esker.cache.disk.bytes": Size = Some("1073741824"), AtLeast(0), ReadOnly, Honoured;
-        "Disk for data that was read back from the bucket; 0 keeps none there."
+    "esker.cache.memory.bytes": Size = Some("536870912"), AtLeast(0), ReadOnly, Honoured;
+        "Memory for data that was read back from the bucket; nothing is taken before somebody reads it."
+    "esker.cache.disk.bytes": Size = None, AtLeast(0), ReadOnly, Honoured;
+        "Disk for data that was read back from the bucket; 0 keeps none there. Unset it is 1 GiB where the bucket is remote, and 0 where it is a directory: that is on a disk already."
     "esker.group.join.timeout.ms": Duration = Some("300000"), AtLeast(1), ReadOnly, Honoured;
         "How long a classic group's member that joined for the first time may wait for the rebalance to end."
     "esker.bucket.url": Text = None, NonEmpty, ReadOnly, Honoured;

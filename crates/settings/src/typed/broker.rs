@@ -168,8 +168,8 @@ pub struct Broker {
     pub producer_expiry: Duration,
     /// `esker.cache.memory.bytes`.
     pub cache_memory: ByteCount,
-    /// `esker.cache.disk.bytes`.
-    pub cache_disk: ByteCount,
+    /// `esker.cache.disk.bytes`; `None` lets the kind of bucket decide.
+    pub cache_disk: Option<ByteCount>,
 
     /// The group coordinator.
     pub groups: GroupCoordinator,
@@ -232,7 +232,10 @@ impl Broker {
             housekeeping_every: read.duration("esker.housekeeping.interval.ms"),
             producer_expiry: read.duration("producer.id.expiration.ms"),
             cache_memory: read.bytes("esker.cache.memory.bytes"),
-            cache_disk: read.bytes("esker.cache.disk.bytes"),
+            cache_disk: read
+                .0
+                .value("esker.cache.disk.bytes")
+                .map(|_| read.bytes("esker.cache.disk.bytes")),
 
             groups: GroupCoordinator {
                 session_timeout_min_ms: read.int("group.min.session.timeout.ms"),

@@ -1,0 +1,238 @@
+//! Footers and manifests, parsed: read once, by one request for all who wait.
+
+use crate::cold::{ColdError, Stored};
+use esker_cache::{CachedObject, ObjectReader, ReadHint};
+use esker_env::{BoxFuture, ObjectKey};
+use esker_object::{Manifest, ObjectMeta, manifest_key};
+use esker_types::{Incarnation, ObjectId};
+use futures_util::FutureExt;
+use futures_util::future::{Shared, WeakShared};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Memory for what was parsed.
+const BYTES_MAX: usize = 32 << 20;
+
+/// Parsed footers and manifests.
+#[derive(Default)]
+pub(crate) struct Footers {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    known: BTreeMap<ObjectId, (u64, Parsed)>,
+    bytes: usize,
+    turn: u64,
+    /// What is being read. Whoever waits for one drives it; when nobody does any more it is gone.
+    loading: BTreeMap<ObjectId, WeakShared<BoxFuture<'static, Result<Parsed, ColdError>>>>,
+}
+
+/// A footer or a manifest on its way.
+pub(crate) type Loading = Shared<BoxFuture<'static, Result<Parsed, ColdError>>>;
+
+#[derive(Clone)]
+pub(crate) enum Parsed {
+    Object(Arc<ObjectMeta>),
+    Manifest(Arc<Manifest>),
+}
+
+impl Parsed {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Object(meta) => meta.memory_bytes(),
+            Self::Manifest(manifest) => 64 * manifest.len() + 256,
+        }
+    }
+}
+
+impl State {
+    fn get(&mut self, id: ObjectId) -> Option<Parsed> {
+        self.turn += 1;
+        let (used, parsed) = self.known.get_mut(&id)?;
+        *used = self.turn;
+        Some(parsed.clone())
+    }
+
+    fn insert(&mut self, id: ObjectId, parsed: Parsed) {
+        self.turn += 1;
+        self.bytes += parsed.bytes();
+        if let Some((_, old)) = self.known.insert(id, (self.turn, parsed)) {
+            self.bytes -= old.bytes();
+        }
+        while self.bytes > BYTES_MAX && self.known.len() > 1 {
+            let oldest = self.known.iter().min_by_key(|(_, (used, _))| *used);
+            let Some(oldest) = oldest.map(|(id, _)| *id) else { break };
+            if let Some((_, old)) = self.known.remove(&oldest) {
+                self.bytes -= old.bytes();
+            }
+        }
+    }
+}
+
+/// What there is of a footer or a manifest.
+enum Found {
+    Known(Parsed),
+    Loading(Loading),
+}
+
+impl Footers {
+    /// Forgets what was read.
+    pub(crate) fn clear(&self) {
+        *self.state.lock() = State::default();
+    }
+
+    /// An object's footer; one that `comes_along` is part of what is being fetched into the cache.
+    pub(crate) async fn object(
+        &self,
+        reader: &ObjectReader,
+        stored: &Stored,
+        comes_along: bool,
+    ) -> Result<Arc<ObjectMeta>, ColdError> {
+        let read = || read_object(reader.clone(), *stored, comes_along);
+        let found = self.find(stored.object, read).0;
+        match found.parsed().await? {
+            Parsed::Object(meta) => Ok(meta),
+            Parsed::Manifest(_) => Err(two_things(stored.object)),
+        }
+    }
+
+    /// An object's footer, if it is in memory.
+    pub(crate) fn known_object(&self, id: ObjectId) -> Option<Arc<ObjectMeta>> {
+        match self.state.lock().get(id)? {
+            Parsed::Object(meta) => Some(meta),
+            Parsed::Manifest(_) => None,
+        }
+    }
+
+    /// The reading of an object's footer, for a task to drive; `None` where it is there or somebody reads it.
+    pub(crate) fn load_object(
+        &self,
+        reader: &ObjectReader,
+        stored: &Stored,
+        comes_along: bool,
+    ) -> Option<Loading> {
+        match self.find(stored.object, || read_object(reader.clone(), *stored, comes_along)) {
+            (Found::Loading(loading), true) => Some(loading),
+            _ => None,
+        }
+    }
+
+    /// A manifest segment.
+    pub(crate) async fn manifest(
+        &self,
+        reader: &ObjectReader,
+        object: ObjectId,
+        incarnation: Incarnation,
+        len: u64,
+    ) -> Result<Arc<Manifest>, ColdError> {
+        let read = || read_manifest(reader.clone(), object, incarnation, len);
+        match self.find(object, read).0.parsed().await? {
+            Parsed::Manifest(manifest) => Ok(manifest),
+            Parsed::Object(_) => Err(two_things(object)),
+        }
+    }
+
+    /// A manifest segment, if it is in memory.
+    pub(crate) fn known_manifest(&self, id: ObjectId) -> Option<Arc<Manifest>> {
+        match self.state.lock().get(id)? {
+            Parsed::Manifest(manifest) => Some(manifest),
+            Parsed::Object(_) => None,
+        }
+    }
+
+    /// What is known, or its reading, and whether that begins now.
+    fn find(
+        &self,
+        id: ObjectId,
+        read: impl FnOnce() -> BoxFuture<'static, Result<Parsed, ColdError>>,
+    ) -> (Found, bool) {
+        let mut state = self.state.lock();
+        if let Some(parsed) = state.get(id) {
+            return (Found::Known(parsed), false);
+        }
+        if let Some(loading) = state.loading.get(&id).and_then(WeakShared::upgrade) {
+            return (Found::Loading(loading), false);
+        }
+        let (owner, read) = (Arc::clone(&self.state), read());
+        let loading = async move {
+            let outcome = read.await;
+            let mut state = owner.lock();
+            state.loading.remove(&id);
+            if let Ok(parsed) = &outcome {
+                state.insert(id, parsed.clone());
+            }
+            outcome
+        };
+        let loading = loading.boxed().shared();
+        let weak = loading.downgrade().expect("nobody has driven it yet");
+        state.loading.retain(|_, loading| loading.upgrade().is_some());
+        state.loading.insert(id, weak);
+        (Found::Loading(loading), true)
+    }
+}
+
+impl Found {
+    async fn parsed(self) -> Result<Parsed, ColdError> {
+        match self {
+            Self::Known(parsed) => Ok(parsed),
+            Self::Loading(loading) => loading.await,
+        }
+    }
+}
+
+fn read_object(
+    reader: ObjectReader,
+    stored: Stored,
+    comes_along: bool,
+) -> BoxFuture<'static, Result<Parsed, ColdError>> {
+    let read = async move {
+        let object = stored.cached();
+        let range = stored.meta_position..stored.len;
+        let parse = |bytes| ObjectMeta::parse(bytes, stored.meta_position);
+        let bytes = if comes_along {
+            let whole = [range.clone()];
+            let mut pieces = reader.read_each(&object, &whole, ReadHint::SINGLE).await?;
+            pieces.pop().expect("one piece for each range")
+        } else {
+            reader.read_uncached(&object, range.clone(), true).await?
+        };
+        let meta = match parse(bytes) {
+            Ok(meta) => meta,
+            // What a request damaged is asked for once more.
+            Err(_) => parse(reader.read_uncached(&object, range, true).await?)
+                .map_err(|error| ColdError::Corrupt(format!("object `{}`: {error}", object.key)))?,
+        };
+        if meta.header().object != stored.object {
+            let what = format!("object `{}` says it is another one", object.key);
+            return Err(ColdError::Corrupt(what));
+        }
+        Ok(Parsed::Object(Arc::new(meta)))
+    };
+    read.boxed()
+}
+
+fn read_manifest(
+    reader: ObjectReader,
+    id: ObjectId,
+    incarnation: Incarnation,
+    len: u64,
+) -> BoxFuture<'static, Result<Parsed, ColdError>> {
+    let read = async move {
+        let key = ObjectKey::new(&manifest_key(id, incarnation));
+        let object = CachedObject { id, key: key.clone(), len };
+        let bytes = reader.read_uncached(&object, 0..len, true).await?;
+        let manifest = match Manifest::parse(bytes) {
+            Ok(manifest) => manifest,
+            Err(_) => Manifest::parse(reader.read_uncached(&object, 0..len, true).await?)
+                .map_err(|error| ColdError::Corrupt(format!("manifest `{key}`: {error}")))?,
+        };
+        Ok(Parsed::Manifest(Arc::new(manifest)))
+    };
+    read.boxed()
+}
+
+fn two_things(id: ObjectId) -> ColdError {
+    ColdError::Corrupt(format!("object {id} is a data object and a manifest"))
+}
