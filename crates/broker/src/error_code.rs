@@ -17,6 +17,7 @@ pub(crate) fn of_append(error: &AppendError) -> ErrorCode {
         AppendError::Producer(ProducerError::OutOfOrderSequence { .. }) => {
             ErrorCode::OutOfOrderSequenceNumber
         }
+        AppendError::TooLarge { .. } => ErrorCode::RecordListTooLarge,
         AppendError::ProducersNotLoaded | AppendError::Full | AppendError::Failed => {
             ErrorCode::KafkaStorageError
         }

@@ -34,6 +34,16 @@ pub enum AppendError {
     /// The producers' state has to be loaded first: [`Engine::load_producers`], then try again.
     #[error("the producers of the partition are not loaded yet")]
     ProducersNotLoaded,
+    /// The batch does not fit a file of the write-ahead log.
+    #[error(
+        "a batch of {size} bytes is longer than the {max} that fit the write-ahead log; `esker.wal.segment.bytes` sets that"
+    )]
+    TooLarge {
+        /// Its bytes.
+        size: usize,
+        /// Bytes of the longest that is taken.
+        max: usize,
+    },
     /// The write-ahead log has no room until the bucket takes more. Try again later.
     #[error("the write-ahead log is full; records are taken again when the bucket has taken some")]
     Full,
@@ -60,6 +70,10 @@ impl Engine {
             Refusal::Full => AppendError::Full,
             Refusal::Failed => AppendError::Failed,
         })?;
+        let (size, max) = (batch.len(), journal.batch_bytes_max());
+        if size > max {
+            return Err(AppendError::TooLarge { size, max });
+        }
         let limits = partition.settings.load().limits;
         let now = self.env().clock.wall();
         let mut inner = partition.lock();

@@ -14,7 +14,9 @@ use bytes::Bytes;
 use esker_journal::{Owner, Quorum};
 use esker_plog::Place;
 use esker_types::{Crc32c, JournalId, LongQueue, MonoTime, Offset, PartitionId, Seq, TopicId};
-use esker_wal::{AppendError, Bundle, BundleBuilder, FrameMeta, Wal};
+use esker_wal::{
+    AppendError, BUNDLE_HEADER_BYTES, Bundle, BundleBuilder, FRAME_ENTRY_BYTES, FrameMeta, Wal,
+};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -230,6 +232,11 @@ impl Journal {
         matches!(self.state.lock().role, Role::Sealed { tail, drained } if drained >= tail)
     }
 
+    /// Longest batch that the log takes.
+    pub(crate) fn batch_bytes_max(&self) -> usize {
+        self.wal.bundle_bytes_max() - BUNDLE_HEADER_BYTES - FRAME_ENTRY_BYTES
+    }
+
     /// Whether appends are taken. Asked before a batch gets its offset.
     pub(crate) fn accepts(&self) -> Result<(), Refusal> {
         let state = self.state.lock();
@@ -257,7 +264,11 @@ impl Journal {
             return false;
         }
         let bytes = payload.len();
-        if state.filling.back().is_none_or(|filling| filling.bytes + bytes > BUNDLE_BYTES) {
+        let is_full = |filling: &Filling| {
+            let len = filling.builder.encoded_len() + FRAME_ENTRY_BYTES + bytes;
+            filling.bytes + bytes > BUNDLE_BYTES || len > self.wal.bundle_bytes_max()
+        };
+        if state.filling.back().is_none_or(is_full) {
             state.filling.push_back(Filling::default());
         }
         let filling = state.filling.back_mut().expect("there is one now");

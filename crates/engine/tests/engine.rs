@@ -289,6 +289,38 @@ fn a_batch_that_does_not_fit_is_not_passed_over() {
 }
 
 #[test]
+fn what_does_not_fit_a_file_of_the_log_is_refused_and_nothing_else_is() {
+    let mut machine = Machine::new();
+    machine.adjust = |options| {
+        options.wal_segment = ByteCount::kib(64);
+        options.wal_capacity = ByteCount::mib(4);
+    };
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        let large = |bytes: usize| {
+            let mut builder = BatchBuilder::new(Offset(0));
+            builder.append(Timestamp(1), None, Some(&vec![7; bytes]), &[]);
+            BytesMut::from(&builder.build()[..])
+        };
+        let refused = engine.append(&partition, large(60_000), None).unwrap_err();
+        let AppendError::TooLarge { size, max } = refused else { panic!("{refused}") };
+        assert!(size > 60_000 && (20_000..32_768).contains(&max), "{refused}");
+        let rest = size - 60_000;
+        let beyond = engine.append(&partition, large(max - rest + 1), None).unwrap_err();
+        assert_eq!(beyond, AppendError::TooLarge { size: max + 1, max });
+        // The longest, and many short ones that together are longer than a file.
+        let ack = Ack::new();
+        engine.append(&partition, large(max - rest), Some(&ack)).unwrap();
+        for value in 0..2000 {
+            engine.append(&partition, batch(value..value + 1, 0), Some(&ack)).unwrap();
+        }
+        ack.arm();
+        assert!(ack.wait().await);
+        assert_eq!(partition.position().high_watermark, Offset(2001));
+    });
+}
+
+#[test]
 fn readers_of_neighbouring_parts_share_their_requests_over_the_ends_of_objects() {
     const ROUNDS: i64 = 3;
     const BATCHES: i64 = 100;

@@ -27,7 +27,10 @@ mod state;
 mod wal;
 mod writer;
 
-pub use bundle::{Bundle, BundleBuilder, BundleError, BundleView, Frame, FrameFlags, FrameMeta};
+pub use bundle::{
+    BUNDLE_HEADER_BYTES, Bundle, BundleBuilder, BundleError, BundleView, FRAME_ENTRY_BYTES, Frame,
+    FrameFlags, FrameMeta,
+};
 pub use crc::crc32c;
 pub use error::{AppendError, ReadError, WalError, WalFailure};
 pub use format::{JOURNAL_META_BYTES_MAX, RecordKind, StoreIdentity};

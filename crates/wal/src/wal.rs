@@ -1,9 +1,10 @@
 //! The handle: what shards call.
 
-use crate::bundle::{Bundle, BundleView};
+use crate::bundle::{BUNDLE_BYTES_MAX, Bundle, BundleView};
 use crate::error::{AppendError, ReadError, WalFailure};
 use crate::format::{
     JOURNAL_META_BYTES_MAX, PAGE, RECORD_HEADER_BYTES, RecordHeader, RecordKind, StoreIdentity,
+    record_bytes,
 };
 use crate::num::{align_up, to_u64, to_usize};
 use crate::options::WalOptions;
@@ -374,6 +375,14 @@ impl Wal {
         let entry =
             state.journals.get(&journal).filter(|entry| entry.durable && !entry.dropping)?;
         Some(entry.status(journal))
+    }
+
+    /// Length of the longest bundle that fits a segment.
+    #[must_use]
+    pub fn bundle_bytes_max(&self) -> usize {
+        let options = &self.inner.shared.options;
+        let most = options.record_bytes_max() - record_bytes(0);
+        to_usize(most).min(BUNDLE_BYTES_MAX)
     }
 
     /// Space at this moment.
