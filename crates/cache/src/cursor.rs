@@ -2,9 +2,8 @@
 //!
 //! Whoever reads will read on, so the window opens with the first read. It grows by doubling as long as the reader has
 //! to wait, and stays where it no longer has to. It reaches over the end of the reader's part of an object into the
-//! objects that follow. When chunks that were fetched ahead
-//! are gone before they were read, the cache is too small for all who read ahead: the window closes for a while,
-//! because fetching twice is dearer than waiting once.
+//! objects that follow. When chunks that were fetched ahead are gone before they were read, the cache is too small for
+//! all who read ahead: the window closes for a while, because fetching twice is dearer than waiting once.
 
 use crate::chunk::CHUNK_BYTES;
 use crate::unread::ReaderId;

@@ -2,8 +2,9 @@
 //!
 //! Every chunk that is not in memory has at most one *flight*: an entry in a table that all who want the chunk
 //! wait for. Whoever opens a flight hands it to a task of its own, which asks the cache's disk, then the bucket,
-//! puts the chunk into the cache, tells those who wait and takes the flight out of the table, in this order, so
-//! that there is no moment in which a chunk is neither cached nor in flight.
+//! puts the chunk into the cache, takes the flight out of the table and tells those who wait, in this order: there is
+//! no moment in which a chunk is neither cached nor in flight, and whoever is told of a failure and asks again does not
+//! hear of the same one.
 
 use crate::chunk::{CHUNK_BYTES, ChunkCache, ChunkKey};
 use crate::cursor::{Cursor, Pass, Step, Window};
@@ -126,25 +127,28 @@ struct Claim {
     shared: Arc<Shared>,
     key: ChunkKey,
     sender: watch::Sender<Option<Landing>>,
+    landing: Option<Landing>,
 }
 
 impl Claim {
-    fn land(self, landing: Landing) {
+    fn land(mut self, landing: Landing) {
         if landing.is_err() {
             self.shared.unread.take(&self.key);
         }
-        // Those who waited may all have gone.
-        self.sender.send_replace(Some(landing));
+        self.landing = Some(landing);
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         self.shared.flights.lock().remove(&self.key);
+        // Those who waited may all have gone.
+        self.sender.send_replace(self.landing.take());
     }
 }
 
 /// The chunks of one request, of which each is taken out when it comes: of two equal requests by the first to bring it.
+#[derive(Clone)]
 struct Run(Arc<Mutex<Vec<Option<Claim>>>>);
 
 /// A chunk as a reader finds it.
@@ -218,7 +222,9 @@ impl ObjectReader {
             return Ok(Vec::new());
         }
         count(&shared.stats.read_bytes, range.end - range.start);
-        let Finding { found, mut claims, is_lost } = shared.find(object, chunks(object, &range)?);
+        let first = ChunkKey::first(object.id, &object.key);
+        let wanted = chunks(object, &range)?;
+        let Finding { found, mut claims, is_lost } = shared.find(object, &first, wanted);
         if let Some((cursor, stream)) = hint.following {
             let now = shared.env.clock.now();
             if is_lost {
@@ -258,7 +264,7 @@ impl ObjectReader {
             pieces.push(chunk.slice(slice));
             if hint.following.is_some() && range.end >= end {
                 let chunk = u32::try_from(position / CHUNK_BYTES).expect("chunks are numbered so");
-                shared.cache.pass(&ChunkKey::first(object.id, &object.key).at(chunk));
+                shared.cache.pass(&first.at(chunk));
             }
             position = end;
         }
@@ -380,8 +386,12 @@ impl std::fmt::Debug for ObjectReader {
 
 impl Shared {
     /// Looks for chunks in memory and in flight; opens flights for the rest.
-    fn find(self: &Arc<Self>, object: &CachedObject, wanted: Range<u32>) -> Finding {
-        let first = ChunkKey::first(object.id, &object.key);
+    fn find(
+        self: &Arc<Self>,
+        object: &CachedObject,
+        first: &ChunkKey,
+        wanted: Range<u32>,
+    ) -> Finding {
         let mut claims = Vec::new();
         let mut is_lost = false;
         let mut find = |chunk: u32| {
@@ -417,7 +427,7 @@ impl Shared {
     ) -> Flight {
         let (sender, flight) = watch::channel(None);
         flights.insert(key, flight.clone());
-        claims.push(Claim { shared: Arc::clone(self), key, sender });
+        claims.push(Claim { shared: Arc::clone(self), key, sender, landing: None });
         flight
     }
 
@@ -433,11 +443,10 @@ impl Shared {
             return Ok(range.end);
         }
         let first = ChunkKey::first(object.id, &object.key);
-        let missing: Vec<_> = {
-            let flights = self.flights.lock();
-            let is_missing = |key: &ChunkKey| !flights.contains_key(key) && !self.cache.holds(key);
-            chunks(object, &range)?.map(|chunk| first.at(chunk)).filter(is_missing).collect()
-        };
+        let wanted = chunks(object, &range)?;
+        let mut flights = self.flights.lock();
+        let is_missing = |key: &ChunkKey| !flights.contains_key(key) && !self.cache.holds(key);
+        let missing: Vec<_> = wanted.map(|chunk| first.at(chunk)).filter(is_missing).collect();
         if missing.is_empty() {
             return Ok(range.end);
         }
@@ -446,15 +455,11 @@ impl Shared {
         let room = self.budget.available().saturating_sub(self.budget.total() / 4);
         let room = room / usize::try_from(CHUNK_BYTES).expect("1 MiB");
         let granted = self.unread.grant(reader, missing.len().min(room), now);
-        let before = claims.len();
         for key in &missing[..granted] {
-            let mut flights = self.flights.lock();
-            if !flights.contains_key(key) {
-                self.unread.add(reader, *key, now);
-                self.open(&mut flights, *key, claims);
-            }
+            self.unread.add(reader, *key, now);
+            self.open(&mut flights, *key, claims);
         }
-        count(&self.stats.ahead_chunks, (claims.len() - before) as u64);
+        count(&self.stats.ahead_chunks, granted as u64);
         let Some(next) = missing.get(granted) else { return Ok(range.end) };
         count(&self.stats.ahead_skipped, 1);
         Ok((u64::from(next.chunk) * CHUNK_BYTES).max(range.start))
@@ -529,7 +534,7 @@ impl Shared {
         range: Range<u64>,
         run: &Run,
     ) -> BoxFuture<'a, Result<(), BucketError>> {
-        let run = Run(Arc::clone(&run.0));
+        let run = run.clone();
         let len = object.len;
         let mut place = 0;
         let sink = move |bytes: Bytes| {
