@@ -472,6 +472,23 @@ def test_topic_config_takes_effect(admin: AdminClient, broker: Target, topic: st
     assert errors[0].code() == KafkaError.MSG_SIZE_TOO_LARGE
 
 
+def test_a_batch_longer_than_a_file_of_the_log_holds_is_refused(
+    admin: AdminClient, broker: Target, topic: str
+) -> None:
+    if broker.name == "kafka":
+        pytest.skip("a file of Kafka's log holds a gigabyte")
+    limit = 40 << 20
+    admin.create_topics([NewTopic(topic, 1, 1, config={"max.message.bytes": str(limit)})])[topic].result()
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "message.max.bytes": limit})
+    errors = []
+    producer.produce(topic, b"x" * (33 << 20), on_delivery=lambda error, _message: errors.append(error))
+    producer.flush(60)
+    assert errors[0].code() == KafkaError.RECORD_LIST_TOO_LARGE
+    # What comes after it is taken.
+    assert produce(broker, topic, [Sample(None, b"x" * (15 << 20))], **{"message.max.bytes": limit}) == [0]
+    assert [len(message.value()) for message in read_partition(broker, topic, start=0)] == [15 << 20]
+
+
 def test_broker_configs(admin: AdminClient, observe: Callable) -> None:
     entries = config_of(admin, ResourceType.BROKER, "1")
     assert entries["group.initial.rebalance.delay.ms"].value == "0"

@@ -455,6 +455,7 @@ impl Files {
         Ok(())
     }
 
+    /// Reads `len` bytes from `start` on by whole pages.
     fn read_direct(&self, file: &dyn DiskFile, start: u64, len: usize) -> io::Result<Bytes> {
         let skip = usize::try_from(start % PAGE).expect("less than a page");
         let needed = skip + len;
@@ -585,7 +586,6 @@ impl Files {
     }
 }
 
-/// Reads `len` bytes from `start` on by whole pages.
 /// Whether a read goes past the page cache.
 fn is_long(range: &Range<u64>) -> bool {
     range.end.saturating_sub(range.start) >= DIRECT_BYTES_MIN

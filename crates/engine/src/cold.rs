@@ -254,8 +254,8 @@ impl Engine {
         row: &esker_meta::Partition,
         from: Offset,
     ) -> Result<Option<Stored>, ColdError> {
-        if let Some(extent) = row.extent_at(from) {
-            return Ok(Some(stored_extent(state, extent)));
+        if let Some(stored) = self.known_stored_at(state, row, from) {
+            return Ok(Some(stored));
         }
         let Some(manifest) = row.manifest_at(from) else { return Ok(None) };
         let object = &state.objects[&manifest.object];

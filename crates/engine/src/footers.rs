@@ -26,11 +26,13 @@ struct State {
     bytes: usize,
     turn: u64,
     /// What is being read. Whoever waits for one drives it; when nobody does any more it is gone.
-    loading: BTreeMap<ObjectId, WeakShared<BoxFuture<'static, Result<Parsed, ColdError>>>>,
+    loading: BTreeMap<ObjectId, WeakShared<Reading>>,
 }
 
+type Reading = BoxFuture<'static, Result<Parsed, ColdError>>;
+
 /// A footer or a manifest on its way.
-pub(crate) type Loading = Shared<BoxFuture<'static, Result<Parsed, ColdError>>>;
+pub(crate) type Loading = Shared<Reading>;
 
 #[derive(Clone)]
 pub(crate) enum Parsed {
@@ -143,11 +145,7 @@ impl Footers {
     }
 
     /// What is known, or its reading, and whether that begins now.
-    fn find(
-        &self,
-        id: ObjectId,
-        read: impl FnOnce() -> BoxFuture<'static, Result<Parsed, ColdError>>,
-    ) -> (Found, bool) {
+    fn find(&self, id: ObjectId, read: impl FnOnce() -> Reading) -> (Found, bool) {
         let mut state = self.state.lock();
         if let Some(parsed) = state.get(id) {
             return (Found::Known(parsed), false);
@@ -182,11 +180,7 @@ impl Found {
     }
 }
 
-fn read_object(
-    reader: ObjectReader,
-    stored: Stored,
-    comes_along: bool,
-) -> BoxFuture<'static, Result<Parsed, ColdError>> {
+fn read_object(reader: ObjectReader, stored: Stored, comes_along: bool) -> Reading {
     let read = async move {
         let object = stored.cached();
         let range = stored.meta_position..stored.len;
@@ -218,7 +212,7 @@ fn read_manifest(
     id: ObjectId,
     incarnation: Incarnation,
     len: u64,
-) -> BoxFuture<'static, Result<Parsed, ColdError>> {
+) -> Reading {
     let read = async move {
         let key = ObjectKey::new(&manifest_key(id, incarnation));
         let object = CachedObject { id, key: key.clone(), len };
