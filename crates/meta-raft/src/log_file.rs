@@ -79,13 +79,22 @@ impl LogContent {
         self.entries.last_key_value().map(|(_, entry)| entry.log_id).or(self.purged)
     }
 
+    /// Index of the entry that comes next.
+    fn next(&self) -> u64 {
+        next_index(self.last().as_ref())
+    }
+
     fn replay(&mut self, kind: u8, body: &[u8]) -> Result<(), String> {
         let mut reader = Reader(body);
         match kind {
             VOTE => self.vote = Some(reader.vote()?),
             ENTRY => {
                 let entry = reader.entry()?;
-                self.entries.insert(entry.log_id.index(), entry);
+                let (index, next) = (entry.log_id.index(), self.next());
+                if index != next {
+                    return Err(format!("entry {index} stands where entry {next} belongs"));
+                }
+                self.entries.insert(index, entry);
             }
             TRUNCATED_AFTER => {
                 let after = reader.maybe_log_id()?;
@@ -123,7 +132,9 @@ pub(crate) struct LogFile {
     end: u64,
     /// Everything before this is synced.
     synced: u64,
-    /// Set by the first failed write or sync; nothing is written after it.
+    /// Index of the entry that comes next.
+    next: u64,
+    /// Set by the first failed write or sync, and by the first that was given up; nothing is written after it.
     failed: bool,
 }
 
@@ -164,10 +175,9 @@ impl LogFile {
         // What was read may be in the memory of the system only, left by a process that was killed before its sync: it
         // is about to be acted on, and what is written next says that it is durable.
         file.sync_data().map_err(fail("sync", &path))?;
-        Ok((
-            Self { disk, dir: dir.to_owned(), generation, file, end, synced: end, failed: false },
-            content,
-        ))
+        let (dir, next) = (dir.to_owned(), content.next());
+        let log = Self { disk, dir, generation, file, end, synced: end, next, failed: false };
+        Ok((log, content))
     }
 
     fn create(
@@ -202,7 +212,13 @@ impl LogFile {
         disk.replace(&path, &bytes).map_err(naming("replace", &path))?;
         let file = disk.open(&path, Open::Write).map_err(naming("open", &path))?;
         let (end, synced) = (bytes.len() as u64, bytes.len() as u64);
-        Ok(Self { disk, dir: dir.to_owned(), generation, file, end, synced, failed: false })
+        let (dir, next) = (dir.to_owned(), content.next());
+        Ok(Self { disk, dir, generation, file, end, synced, next, failed: false })
+    }
+
+    /// What was tried last is not tried again, so that nothing may follow it: what comes next would stand in its place.
+    pub(crate) fn give_up(&mut self) {
+        self.failed = true;
     }
 
     pub(crate) fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
@@ -211,9 +227,32 @@ impl LogFile {
         self.write(&bytes, true)
     }
 
+    /// Adds entries.
+    ///
+    /// # Panics
+    /// When they do not follow the last one.
     pub(crate) fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
+        let before = (self.end, self.synced);
+        let appended = self.append_by_parts(entries);
+        match appended {
+            Ok(()) => self.next += entries.len() as u64,
+            // Tried again, the same bytes go to the same places.
+            Err(_) => (self.end, self.synced) = before,
+        }
+        appended
+    }
+
+    fn append_by_parts(&mut self, entries: &[Entry]) -> io::Result<()> {
+        if self.failed {
+            return Err(failed());
+        }
         let mut bytes = Vec::new();
-        for entry in entries {
+        for (entry, next) in entries.iter().zip(self.next..) {
+            let index = entry.log_id.index();
+            assert!(
+                index == next,
+                "entry {index} does not follow what the log holds: {next} comes next"
+            );
             if self.unsynced(&bytes) > UNSYNCED_MAX {
                 self.write(&bytes, true)?;
                 bytes.clear();
@@ -226,7 +265,9 @@ impl LogFile {
     pub(crate) fn truncate_after(&mut self, last: Option<&LogId>) -> io::Result<()> {
         let mut bytes = Vec::new();
         push(&mut bytes, self.place(), TRUNCATED_AFTER, |w| w.maybe_log_id(last));
-        self.write(&bytes, true)
+        self.write(&bytes, true)?;
+        self.next = next_index(last);
+        Ok(())
     }
 
     /// Not synced: it only saves time at the next start. (That it follows the entries it names also proves at
@@ -291,6 +332,10 @@ impl LogFile {
 fn naming(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> io::Error {
     let path = path.to_owned();
     move |error| io::Error::new(error.kind(), format!("{operation} {}: {error}", path.display()))
+}
+
+fn next_index(last: Option<&LogId>) -> u64 {
+    last.map_or(0, |last| last.index() + 1)
 }
 
 fn failed() -> io::Error {

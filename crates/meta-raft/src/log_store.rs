@@ -32,18 +32,18 @@ impl LogStore {
     }
 
     /// Runs blocking work on the file, off the runtime. openraft awaits one call before it makes the next, so the
-    /// order on disk is the order of the calls.
+    /// order on disk is the order of the calls. It may make another after one that failed: work that was given up for
+    /// lack of room would leave a hole before it.
     async fn on_file(
         &self,
         work: impl Fn(&mut LogFile) -> io::Result<()> + Send + Sync + 'static,
     ) -> io::Result<()> {
         let work = Arc::new(work);
-        self.patience
-            .insist(|| {
-                let (file, work) = (Arc::clone(&self.file), Arc::clone(&work));
-                self.spawner.blocking(move || work(&mut file.lock()))
-            })
-            .await
+        let done = self.patience.insist(|| {
+            let (file, work) = (Arc::clone(&self.file), Arc::clone(&work));
+            self.spawner.blocking(move || work(&mut file.lock()))
+        });
+        done.await.inspect_err(|_| self.file.lock().give_up())
     }
 }
 

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 pub(crate) struct Orders {
     /// Writes fail for lack of room.
     pub(crate) full: AtomicBool,
+    /// There is no room after the next sync.
+    pub(crate) full_soon: AtomicBool,
     /// Syncs fail.
     pub(crate) broken: AtomicBool,
     /// Writes that found no room.
@@ -93,6 +95,9 @@ impl DiskFile for RefusingFile {
         if self.orders.broken.load(Ordering::SeqCst) {
             self.orders.failed.store(true, Ordering::SeqCst);
             return Err(io::Error::other("planted"));
+        }
+        if self.orders.full_soon.swap(false, Ordering::SeqCst) {
+            self.orders.full.store(true, Ordering::SeqCst);
         }
         self.file.sync_data()
     }

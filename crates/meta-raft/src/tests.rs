@@ -1,6 +1,8 @@
 //! A real voter over real files.
 
 use crate::log_file::LogFile;
+use crate::log_store::LogStore;
+use crate::patience::Patience;
 use crate::refusing_disk::RefusingDisk;
 use crate::types::{Entry, LogId, Payload};
 use crate::{LogFileError, Quorum, QuorumError, QuorumOptions};
@@ -11,6 +13,7 @@ use esker_meta_client::{MetaClient, MetaError};
 use esker_types::{BrokerId, ClusterId, StoreId, Timestamp, TopicId, TopicName};
 use openraft::EntryPayload;
 use openraft::entry::RaftEntry;
+use openraft::storage::{IOFlushed, RaftLogStorage};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -182,6 +185,84 @@ fn a_write_whose_later_half_reached_the_disk_is_torn_and_not_damage() {
     }
 }
 
+/// An entry that follows `last` after `number` others, with a value of some length.
+fn entry_after(last: LogId, number: u64, len: usize) -> Entry {
+    let index = last.index() + number;
+    let resource = ConfigResource::Broker(None);
+    let change = ConfigChange::Resource(resource, "name".into(), Some("x".repeat(len)));
+    let command = Command::AlterConfigs { changes: vec![change] };
+    let payload = Payload(Proposal { now: Timestamp(0), command });
+    Entry::new(LogId::new(*last.committed_leader_id(), index), EntryPayload::Normal(payload))
+}
+
+#[test]
+fn what_is_given_up_on_a_full_disk_is_not_followed_by_anything() {
+    let dir = tempfile::tempdir().unwrap();
+    with_quorum(dir.path(), 1000, async |_| ()).unwrap();
+    let runtimes = Runtimes::start(1, 1).unwrap();
+    let env = Env::real(&runtimes);
+    let disk = RefusingDisk::default();
+    let (file, content) = LogFile::open(Arc::new(disk.clone()), dir.path()).unwrap();
+    let last = content.last().unwrap();
+    let patience = Patience::new(Arc::clone(&env.clock));
+    let mut store = LogStore::new(Arc::clone(&env.spawner), Arc::clone(&patience), file, content);
+    runtimes.block_on(async {
+        store.append([entry_after(last, 1, 10)], IOFlushed::noop()).await.unwrap();
+        // Nobody waits for room any more; then there is some.
+        patience.close();
+        disk.0.full.store(true, Ordering::SeqCst);
+        store.append([entry_after(last, 2, 10)], IOFlushed::noop()).await.unwrap();
+        disk.0.full.store(false, Ordering::SeqCst);
+        store.append([entry_after(last, 3, 10)], IOFlushed::noop()).await.unwrap();
+        assert!(store.save_committed(Some(last)).await.is_err());
+    });
+    drop(store);
+    let (_, content) = LogFile::open(Arc::new(FileSystem), dir.path()).unwrap();
+    assert_eq!(content.last().unwrap().index(), last.index() + 1);
+}
+
+#[test]
+fn a_log_with_a_hole_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    with_quorum(dir.path(), 1000, async |quorum| {
+        quorum.propose(register(1)).await.unwrap();
+        quorum.propose(topic(1)).await.unwrap();
+    })
+    .unwrap();
+    let (mut log, mut content) = LogFile::open(Arc::new(FileSystem), dir.path()).unwrap();
+    content.entries.remove(&1).unwrap();
+    log.rewrite(&content).unwrap();
+    drop(log);
+    let refused = LogFile::open(Arc::new(FileSystem), dir.path()).err().unwrap().to_string();
+    assert!(refused.contains("entry 2 stands where entry 1 belongs"), "{refused}");
+}
+
+#[test]
+#[should_panic(expected = "does not follow what the log holds")]
+fn a_hole_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    with_quorum(dir.path(), 1000, async |_| ()).unwrap();
+    let (mut log, content) = LogFile::open(Arc::new(FileSystem), dir.path()).unwrap();
+    let _refused = log.append(&[entry_after(content.last().unwrap(), 2, 1)]);
+}
+
+#[test]
+fn a_long_append_that_finds_no_room_half_way_is_tried_again_from_where_it_began() {
+    let dir = tempfile::tempdir().unwrap();
+    with_quorum(dir.path(), 1000, async |_| ()).unwrap();
+    let disk = RefusingDisk::default();
+    let (mut log, content) = LogFile::open(Arc::new(disk.clone()), dir.path()).unwrap();
+    let last = content.last().unwrap();
+    let entries: Vec<_> = (1..=4).map(|number| entry_after(last, number, 7 << 20)).collect();
+    disk.0.full_soon.store(true, Ordering::SeqCst);
+    assert!(log.append(&entries).is_err());
+    disk.0.full.store(false, Ordering::SeqCst);
+    log.append(&entries).unwrap();
+    drop(log);
+    let (_, content) = LogFile::open(Arc::new(FileSystem), dir.path()).unwrap();
+    assert!(entries.iter().eq(content.entries.values().rev().take(4).rev()));
+}
+
 #[test]
 fn a_long_append_is_synced_on_the_way() {
     let dir = tempfile::tempdir().unwrap();
@@ -191,15 +272,7 @@ fn a_long_append_is_synced_on_the_way() {
     let (mut log, content) = LogFile::open(Arc::clone(&disk), dir.path()).unwrap();
     let before = FileSystem.open(&path, Open::Read).unwrap().len().unwrap();
     let last = content.last().unwrap();
-    let entry = |number: u64| {
-        let index = last.index() + number;
-        let value = Some("x".repeat(7 << 20));
-        let change = ConfigChange::Resource(ConfigResource::Broker(None), "name".into(), value);
-        let command = Command::AlterConfigs { changes: vec![change] };
-        let payload = Payload(Proposal { now: Timestamp(0), command });
-        Entry::new(LogId::new(*last.committed_leader_id(), index), EntryPayload::Normal(payload))
-    };
-    let entries: Vec<_> = (1..=4).map(entry).collect();
+    let entries: Vec<_> = (1..=4).map(|number| entry_after(last, number, 7 << 20)).collect();
     log.append(&entries).unwrap();
     drop(log);
     let (_, content) = LogFile::open(Arc::clone(&disk), dir.path()).unwrap();
