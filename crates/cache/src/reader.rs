@@ -79,7 +79,7 @@ impl<'a> ReadHint<'a> {
 pub struct ReaderOptions {
     /// Bytes that all requests together may have in flight. What waits for room is served in order of arrival.
     pub in_flight_bytes: usize,
-    /// Most bytes of one request; less where the cache has little memory.
+    /// Most bytes of one request, but for the end of an object; less where the cache has little memory.
     pub get_bytes_max: u64,
     /// First width of a reader's window.
     pub readahead_bytes_min: u64,
@@ -359,10 +359,16 @@ impl ObjectReader {
         Ok(end)
     }
 
-    /// Most bytes of one request. Requests begin and end at multiples of it where they can.
+    /// Most bytes of one request, but for the end of an object. Requests begin and end at multiples of it where they can.
     #[must_use]
     pub fn request_bytes_max(&self) -> u64 {
         self.shared.window.step
+    }
+
+    /// Whether an object of `len` bytes comes by one request.
+    #[must_use]
+    pub fn takes_one_request(&self, len: u64) -> bool {
+        last_request(len, self.shared.window.step) == 0
     }
 
     /// Counts so far.
@@ -492,7 +498,7 @@ impl Shared {
                 None => missing.push(claim),
             }
         }
-        let mut runs = runs(missing, self.window.step);
+        let mut runs = runs(missing, object.len, self.window.step);
         let Some(last) = runs.pop() else { return };
         for run in runs {
             let shared = Arc::clone(&self);
@@ -607,9 +613,11 @@ async fn landed(object: &CachedObject, mut flight: Flight) -> Result<Bytes, Buck
     })
 }
 
-/// Groups chunks that stand side by side into requests, which end at multiples of `bytes_max`.
-fn runs(claims: Vec<Claim>, bytes_max: u64) -> Vec<Vec<Claim>> {
-    let number = |chunk: u32| u64::from(chunk) * CHUNK_BYTES / bytes_max;
+/// Groups chunks that stand side by side into requests, which end at multiples of `bytes_max`, up to the last one of an
+/// object of `len` bytes.
+fn runs(claims: Vec<Claim>, len: u64, bytes_max: u64) -> Vec<Vec<Claim>> {
+    let last = last_request(len, bytes_max);
+    let number = |chunk: u32| (u64::from(chunk) * CHUNK_BYTES / bytes_max).min(last);
     let mut runs: Vec<Vec<Claim>> = Vec::new();
     for claim in claims {
         let here = claim.key.chunk;
@@ -621,6 +629,12 @@ fn runs(claims: Vec<Claim>, bytes_max: u64) -> Vec<Vec<Claim>> {
         }
     }
     runs
+}
+
+/// Number of the last request of an object of `len` bytes. What is left behind a multiple of `bytes_max` is worth a request
+/// of its own only from a quarter of that on: objects are often a little longer than what they were to hold.
+fn last_request(len: u64, bytes_max: u64) -> u64 {
+    len.saturating_sub(bytes_max / 4).saturating_sub(1) / bytes_max
 }
 
 /// The chunks that hold a range that is not empty.

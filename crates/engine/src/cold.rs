@@ -108,8 +108,8 @@ impl ColdReader {
 
     /// Starts fetching an object that is all one reader's and takes one request: its footer comes along.
     fn fetch_whole(&self, stored: &Stored, cursor: &Cursor) -> bool {
-        let is_whole = stored.is_lone() && stored.len <= self.reader.request_bytes_max();
-        is_whole
+        stored.is_lone()
+            && self.reader.takes_one_request(stored.len)
             && self.known_object(stored).is_none()
             && matches!(self.reader.prefetch(&stored.cached(), 0..stored.len, cursor), Ok(end) if end == stored.len)
     }
