@@ -110,15 +110,12 @@ impl LogContent {
         reader.end()
     }
 
-    fn truncate_after(&mut self, last: Option<&LogId>) {
-        match last {
-            Some(last) => drop(self.entries.split_off(&(last.index() + 1))),
-            None => self.entries.clear(),
-        }
+    pub(crate) fn truncate_after(&mut self, last: Option<&LogId>) {
+        drop(self.entries.split_off(&next_index(last)));
     }
 
-    fn purge(&mut self, upto: LogId) {
-        self.entries = self.entries.split_off(&(upto.index() + 1));
+    pub(crate) fn purge(&mut self, upto: LogId) {
+        self.entries = self.entries.split_off(&next_index(Some(&upto)));
         self.purged = Some(upto);
     }
 }

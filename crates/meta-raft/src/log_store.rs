@@ -106,19 +106,14 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
         self.on_file(move |file| file.truncate_after(last.as_ref())).await?;
-        let entries = &mut self.content.lock().entries;
-        match last {
-            Some(last) => drop(entries.split_off(&(last.index() + 1))),
-            None => entries.clear(),
-        }
+        self.content.lock().truncate_after(last.as_ref());
         Ok(())
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
         let kept = {
             let mut content = self.content.lock();
-            content.entries = content.entries.split_off(&(upto.index() + 1));
-            content.purged = Some(upto);
+            content.purge(upto);
             content.clone()
         };
         self.on_file(move |file| file.rewrite(&kept)).await
