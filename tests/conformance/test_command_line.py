@@ -172,3 +172,16 @@ def test_metrics_and_health_are_served(esker: Run, broker: Esker) -> None:
     assert broker.ask("GET", "/readyz") == "ok\n"
     text = wait_for(lambda: broker.ask("GET", "/metrics"), "metrics")
     assert text.rstrip().endswith("# EOF") and "esker_" in text
+
+
+def test_requests_to_the_bucket_are_counted(esker: Run, broker: Esker, topic: str) -> None:
+    def counted(name: str) -> int:
+        rows = (line.split(" ") for line in broker.ask("GET", "/metrics").splitlines())
+        return next(int(row[1]) for row in rows if row[0] == f"esker_bucket_{name}_total")
+
+    esker("topic", "create", topic)
+    before = {name: counted(name) for name in ("puts", "put_bytes")}
+    esker("topic", "produce", topic, stdin="".join(f"{i:01000d}\n" for i in range(100)))
+    broker.flush()
+    assert counted("puts") > before["puts"]
+    assert counted("put_bytes") >= before["put_bytes"] + 100_000

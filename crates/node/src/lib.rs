@@ -1,7 +1,9 @@
 //! A node: the broker, the engine and the metadata, put together, and the directory that holds them.
 
+mod counted_bucket;
 mod data_dir;
 mod node;
 
+pub use counted_bucket::BucketRequests;
 pub use data_dir::{DataDir, DataDirError, Identity};
 pub use node::{Node, NodeError, NodeOptions};

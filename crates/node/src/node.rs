@@ -1,5 +1,6 @@
 //! A node: metadata, engine and listener over one world. The simulator builds the same from its own.
 
+use crate::counted_bucket::{BucketRequests, CountedBucket};
 use esker_broker::{Broker, BrokerOptions, Listening, LiveSettings};
 use esker_cache::ChunkCache;
 use esker_engine::{Engine, EngineError, EngineOptions, ResolveSettings};
@@ -50,6 +51,7 @@ pub struct Node {
     engine: Arc<Engine>,
     broker: Arc<Broker>,
     listening: Listening,
+    bucket_requests: Arc<BucketRequests>,
     stop_patience: Duration,
 }
 
@@ -75,11 +77,14 @@ impl Node {
         quorum.propose(Command::FoundCluster { cluster: options.cluster }).await?;
         let meta: Arc<dyn MetaClient> = Arc::new(quorum.clone());
         let resolve: Arc<dyn ResolveSettings> = Arc::clone(&settings) as _;
+        let bucket_requests = Arc::new(BucketRequests::default());
+        let bucket = Arc::new(CountedBucket::new(bucket, Arc::clone(&bucket_requests)));
         let engine =
             Engine::start(env.clone(), meta, bucket, cache, resolve, options.engine).await?;
         let broker = Broker::new(Arc::clone(&engine), settings, options.broker);
         let listening = Listening::start(Arc::clone(&broker), listener);
-        Ok(Self { quorum, engine, broker, listening, stop_patience: options.stop_patience })
+        let stop_patience = options.stop_patience;
+        Ok(Self { quorum, engine, broker, listening, bucket_requests, stop_patience })
     }
 
     /// Where clients connect.
@@ -98,6 +103,12 @@ impl Node {
     #[must_use]
     pub fn broker(&self) -> &Arc<Broker> {
         &self.broker
+    }
+
+    /// What this node has asked of the bucket.
+    #[must_use]
+    pub fn bucket_requests(&self) -> &BucketRequests {
+        &self.bucket_requests
     }
 
     /// Completes when what this node acknowledges can no longer be made durable, with the reason: which file, and what

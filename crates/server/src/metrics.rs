@@ -88,14 +88,25 @@ impl Figures {
             ("cache_memory", "Cold data in memory", bytes.clone(), cache.memory_bytes),
             ("cache_disk", "Space on disk for cold data", bytes.clone(), cache.disk_bytes),
         ]);
+        let requests = node.bucket_requests();
         let counters = vec![
             ("cache_hits_memory", "Chunks found in memory", None, cold.chunks_memory),
             ("cache_hits_disk", "Chunks found on disk", None, cold.chunks_disk),
             ("cache_misses", "Chunks fetched from the bucket", None, cold.chunks_fetched),
             ("cache_corrupt", "Chunks on disk that failed their checksum", None, cache.corrupt),
-            ("bucket_gets", "Range requests to the bucket", None, cold.gets),
-            ("bucket_get_errors", "Those that failed", None, cold.get_errors),
-            ("bucket_get", "Bytes read from the bucket", bytes.clone(), cold.get_bytes),
+            ("bucket_puts", "Objects put into the bucket", None, requests.puts()),
+            ("bucket_put", "Bytes in them", bytes.clone(), requests.put_bytes()),
+            ("bucket_heads", "Questions for the length of an object", None, requests.heads()),
+            ("bucket_lists", "Pages of listings of the bucket", None, requests.lists()),
+            ("bucket_deletes", "Objects deleted from the bucket", None, requests.deletes()),
+            ("bucket_gets", "Range requests to the bucket", None, requests.gets()),
+            ("bucket_get_errors", "Those of cold reads that failed", None, cold.get_errors),
+            (
+                "bucket_get",
+                "Bytes that cold reads got from the bucket",
+                bytes.clone(),
+                cold.get_bytes,
+            ),
             ("wal_commits", "Group commits", None, stats.commits),
             ("wal_records", "Entries in them", None, stats.records),
             (
