@@ -98,9 +98,12 @@ impl std::fmt::Debug for Doorbell {
         f.write_str("Doorbell")
     }
 }
-/// Has the calling task polled again, after everybody else had a turn: the tasks that wait for one, and those for whom
-/// something came over the network meanwhile. A task that wakes itself would come before the latter.
+
+/// Has the calling task polled again, after everybody else had a turn: the tasks that wait for one, those for whom
+/// something came over the network meanwhile, and the other threads that want this processor. A task that wakes itself would come
+/// before the first two, and a kernel lets a thread that has begun run for milliseconds.
 pub fn poll_again_later(context: &mut Context<'_>) {
+    std::thread::yield_now();
     let mut later = pin!(tokio::task::yield_now());
     let _pending = later.as_mut().poll(context);
 }
