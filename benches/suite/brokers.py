@@ -16,7 +16,9 @@ from suite import process
 from suite.process import Process, cores, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
+# Metadata of no topic, and of all.
 _METADATA = struct.pack(">hhihi", 3, 1, 1, -1, 0)
+_METADATA_OF_ALL = struct.pack(">hhihi", 3, 1, 1, -1, -1)
 
 
 def program(name: str) -> str:
@@ -31,23 +33,33 @@ def program(name: str) -> str:
 
 def asked_metadata(port: int) -> socket.socket:
     """A connection on which a broker has answered a request for metadata."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
     try:
-        connection.sendall(struct.pack(">i", len(_METADATA)) + _METADATA)
-        rest, answer = 4, b""
-        while rest:
-            piece = connection.recv(rest)
-            if not piece:
-                raise ConnectionError("closed in the middle of an answer")
-            answer, rest = answer + piece, rest - len(piece)
-            if len(answer) == 4:
-                rest = struct.unpack(">i", answer)[0]
-        if struct.unpack(">i", answer[4:8])[0] != 1:
-            raise ConnectionError("this is the answer to another request")
+        _ask(connection, _METADATA)
         return connection
     except BaseException:
         connection.close()
         raise
+
+
+def ask_for_all_topics(port: int) -> None:
+    """Metadata of all topics, over a connection of its own."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        _ask(connection, _METADATA_OF_ALL)
+
+
+def _ask(connection: socket.socket, request: bytes) -> None:
+    connection.sendall(struct.pack(">i", len(request)) + request)
+    with connection.makefile("rb") as answers:
+        prefix = answers.read(4)
+        if len(prefix) < 4:
+            raise ConnectionError("closed without an answer")
+        length = struct.unpack(">i", prefix)[0]
+        answer = answers.read(length)
+    if len(answer) < length:
+        raise ConnectionError("closed in the middle of an answer")
+    if struct.unpack(">i", answer[:4])[0] != 1:
+        raise ConnectionError("this is the answer to another request")
 
 
 def answers_metadata(port: int) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.ports import free_port
-from suite.brokers import Broker, Esker, answers_metadata, finish, program
+from suite.brokers import Broker, Esker, finish, program
 from suite.process import Process, cores, drop_page_cache, wait_for
 
 Figures = dict[str, float]
@@ -135,7 +135,7 @@ def shaped_catch_up(megabytes: int, ms: float, mb_per_second: float) -> Callable
     return run
 
 
-def beside_tail(megabytes: int, seconds: float) -> Callable[[Path | None], list[Figures]]:
+def beside_tail(megabytes: int, seconds: float, times: int) -> Callable[[Path | None], list[Figures]]:
     """20 MB/s with a reader at the end, alone and while somebody reads the past."""
 
     def prepared(base: Path | None) -> Broker:
@@ -143,10 +143,12 @@ def beside_tail(megabytes: int, seconds: float) -> Callable[[Path | None], list[
         cold_topic(broker, "past", megabytes)
         return broker.start()
 
-    return beside_tail_of(prepared, seconds)
+    return beside_tail_of(prepared, seconds, times)
 
 
-def beside_tail_of(prepared: Callable[[Path | None], Broker], seconds: float) -> Callable[[Path | None], list[Figures]]:
+def beside_tail_of(
+    prepared: Callable[[Path | None], Broker], seconds: float, times: int
+) -> Callable[[Path | None], list[Figures]]:
     """The same with a broker whose topic `past` is not in its memory."""
 
     def run(base: Path | None) -> list[Figures]:
@@ -157,27 +159,31 @@ def beside_tail_of(prepared: Callable[[Path | None], Broker], seconds: float) ->
             # A virtual machine takes its time to be warm.
             for _ in range(3):
                 broker.bench(*words)
-            alone = broker.bench(*words)
-            tail = broker.bench(*words, wait=False)
-            time.sleep(0.5)
-            read = 0
-            while tail.poll() is None:
-                rate, _, count = consume(broker, "past")
-                read += count
-            beside = finish(tail)
+            return [_alone_and_beside(broker, words) for _ in range(times)]
         finally:
             broker.discard()
-        figures: Figures = {"cold MB/s": rate, "cold GB": read / GB}
-        for name, report in (("alone", alone), ("beside", beside)):
-            figures[f"tail p99 ms, {name}"] = report["end_to_end_latency"]["p99"] / 1e3
-            figures[f"longest ack ms, {name}"] = report["request_latency"]["max"] / 1e3
-        before, after = figures["tail p99 ms, alone"], figures["tail p99 ms, beside"]
-        figures["tail p99, beside to alone"] = after / before
-        # Where the past is not felt at all, less than a tenth of a millisecond is chance.
-        figures["tail p99 ms, added"] = max(after - before, 0.1)
-        return [figures]
 
     return run
+
+
+def _alone_and_beside(broker: Broker, words: tuple) -> Figures:
+    alone = broker.bench(*words)
+    tail = broker.bench(*words, wait=False)
+    time.sleep(0.5)
+    read = 0
+    while tail.poll() is None:
+        rate, _, count = consume(broker, "past")
+        read += count
+    beside = finish(tail)
+    figures: Figures = {"cold MB/s": rate, "cold GB": read / GB}
+    for name, report in (("alone", alone), ("beside", beside)):
+        figures[f"tail p99 ms, {name}"] = report["end_to_end_latency"]["p99"] / 1e3
+        figures[f"longest ack ms, {name}"] = report["request_latency"]["max"] / 1e3
+    before, after = figures["tail p99 ms, alone"], figures["tail p99 ms, beside"]
+    figures["tail p99, beside to alone"] = after / before
+    # Where the past is not felt at all, less than a tenth of a millisecond is chance.
+    figures["tail p99 ms, added"] = max(after - before, 0.1)
+    return figures
 
 
 def replay(megabytes: int) -> Callable[[Path | None], list[Figures]]:
@@ -209,26 +215,5 @@ def replay(megabytes: int) -> Callable[[Path | None], list[Figures]]:
                 "first MB/s": first,
             }
         ]
-
-    return run
-
-
-def start_with(partitions: int) -> Callable[[Path | None], list[Figures]]:
-    """From `exec` to the first answer with many partitions, after a clean stop and after a kill."""
-
-    def run(base: Path | None) -> list[Figures]:
-        broker = Esker(base).start()
-        figures: Figures = {}
-        try:
-            for number in range(partitions // 1000):
-                broker.create(f"many-{number}", 1000)
-            for name, end in (("stop", broker.process.stop), ("kill", None)):
-                (end or broker.process.kill)()
-                broker.process = Process(broker.command(), broker.directory / "log", broker.core)
-                wait_for("the first answer", lambda: answers_metadata(broker.port), pause=0.0005)
-                figures[f"after a {name} ms"] = (time.monotonic() - broker.process.started) * 1e3
-        finally:
-            broker.discard()
-        return [figures]
 
     return run

@@ -1,66 +1,27 @@
 """What is measured, and the bars."""
 
 import json
-import os
-import socket
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from suite import cold, process, tiered
+from suite import cold, process, scale, tiered
+from suite.brokers import Broker, Esker, Kafka, Null, answers_metadata, finish, program
+from suite.bucket import bucket_cost
 from suite.crosscheck import cross_check
-from suite.brokers import Broker, Esker, Kafka, Null, answers_metadata, asked_metadata, finish, program
-from suite.process import Process, cores, drop_page_cache, wait_for
+from suite.figures import GB, Bar, Figures, Paired, Single, metric, spent
+from suite.process import Process, drop_page_cache, wait_for
 
-Figures = dict[str, float]
-GB = 1e9
 # What a block may write, so that a run fits a small disk.
 BLOCK_BYTES = 500_000_000
-
-
-@dataclass(frozen=True)
-class Bar:
-    """What a figure has to reach: as a ratio to Kafka, or by itself."""
-
-    figure: str
-    unit: str
-    smaller: bool = True
-    ratio: float | None = None
-    limit: float | None = None
-    # Divides the figure by one of the machine's before it is held against `limit`.
-    over: str | None = None
-
-
-@dataclass(frozen=True)
-class Paired:
-    """A scenario in which both brokers are loaded in turn."""
-
-    name: str
-    number: str
-    what: str
-    topic: str
-    partitions: int
-    block: Callable[[Broker, str, float], Figures]
-    bars: tuple[Bar, ...]
-    seconds: float = 3.0
-    warm_up: float = 4.0
-    pairs: int = 7
-    configs: dict[str, str] = field(default_factory=dict)
-
-
-def _spent(broker: Broker, run: Callable[[], dict]) -> tuple[dict, float]:
-    before = broker.process.cpu()
-    report = run()
-    return report, broker.process.cpu() - before
 
 
 def produce(*words: object) -> Callable[[Broker, str, float], Figures]:
     """As much as the broker takes."""
 
     def block(broker: Broker, topic: str, seconds: float) -> Figures:
-        report, cpu = _spent(broker, lambda: broker.bench("produce", topic, "-d", seconds, "--bytes", BLOCK_BYTES, *words))
+        report, cpu = spent(broker, lambda: broker.bench("produce", topic, "-d", seconds, "--bytes", BLOCK_BYTES, *words))
         times = report["request_latency"]
         return {
             "MB/s": report["bytes"] / report["seconds"] / 1e6,
@@ -79,7 +40,7 @@ def latency(*words: object) -> Callable[[Broker, str, float], Figures]:
     """Single records on a timetable, there and back."""
 
     def block(broker: Broker, topic: str, seconds: float) -> Figures:
-        report, cpu = _spent(
+        report, cpu = spent(
             broker, lambda: broker.bench("latency", topic, "-d", seconds, "--warm-up", 0.5, *words)
         )
         figures = {"CPU-s/GB": cpu / report["bytes"] * GB}
@@ -114,6 +75,43 @@ _LARGE = ("-s", 1024, "--batch", 16, "--batches", 16, "-c", 4, "--in-flight", 5,
 _SMALL = ("-s", 100, "--batch", 150, "--batches", 16, "-c", 4, "--in-flight", 5, "--acks", 1)
 _SINGLE = ("-s", 1024, "--batch", 1, "--batches", 1, "-c", 64, "--in-flight", 1, "--acks", 1)
 _SYNC = {"flush.messages": "1"}
+_ACK = (
+    Bar("ack p50 ms", "ms"),
+    Bar("ack p99 ms", "ms", ratio=0.5),
+    Bar("ack p99.9 ms", "ms", ratio=0.3),
+)
+_END_TO_END = (
+    Bar("end to end p50 ms", "ms", limit=0.25),
+    Bar("end to end p99 ms", "ms", ratio=0.5, limit=1.0),
+    Bar("end to end p99.9 ms", "ms", ratio=0.3),
+)
+_CONNECTIONS = (
+    Bar("KB a connection", "KB", ratio=0.3, limit=8.0),
+    Bar("connects/s", "connects/s", smaller=False),
+    Bar("ack p99 ms beside", "ms"),
+    Bar("ack p99, beside to alone", "times"),
+)
+_MANY = (
+    Bar("after a stop ms", "ms", ratio=0.08),
+    Bar("after a kill ms", "ms"),
+    Bar("RSS MB", "MB", ratio=0.08),
+    Bar("% of a core", "% of a core", ratio=0.1),
+    Bar("all metadata ms", "ms"),
+)
+_CATCH_UP = (
+    Bar("of raw GET", "of raw GET", smaller=False, limit=0.34),
+    Bar("MB/s", "MB/s", smaller=False, ratio=3.0),
+    Bar("CPU-s/GB", "CPU-s/GB"),
+    Bar("GET/GB", "GET/GB", limit=130.0),
+)
+_BUCKET = (
+    Bar("PUT/GB", "PUT/GB", ratio=0.5, limit=20.0),
+    Bar("GET/GB, writing", "GET/GB"),
+    Bar("LIST", "requests", limit=0.0),
+    Bar("WAL B/B", "WAL B/B", limit=1.02),
+    Bar("stored B/B", "stored B/B"),
+    Bar("left after deletion B/B", "B/B", limit=0.001),
+)
 
 PAIRED: tuple[Paired, ...] = (
     Paired(
@@ -126,7 +124,10 @@ PAIRED: tuple[Paired, ...] = (
     ),
     Paired(
         "produce-100b", "2", "produce 100 B records, 256 KiB requests", "p100", 16, produce(*_SMALL),
-        (Bar("CPU-s/GB", "CPU-s/GB", ratio=0.30), Bar("MB/s", "MB/s", smaller=False)),
+        (
+            Bar("CPU-s/GB", "CPU-s/GB", ratio=0.30, limit=1.15, over="produce-1k CPU-s/GB"),
+            Bar("MB/s", "MB/s", smaller=False),
+        ),
     ),
     Paired(
         "produce-single", "3", "one 1 KiB record a request, 64 connections", "single", 16, produce(*_SINGLE),
@@ -155,40 +156,41 @@ PAIRED: tuple[Paired, ...] = (
     ),
     Paired(
         "publish-latency", "7", "20,000 records/s of 1 KiB, 16 partitions", "pub", 16,
-        latency("--rate", 20_000),
-        (
-            Bar("ack p50 ms", "ms"),
-            Bar("ack p99 ms", "ms", ratio=0.5),
-            Bar("ack p99.9 ms", "ms", ratio=0.3),
-        ),
+        latency("--rate", 20_000), _ACK,
     ),
     Paired(
         "end-to-end", "8", "10,000 records/s of 1 KiB, 1 partition, one reader", "e2e", 1,
-        latency("--rate", 10_000),
-        (
-            Bar("end to end p50 ms", "ms", limit=0.25),
-            Bar("end to end p99 ms", "ms", ratio=0.5, limit=1.0),
-            Bar("end to end p99.9 ms", "ms", ratio=0.3),
-        ),
+        latency("--rate", 10_000), _END_TO_END,
     ),
     Paired(
         "fan-out-4", "9", "20 MB/s in, 4 groups read along", "fan", 16, fan_out(4),
         (Bar("CPU-s/GB out", "CPU-s/GB out", ratio=0.7, limit=0.6),),
     ),
+    Paired(
+        "publish-durable", "7", "5,000 records/s of 1 KiB, 16 partitions; Kafka with flush.messages=1", "pubd", 16,
+        latency("--rate", 5_000), _ACK, configs=_SYNC, full_only=True,
+    ),
+    Paired(
+        "publish-5", "7", "5,000 records/s of 1 KiB, 16 partitions", "pub5", 16,
+        latency("--rate", 5_000), _ACK, full_only=True,
+    ),
+    Paired(
+        "publish-40", "7", "40,000 records/s of 1 KiB, 16 partitions", "pub40", 16,
+        latency("--rate", 40_000), _ACK, full_only=True,
+    ),
+    Paired(
+        "end-to-end-100", "8", "10,000 records/s of 1 KiB, 100 partitions, one reader", "e2e100", 100,
+        latency("--rate", 10_000), _END_TO_END, full_only=True,
+    ),
+    Paired(
+        "fan-out-1", "9", "20 MB/s in, one group reads along", "fan1", 16, fan_out(1),
+        (Bar("CPU-s/GB out", "CPU-s/GB out", ratio=0.7),), full_only=True,
+    ),
+    Paired(
+        "fan-out-16", "9", "20 MB/s in, 16 groups read along", "fan16", 16, fan_out(16),
+        (Bar("CPU-s/GB out", "CPU-s/GB out", ratio=0.7, limit=0.6),), full_only=True,
+    ),
 )
-
-
-@dataclass(frozen=True)
-class Single:
-    """A scenario that starts brokers of its own; its figures are taken several times."""
-
-    name: str
-    number: str
-    what: str
-    ours: Callable[[Path | None], list[Figures]]
-    theirs: Callable[[Path | None], list[Figures]] | None
-    bars: tuple[Bar, ...]
-    full_only: bool = False
 
 
 def start_up(make: Callable[[Path | None], Broker], times: int) -> Callable[[Path | None], list[Figures]]:
@@ -216,65 +218,6 @@ def _first_answer(broker: Broker) -> float:
     return time.monotonic() - broker.process.started
 
 
-def idle(make: Callable[[Path | None], Broker], seconds: float) -> Callable[[Path | None], list[Figures]]:
-    """Memory and processor time of a broker that nobody uses, empty and with a thousand partitions."""
-
-    def run(base: Path | None) -> list[Figures]:
-        broker = make(base).start()
-        try:
-            time.sleep(2)
-            empty = _rest(broker, seconds)
-            for number in range(10):
-                broker.create(f"idle-{number}", 100)
-            time.sleep(2)
-            full = _rest(broker, seconds)
-        finally:
-            broker.discard()
-        return [
-            {
-                "RSS MB": empty["rss"] / 1e6,
-                "% of a core": empty["cpu"] * 100,
-                "wake-ups/s": empty["wakeups"],
-                "KB a partition": (full["rss"] - empty["rss"]) / 1000 / 1e3,
-                "% of a core at 1,000": full["cpu"] * 100,
-            }
-        ]
-
-    return run
-
-
-def _rest(broker: Broker, seconds: float) -> Figures:
-    cpu, wakeups = broker.process.cpu(), broker.process.wakeups()
-    time.sleep(seconds)
-    return {
-        "cpu": max(broker.process.cpu() - cpu, 1e-4) / seconds,
-        "wakeups": (broker.process.wakeups() - wakeups) / seconds,
-        "rss": broker.process.rss(),
-    }
-
-
-def connections(make: Callable[[Path | None], Broker], count: int) -> Callable[[Path | None], list[Figures]]:
-    """Memory of connections that have asked for metadata, and on which nothing happens any more."""
-
-    def run(base: Path | None) -> list[Figures]:
-        broker = make(base).start()
-        held = []
-        try:
-            time.sleep(1)
-            before = broker.memory()
-            for _ in range(count):
-                held.append(asked_metadata(broker.port))
-            time.sleep(2)
-            after = broker.memory()
-        finally:
-            for connection in held:
-                connection.close()
-            broker.discard()
-        return [{"KB a connection": max(after - before, 1) / count / 1e3}]
-
-    return run
-
-
 def catch_up(megabytes: int) -> Callable[[Path | None], list[Figures]]:
     """Reading back what is in the bucket only, beside raw reads of the same objects."""
 
@@ -289,8 +232,8 @@ def catch_up(megabytes: int) -> Callable[[Path | None], list[Figures]]:
             raw = machine("get", f"file://{broker.bucket}")
             drop_page_cache()
             broker.start()
-            report, cpu = _spent(broker, lambda: broker.bench("consume", "cold", "-c", 4))
-            gets = _metric(broker.metrics(), "bucket_gets")
+            report, cpu = spent(broker, lambda: broker.bench("consume", "cold", "-c", 4))
+            gets = metric(broker.metrics(), "bucket_gets")
         finally:
             broker.discard()
         rate = report["bytes"] / report["seconds"] / 1e6
@@ -306,76 +249,6 @@ def catch_up(megabytes: int) -> Callable[[Path | None], list[Figures]]:
         ]
 
     return run
-
-
-def bucket_cost(megabytes: int) -> Callable[[Path | None], list[Figures]]:
-    """Requests to the bucket and bytes on the disk for what is written."""
-
-    def run(base: Path | None) -> list[Figures]:
-        broker = Esker(base).start()
-        try:
-            broker.create("cost", 100)
-            before = broker.metrics()
-            report = broker.bench(
-                "produce", "cost", "-d", 600, "--bytes", megabytes * 1_000_000, "--rate", 50e6, "-c", 2, "--acks", 1
-            )
-            broker.admin("/v1/tier/flush", "POST")
-            after = broker.metrics()
-            # What was sent is values; what a log has to keep is batches.
-            batches = broker.bench("consume", "cost")["bytes"]
-            stored = [path.stat().st_size for path in broker.bucket.rglob("*") if path.is_file()]
-        finally:
-            broker.discard()
-        wal = _metric(after, "wal_written") - _metric(before, "wal_written")
-        return [
-            {
-                "PUT/GB": len([size for size in stored if size > 1024]) / report["bytes"] * GB,
-                "WAL B/B": wal / batches,
-                "stored B/B": sum(stored) / batches,
-            }
-        ]
-
-    return run
-
-
-def _metric(figures: dict[str, float], name: str) -> float:
-    return next(value for key, value in figures.items() if name in key)
-
-
-def partitions_cost(
-    make: Callable[[Path | None], Broker], counts: tuple[int, int]
-) -> Callable[[Path | None], list[Figures]]:
-    """CPU at 10 MB/s over few and over many partitions."""
-
-    def run(base: Path | None) -> list[Figures]:
-        broker = make(base).start()
-        figures: Figures = {}
-        try:
-            for count in counts:
-                began = time.monotonic()
-                for number in range(max(1, count // 1000)):
-                    broker.create(f"n{count}-{number}", min(count, 1000))
-                figures[f"create {count:,} s"] = time.monotonic() - began
-                topics = max(1, count // 1000)
-                before = broker.process.cpu()
-                words = ("-d", 8, "--rate", 10e6 / topics, "--batches", 10, "--batch", 4, "-c", 1, "--acks", 1)
-                running = [
-                    broker.bench("produce", f"n{count}-{number}", *words, wait=False) for number in range(topics)
-                ]
-                total = sum(finish(one)["bytes"] for one in running)
-                figures[f"CPU-s/GB at {count:,}"] = (broker.process.cpu() - before) / total * GB
-        finally:
-            broker.discard()
-        few, many = (figures[f"CPU-s/GB at {count:,}"] for count in counts)
-        return [figures | {"CPU, many to few": many / few}]
-
-    return run
-
-
-class LargeKafka(Kafka):
-    """Thousands of partitions want a larger heap."""
-
-    heap = "4g"
 
 
 def recovery(megabytes: int) -> Callable[[Path | None], list[Figures]]:
@@ -422,10 +295,10 @@ def limits(base: Path | None) -> Figures:
     null = Null(base).start()
     try:
         null.bench("produce", "t", "-d", 0.5, *_LARGE)
-        report, cpu = _spent(null, lambda: null.bench("produce", "t", "-d", 2, *_LARGE))
+        report, cpu = spent(null, lambda: null.bench("produce", "t", "-d", 2, *_LARGE))
         found["null broker MB/s"] = report["bytes"] / report["seconds"] / 1e6
         found["null broker CPU-s/GB"] = cpu / report["bytes"] * GB
-        report, cpu = _spent(null, lambda: null.bench("produce", "t", "-d", 2, *_SINGLE))
+        report, cpu = spent(null, lambda: null.bench("produce", "t", "-d", 2, *_SINGLE))
         found["null broker µs CPU/request"] = cpu / report["requests"] * 1e6
     finally:
         null.discard()
@@ -438,32 +311,41 @@ SINGLE: tuple[Single, ...] = (
         (Bar("empty ms", "ms", ratio=0.08, limit=30.0), Bar("again ms", "ms")),
     ),
     Single(
-        "idle", "16", "nobody there; then 1,000 partitions", idle(Esker, 10), idle(Kafka, 10),
+        "idle", "16", "nobody there; then 1,000 partitions", scale.idle(Esker, 10), scale.idle(Kafka, 10),
         (
             Bar("RSS MB", "MB", ratio=0.08, limit=25.0),
             Bar("% of a core", "% of a core", ratio=0.1),
             Bar("wake-ups/s", "wake-ups/s", limit=50.0),
             Bar("KB a partition", "KB", limit=10.0),
+            Bar("% of a core, 100 readers", "% of a core"),
         ),
     ),
     Single(
-        "connections", "18", "1,000 idle connections", connections(Esker, 1000), connections(Kafka, 1000),
-        (Bar("KB a connection", "KB", ratio=0.3, limit=8.0),),
+        "connections", "18", "1,000 idle connections", scale.connections(Esker, 1000), scale.connections(Kafka, 1000),
+        _CONNECTIONS,
     ),
     Single(
         "catch-up", "10", "1 GB read back from the bucket (a directory), nothing in memory", catch_up(1000),
-        tiered.catch_up(1000),
-        (Bar("of raw GET", "of raw GET", smaller=False, limit=0.34), Bar("MB/s", "MB/s", smaller=False, ratio=3.0),
-         Bar("CPU-s/GB", "CPU-s/GB"), Bar("GET/GB", "GET/GB", limit=130.0)),
+        tiered.catch_up(1000), _CATCH_UP,
     ),
     Single(
         "bucket-cost", "21, 22", "1 GB at 50 MB/s over 100 partitions; Kafka with 16 full segments of 64 MiB",
-        bucket_cost(1000), tiered.requests(1074),
-        (
-            Bar("PUT/GB", "PUT/GB", ratio=0.5, limit=20.0),
-            Bar("WAL B/B", "WAL B/B", limit=1.02),
-            Bar("stored B/B", "stored B/B"),
-        ),
+        bucket_cost(1000, 100), tiered.requests(1074), _BUCKET,
+    ),
+    Single(
+        "connections-9000", "18", "9,000 idle connections", scale.connections(Esker, 9000), scale.connections(Kafka, 9000),
+        _CONNECTIONS, full_only=True,
+    ),
+    Single(
+        "catch-up-8", "10", "the same with 8 GB", catch_up(8000), tiered.catch_up(8000), _CATCH_UP, full_only=True,
+    ),
+    Single(
+        "bucket-cost-10", "21, 22", "1 GB at 50 MB/s over 10 partitions", bucket_cost(1000, 10), None, _BUCKET,
+        full_only=True,
+    ),
+    Single(
+        "bucket-cost-1000", "21, 22", "1 GB at 50 MB/s over 1,000 partitions", bucket_cost(1000, 1000), None, _BUCKET,
+        full_only=True,
     ),
     Single(
         "recovery", "15", "start after kill -9 with 1 GB in the log", recovery(1000), None,
@@ -471,10 +353,12 @@ SINGLE: tuple[Single, ...] = (
         full_only=True,
     ),
     Single(
-        "partitions", "17", "10 MB/s over 100 and over 10,000 partitions",
-        partitions_cost(Esker, (100, 10_000)), partitions_cost(LargeKafka, (100, 10_000)),
+        "partitions", "17", "10 MB/s over 100, 1,000 and 10,000 partitions",
+        scale.partitions_cost(Esker, (100, 1_000, 10_000)), scale.partitions_cost(scale.LargeKafka, (100, 1_000, 10_000)),
         (
             Bar("CPU, many to few", "times", limit=2.0),
+            Bar("CPU-s/GB at 100", "CPU-s/GB"),
+            Bar("CPU-s/GB at 1,000", "CPU-s/GB"),
             Bar("CPU-s/GB at 10,000", "CPU-s/GB", ratio=0.3),
             Bar("create 10,000 s", "s"),
         ),
@@ -491,8 +375,19 @@ SINGLE: tuple[Single, ...] = (
         full_only=True,
     ),
     Single(
-        "start-10000", "15", "from exec to the first answer with 10,000 partitions", cold.start_with(10_000), None,
-        (Bar("after a stop ms", "ms", limit=400.0), Bar("after a kill ms", "ms")),
+        "start-1000", "15, 16", "from exec to the first answer with 1,000 partitions, and at rest",
+        scale.start_with(Esker, 1000), scale.start_with(scale.RestartedKafka, 1000), _MANY, full_only=True,
+    ),
+    Single(
+        "start-10000", "15, 16", "from exec to the first answer with 10,000 partitions, and at rest",
+        scale.start_with(Esker, 10_000), None,
+        (
+            Bar("after a stop ms", "ms", limit=400.0),
+            Bar("after a kill ms", "ms"),
+            Bar("RSS MB", "MB", limit=120.0),
+            Bar("% of a core", "% of a core", limit=1.0),
+            Bar("all metadata ms", "ms"),
+        ),
         full_only=True,
     ),
     Single(
@@ -502,8 +397,8 @@ SINGLE: tuple[Single, ...] = (
         full_only=True,
     ),
     Single(
-        "cold-beside-tail", "11", "20 MB/s and a reader at the end, while 1 GB of the past is read", cold.beside_tail(1000, 6),
-        tiered.beside_tail(1000, 6),
+        "cold-beside-tail", "11", "20 MB/s and a reader at the end, while 1 GB of the past is read", cold.beside_tail(1000, 4, 5),
+        tiered.beside_tail(1000, 4, 5),
         (
             Bar("tail p99 ms, added", "ms", ratio=0.2),
             Bar("tail p99, beside to alone", "times", limit=1.5),

@@ -111,7 +111,7 @@ def requests(megabytes: int) -> Callable[[Path | None], list[Figures]]:
     return run
 
 
-def beside_tail(megabytes: int, seconds: float) -> Callable[[Path | None], list[Figures]]:
+def beside_tail(megabytes: int, seconds: float, times: int) -> Callable[[Path | None], list[Figures]]:
     """20 MB/s with a reader at the end, alone and while somebody reads what is remote."""
 
     def prepared(base: Path | None) -> TieredKafka:
@@ -120,4 +120,4 @@ def beside_tail(megabytes: int, seconds: float) -> Callable[[Path | None], list[
         drop_page_cache()
         return broker
 
-    return beside_tail_of(prepared, seconds)
+    return beside_tail_of(prepared, seconds, times)
