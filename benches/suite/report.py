@@ -65,16 +65,17 @@ def write(results: dict, docs: Path) -> None:
 
 
 def missed(results: dict, explained: str) -> str:
-    """Where bars are missed: what is said of the scenarios whose bars this run has missed."""
+    """Where bars are missed: what is said of the scenarios whose bars this run has missed. What holds for several is said once."""
     pieces = (piece.partition("\n") for piece in explained.split("\n## ")[1:])
-    said = {name: text.strip() for name, _, text in pieces}
-    lines = []
+    said = {name: text.strip() for names, _, text in pieces for name in names.split(", ")}
+    found: dict[str, list[str]] = {}
     for scenario in results["scenarios"]:
         rows = [row for row in scenario["rows"] if not (row.get("ratio met", True) and row.get("limit met", True))]
         if rows:
             figures = ", ".join(row["figure"] for row in rows)
             text = said.get(scenario["name"], "Not explained yet.")
-            lines.append(f"**{scenario['number']} {scenario['name']}** ({figures}). {text}\n")
+            found.setdefault(text, []).append(f"**{scenario['number']} {scenario['name']}** ({figures})")
+    lines = [f"{'; '.join(names)}. {text}\n" for text, names in found.items()]
     return "\n".join(lines) or "None is.\n"
 
 
