@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from suite import process, report
 from suite.canary import QUIET_PAIRS_MIN, Canary, is_quiet
@@ -19,6 +21,9 @@ from suite.stats import interval, ratio
 
 # A full disk is no measurement, and somebody else's trouble.
 FREE_BYTES_MIN = 10_000_000_000
+# A block that fails is taken again, so that an hour is not lost with it; the report counts them.
+ATTEMPTS = 3
+T = TypeVar("T")
 _LARGE = ("-s", 1024, "--batch", 16, "--batches", 16, "-c", 4, "--acks", 1)
 
 
@@ -60,6 +65,7 @@ class Run:
         self.paired, self.single = list(filter(runs, PAIRED)), list(filter(runs, SINGLE))
         self.began = time.monotonic()
         self.canary: Canary | None = None
+        self.failures: list[str] = []
 
     def say(self, what: str) -> None:
         print(f"[{time.monotonic() - self.began:6.0f} s] {what}", file=sys.stderr, flush=True)
@@ -81,19 +87,30 @@ class Run:
             results["scenarios"].append(self.alone(scenario, results["limits"]))
         if self.paired:
             results["scenarios"] += self.side_by_side(results["limits"])
+        results["failed blocks"] = self.failures
         results["seconds"] = round(time.monotonic() - self.began)
         results["load at the end"] = os.getloadavg()
         return results
 
     def alone(self, scenario: Single, machine_limits: Figures) -> dict:
-        ours = scenario.ours(self.options.dir)
+        ours = self.taken(lambda: scenario.ours(self.options.dir))
         self.say(f"  Esker: {shown(ours[0])}")
         theirs = []
         if scenario.theirs:
-            theirs = scenario.theirs(self.options.dir)
+            theirs = self.taken(lambda: scenario.theirs(self.options.dir))
             self.say(f"  Kafka: {shown(theirs[0])}")
         count = min(len(ours), len(theirs)) if theirs else len(ours)
         return judged(scenario, ours[:count], theirs[:count], machine_limits)
+
+    def taken(self, block: Callable[[], T]) -> T:
+        """A block's figures. One that fails is said and counted, and taken again."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return block()
+            except RuntimeError as error:
+                self.failures.append(str(error))
+                self.say(f"  failed, and is taken again: {error}")
+        return block()
 
     def side_by_side(self, machine_limits: Figures) -> list[dict]:
         """Both brokers live through all scenarios; the one whose turn it is not stands still."""
@@ -152,7 +169,7 @@ class Run:
             for broker in order:
                 canaries[-1].append(self.canary.wait())
                 broker.process.resume()
-                figures[broker.name].append(scenario.block(broker, scenario.topic, seconds))
+                figures[broker.name].append(self.taken(lambda: scenario.block(broker, scenario.topic, seconds)))
                 broker.process.pause()
             self.say(f"  {number + 1}/{pairs}: {side_by_side_text(scenario, figures)}")
         for broker in (ours, theirs):

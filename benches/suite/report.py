@@ -86,6 +86,8 @@ def _page(results: dict, images: list[str], missed: str) -> str:
     limits = "\n".join(f"| {name} | {number(value)} |" for name, value in results["limits"].items())
     paired = [scenario for scenario in results["scenarios"] if "quiet pairs" in scenario]
     quiet, pairs = (sum(scenario[name] for scenario in paired) for name in ("quiet pairs", "pairs"))
+    failed = results.get("failed blocks", [])
+    again = f"\n{len(failed)} blocks failed and were taken again, the first with: `{failed[0]}`\n" if failed else ""
     what = "\n".join(
         f"- **{scenario['number']} {scenario['name']}**: {scenario['what']}." for scenario in results["scenarios"]
     )
@@ -103,7 +105,7 @@ processor seconds) say little.
 Before each block canaries look whether the machine is quiet (a pipe between cores: p99 below 200 µs; 16 KiB written and
 synced: p50 below 150 µs, p99 below 500; 1 MiB copied in cache: 25 GB/s). Of {pairs} pairs {quiet} were; the others do not
 count where a scenario has {QUIET_PAIRS_MIN} quiet ones or more.
-
+{again}
 Both brokers are alive during the whole run; the one whose turn it is not stands still. Before a block nothing is left to be written
 back, and what a scenario leaves behind is removed before the next one. Brokers are pinned to one half of
 the cores and the generator (`esker bench`, the same for both) to the other; scheduling policy: {results["policy"]}. Blocks alternate, A B B A …; a ratio is

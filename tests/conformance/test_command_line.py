@@ -174,6 +174,24 @@ def test_metrics_and_health_are_served(esker: Run, broker: Esker) -> None:
     assert text.rstrip().endswith("# EOF") and "esker_" in text
 
 
+def test_the_generator_loses_nothing(esker: Run, topic: str) -> None:
+    esker("topic", "create", topic, "-p", "2")
+    sent = json.loads(esker("bench", "produce", topic, "--bytes", "8000000", "-o", "json").out)
+    assert sent["errors"] == 0 and sent["bytes"] >= 8_000_000
+    assert sent["request_latency"]["count"] == sent["requests"]
+    read = json.loads(esker("bench", "consume", topic, "-g", "3", "-o", "json").out)
+    assert (read["errors"], read["records"]) == (0, 3 * sent["records"])
+
+
+def test_latency_is_measured_when_more_is_due_than_fits_into_a_batch(esker: Run, topic: str) -> None:
+    esker("topic", "create", topic)
+    # 100 records of 300 KB within a millisecond: a batch may have 1 MiB.
+    words = ["-s", "300000", "--rate", "100000", "-d", "0.001", "--warm-up", "0", "-o", "json"]
+    report = json.loads(esker("bench", "latency", topic, *words).out)
+    assert (report["errors"], report["records"]) == (0, 100)
+    assert report["end_to_end_latency"]["count"] == report["request_latency"]["count"] == 100
+
+
 def test_requests_to_the_bucket_are_counted(esker: Run, broker: Esker, topic: str) -> None:
     def counted(name: str) -> int:
         rows = (line.split(" ") for line in broker.ask("GET", "/metrics").splitlines())

@@ -23,6 +23,9 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Records that one request takes at most.
 const RECORDS_MAX: usize = 4096;
+/// Bytes of values that one request has for a partition at most, half of what brokers take unless told otherwise
+/// (`message.max.bytes`): after the machine stood still, more is due than fits.
+const PARTITION_BYTES_MAX: usize = 512 * 1024;
 
 /// What to send and read.
 #[derive(Debug, Clone)]
@@ -117,6 +120,12 @@ pub async fn latency(
             left: expected,
             measured,
         };
+        // First, because its errors tell why records did not arrive.
+        let address = Arc::clone(&leader.address);
+        works.push((
+            Arc::clone(&leader.address),
+            Box::new(move |stream| Box::pin(sender.run(address, stream))),
+        ));
         let address = Arc::clone(&leader.address);
         works.push((
             Arc::clone(&leader.address),
@@ -133,11 +142,6 @@ pub async fn latency(
                     Ok((ended, tally))
                 })
             }),
-        ));
-        let address = Arc::clone(&leader.address);
-        works.push((
-            Arc::clone(&leader.address),
-            Box::new(move |stream| Box::pin(sender.run(address, stream))),
         ));
     }
     let mut total = Tally::new();
@@ -255,7 +259,7 @@ impl Sender {
         }
         let now = self.clock.now();
         let mut due = Vec::new();
-        while self.left > 0 && due.len() < RECORDS_MAX {
+        while self.left > 0 && due.len() < self.records_max() {
             let Some(next) = self.pace.take(now) else { break };
             due.push(next);
             self.left -= 1;
@@ -271,6 +275,12 @@ impl Sender {
         run.pipe.push(segments);
         run.waiting.push_back(Sent { due, correlation_id: run.correlation_id });
         Ok(true)
+    }
+
+    /// Records that fit into one request. What else is due goes with the next one.
+    fn records_max(&self) -> usize {
+        let each = (PARTITION_BYTES_MAX / self.value.len().max(1)).max(1);
+        RECORDS_MAX.min(each.saturating_mul(self.partitions.len()))
     }
 
     /// A request with the records that were due, spread over the partitions.

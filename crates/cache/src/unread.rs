@@ -1,6 +1,6 @@
 //! What was fetched ahead and not read yet: no more than the cache still holds when its reader comes.
 //!
-//! A reader may have as much ahead as is left for all: so one alone gets half of the room, and of many each the same
+//! A reader may have as much ahead as was left for all: so one alone gets half of the room, and of many each the same
 //! share, without anybody counting them.
 
 use crate::chunk::{CHUNK_BYTES, ChunkKey};
@@ -65,10 +65,10 @@ impl Unread {
         }
         let own = state.readers.get(&reader).copied().unwrap_or_default();
         let free = self.chunks_max - state.chunks.len();
-        let allowed = free.saturating_sub(own) / 2;
-        match allowed >= wanted {
+        match own + wanted <= free {
             true => wanted,
-            false if own == 0 => allowed,
+            // Whoever comes after it finds something, too.
+            false if own == 0 => free / 2,
             false => 0,
         }
     }
@@ -119,13 +119,14 @@ mod tests {
         };
         // One alone gets half.
         assert_eq!((fetch(0, 16), fetch(0, 16), fetch(0, 16)), (16, 16, 0));
-        // Those who come later get something; whoever has something waits for a whole step.
-        let later: Vec<_> = (1..8).map(|reader| fetch(reader, 8)).collect();
-        assert_eq!(later, [8, 8, 8, 4, 2, 1, 0]);
+        // Those who come later get all they want while there is room, then half of what is left; whoever has
+        // something waits for a whole step.
+        let later: Vec<_> = (1..8).map(|reader| fetch(reader, 9)).collect();
+        assert_eq!(later, [9, 9, 9, 2, 1, 1, 0]);
         assert_eq!((fetch(4, 1), fetch(5, 8)), (0, 0));
         // What is read makes room.
         assert!((0..16).all(|chunk| unread.take(&key(chunk))) && !unread.take(&key(0)));
-        assert_eq!(fetch(7, 8), 8);
+        assert_eq!((fetch(1, 9), fetch(7, 8)), (0, 8));
     }
 
     #[test]
@@ -137,6 +138,6 @@ mod tests {
         assert_eq!(unread.grant(ReaderId(9), 8, at(1)), 2);
         assert_eq!(unread.grant(ReaderId(9), 8, at(3)), 3);
         assert!(!unread.take(&key(0)) && unread.take(&key(3)));
-        assert_eq!(unread.grant(ReaderId(9), 8, at(9)), 4);
+        assert_eq!(unread.grant(ReaderId(9), 8, at(9)), 8);
     }
 }

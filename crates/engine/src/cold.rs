@@ -108,10 +108,14 @@ impl ColdReader {
 
     /// Starts fetching an object that is all one reader's and takes one request: its footer comes along.
     fn fetch_whole(&self, stored: &Stored, cursor: &Cursor) -> bool {
-        stored.is_lone()
-            && self.reader.takes_one_request(stored.len)
+        self.comes_whole(stored)
             && self.known_object(stored).is_none()
             && matches!(self.reader.prefetch(&stored.cached(), 0..stored.len, cursor), Ok(end) if end == stored.len)
+    }
+
+    /// Whether an object is best fetched with its footer.
+    fn comes_whole(&self, stored: &Stored) -> bool {
+        stored.is_lone() && self.reader.takes_one_request(stored.len)
     }
 
     /// An object's footer, if it is in memory.
@@ -119,9 +123,13 @@ impl ColdReader {
         self.footers.known_object(stored.object)
     }
 
-    /// Starts reading an object's footer, unless that goes on already.
+    /// Starts reading an object's footer for a reader who is about to come, unless that goes on already. One that
+    /// would come with all of its object waits until there is memory for that, or the reader is there.
     pub(crate) fn load_object(&self, env: &Env, stored: &Stored, cursor: &Cursor) {
         let comes_along = self.fetch_whole(stored, cursor);
+        if !comes_along && self.comes_whole(stored) {
+            return;
+        }
         if let Some(loading) = self.footers.load_object(&self.reader, stored, comes_along) {
             // Whoever needs it asks again, and hears of what went wrong.
             let task = async move { drop(loading.await) };
