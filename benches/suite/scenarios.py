@@ -179,6 +179,10 @@ PAIRED: tuple[Paired, ...] = (
         latency("--rate", 40_000), _ACK, full_only=True,
     ),
     Paired(
+        "publish-linger", "7", "20,000 records/s of 1 KiB, 16 partitions, linger of 1 ms", "publ", 16,
+        latency("--rate", 20_000, "--linger", 0.001), _ACK, full_only=True,
+    ),
+    Paired(
         "end-to-end-100", "8", "10,000 records/s of 1 KiB, 100 partitions, one reader", "e2e100", 100,
         latency("--rate", 10_000), _END_TO_END, full_only=True,
     ),

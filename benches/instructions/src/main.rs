@@ -2,7 +2,10 @@
 //!
 //! `benches/instructions.py` runs each under callgrind with two numbers of rounds. What differs is what the rounds cost,
 //! to the instruction, on any machine that is not busy or is: a change of a few per cent shows. (Valgrind knows no
-//! AVX-512: checksums are counted by the path for older processors.)
+//! AVX-512: checksums are counted by the path for older processors.) Where another implementation can do the same there is an
+//! operation `peer-…` beside it.
+
+mod peer;
 
 use anyhow::{Context, Result, bail};
 use bytes::{Bytes, BytesMut};
@@ -21,7 +24,7 @@ use esker_wire::api::produce::{
     TopicProduceData, TopicProduceResponse,
 };
 use esker_wire::{
-    ApiKey, Message, RequestHeader, decode_request_header, encode_request_frame,
+    ApiKey, Array, Message, RequestHeader, decode_request_header, encode_request_frame,
     encode_response_frame,
 };
 use std::hint::black_box;
@@ -38,7 +41,13 @@ fn main() -> Result<()> {
         "bundle" => bundle(rounds)?,
         "fetch-1" => fetch(rounds, 1)?,
         "fetch-100" => fetch(rounds, 100)?,
+        "fetch-10000" => fetch(rounds, 10_000)?,
         "metadata-10000" => metadata(rounds)?,
+        "peer-produce-decode" => peer::produce_decode(rounds)?,
+        "peer-produce-answer" => peer::produce_answer(rounds)?,
+        "peer-fetch-1" => peer::fetch(rounds, 1)?,
+        "peer-fetch-100" => peer::fetch(rounds, 100)?,
+        "peer-metadata-10000" => peer::metadata(rounds)?,
         other => bail!("no operation `{other}`"),
     }
     Ok(())
@@ -185,8 +194,8 @@ fn metadata(rounds: u32) -> Result<()> {
         let partition = |partition_index| MetadataResponsePartition {
             partition_index,
             leader_id: 1,
-            replica_nodes: vec![1].into(),
-            isr_nodes: vec![1].into(),
+            replica_nodes: Array::one(1),
+            isr_nodes: Array::one(1),
             ..Default::default()
         };
         let topic = MetadataResponseTopic {

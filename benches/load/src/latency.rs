@@ -41,6 +41,8 @@ pub struct LatencyOptions {
     /// Requests that may wait for their answers. What is due while so many wait goes together with the next one, as
     /// producers do that do not linger.
     pub in_flight: usize,
+    /// How long a record that is due waits for others.
+    pub linger: Duration,
     /// −1, 0 or 1.
     pub acks: i16,
 }
@@ -53,6 +55,7 @@ impl Default for LatencyOptions {
             duration: Duration::from_secs(10),
             warm_up: Duration::from_secs(1),
             in_flight: 5,
+            linger: Duration::ZERO,
             acks: -1,
         }
     }
@@ -116,7 +119,8 @@ pub async fn latency(
             value: content::filler(options.record_bytes),
             in_flight: options.in_flight.max(1),
             acks: options.acks,
-            pace: Pace::new(Arc::clone(clock), begin, Some(options.rate / leaders)),
+            pace: Pace::new(Arc::clone(clock), begin, Some(options.rate / leaders))
+                .lingering(options.linger),
             left: expected,
             measured,
         };
@@ -252,21 +256,21 @@ impl Sender {
         Ok(progress)
     }
 
-    /// Sends what is due, together.
+    /// Sends what is due and has lingered, together.
     fn fill(&mut self, run: &mut Run, context: &mut Context<'_>) -> io::Result<bool> {
         if self.left == 0 || run.waiting.len() >= self.in_flight {
             return Ok(false);
         }
         let now = self.clock.now();
+        if !self.pace.is_ripe(now) {
+            self.pace.wait(context);
+            return Ok(false);
+        }
         let mut due = Vec::new();
         while self.left > 0 && due.len() < self.records_max() {
             let Some(next) = self.pace.take(now) else { break };
             due.push(next);
             self.left -= 1;
-        }
-        if due.is_empty() {
-            self.pace.wait(context);
-            return Ok(false);
         }
         run.correlation_id = (run.correlation_id + 1) & i32::MAX;
         let mut segments = self.encode(&due).map_err(io::Error::other)?.into_iter();

@@ -15,6 +15,8 @@ pub(crate) struct Pace {
     begin: MonoTime,
     /// Nanoseconds between two; 0 when there is no timetable.
     interval: u64,
+    /// How long what is due waits for more.
+    linger: Duration,
     /// How many have been taken.
     taken: u64,
     timer: Option<BoxFuture<'static, ()>>,
@@ -27,12 +29,23 @@ impl Pace {
             let nanos = Duration::from_secs_f64(1.0 / rate.max(1e-3)).as_nanos();
             u64::try_from(nanos).unwrap_or(u64::MAX).max(1)
         });
-        Self { clock, begin, interval, taken: 0, timer: None }
+        Self { clock, begin, interval, linger: Duration::ZERO, taken: 0, timer: None }
+    }
+
+    /// What is due waits for more, as long as the first of it has not waited `linger`.
+    pub(crate) fn lingering(mut self, linger: Duration) -> Self {
+        self.linger = linger;
+        self
     }
 
     fn due(&self) -> MonoTime {
         let after = self.interval.saturating_mul(self.taken);
         self.begin.plus(Duration::from_nanos(after))
+    }
+
+    /// Whether what is due has waited for more.
+    pub(crate) fn is_ripe(&self, now: MonoTime) -> bool {
+        self.interval == 0 || self.due().plus(self.linger) <= now
     }
 
     /// Takes the next one if it is due by `now`: the time at which it was.
@@ -48,9 +61,10 @@ impl Pace {
         })
     }
 
-    /// Has the task polled again when the next one is due. Call it after [`Pace::take`] gave nothing.
+    /// Has the task polled again when the next one is due and has lingered. Call it after [`Pace::take`] gave nothing, or
+    /// what is due was not ripe.
     pub(crate) fn wait(&mut self, context: &mut Context<'_>) {
-        let due = self.due();
+        let due = self.due().plus(self.linger);
         let left = due.since(self.clock.now());
         if left <= TIMER_SLACK {
             self.timer = None;
@@ -79,6 +93,17 @@ mod tests {
         assert_eq!(pace.take(MonoTime(5_500_000)), Some(MonoTime(1_000_000)));
         let later: Vec<_> = std::iter::from_fn(|| pace.take(MonoTime(5_500_000))).collect();
         assert_eq!(later, [2, 3, 4, 5].map(|millis| MonoTime(millis * 1_000_000)));
+    }
+
+    #[test]
+    fn what_is_due_waits_for_more() {
+        let begin = MonoTime(1_000_000);
+        let pace = Pace::new(Arc::new(SystemClock::new()), begin, Some(1000.0));
+        let mut pace = pace.lingering(Duration::from_millis(2));
+        assert!(!pace.is_ripe(MonoTime(2_999_999)) && pace.is_ripe(MonoTime(3_000_000)));
+        let taken: Vec<_> = std::iter::from_fn(|| pace.take(MonoTime(3_000_000))).collect();
+        assert_eq!(taken, [1, 2, 3].map(|millis| MonoTime(millis * 1_000_000)));
+        assert!(!pace.is_ripe(MonoTime(5_999_999)) && pace.is_ripe(MonoTime(6_000_000)));
     }
 
     #[test]

@@ -529,6 +529,9 @@ pub struct BenchLatencyArgs {
     /// Requests that may wait for their answers; what is due meanwhile goes together with the next
     #[arg(long, value_name = "COUNT", default_value = "5")]
     pub in_flight: usize,
+    /// How long a record that is due waits for others
+    #[arg(long, value_name = "SECONDS", default_value = "0")]
+    pub linger: f64,
     /// Who must have a record: -1 or all, 1 the leader
     #[arg(long, default_value = "all", allow_hyphen_values = true)]
     pub acks: String,

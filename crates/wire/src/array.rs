@@ -1,7 +1,7 @@
 //! Arrays that stay on the wire until somebody looks at them.
 
 use std::fmt::{self, Debug, Formatter};
-use std::{slice, vec};
+use std::{option, slice, vec};
 
 use uuid::Uuid;
 
@@ -24,6 +24,8 @@ enum Repr<'a, T> {
         count: usize,
         encoding: Encoding,
     },
+    /// An element of its own, without an allocation.
+    One(T),
     Owned(Vec<T>),
     Slice(&'a [T]),
 }
@@ -33,6 +35,12 @@ impl<'a, T> Array<'a, T> {
     #[must_use]
     pub const fn new() -> Self {
         Self(Repr::Owned(Vec::new()))
+    }
+
+    /// Just this element.
+    #[must_use]
+    pub const fn one(item: T) -> Self {
+        Self(Repr::One(item))
     }
 
     /// `body` must have been walked with [`Element::read`] at this encoding.
@@ -45,6 +53,7 @@ impl<'a, T> Array<'a, T> {
     pub fn len(&self) -> usize {
         match &self.0 {
             Repr::Wire { count, .. } => *count,
+            Repr::One(_) => 1,
             Repr::Owned(items) => items.len(),
             Repr::Slice(items) => items.len(),
         }
@@ -65,6 +74,7 @@ impl<'a, T: Element<'a>> Array<'a, T> {
             Repr::Wire { body, count, encoding } => {
                 IterRepr::Wire(WireIter::new(body, *count, *encoding))
             }
+            Repr::One(item) => IterRepr::Items(slice::from_ref(item).iter()),
             Repr::Owned(items) => IterRepr::Items(items.iter()),
             Repr::Slice(items) => IterRepr::Items(items.iter()),
         })
@@ -87,6 +97,7 @@ impl<'a, T: Element<'a>> Array<'a, T> {
     pub(crate) fn write_elements(&self, s: &mut Sink, encoding: Encoding) {
         let items = match &self.0 {
             Repr::Wire { .. } => return self.iter().for_each(|item| item.write(s, encoding)),
+            Repr::One(item) => return item.write(s, encoding),
             Repr::Owned(items) => items,
             Repr::Slice(items) => *items,
         };
@@ -152,6 +163,7 @@ impl<'a, T: Element<'a>> IntoIterator for Array<'a, T> {
             Repr::Wire { body, count, encoding } => {
                 IntoIterRepr::Wire(WireIter::new(body, count, encoding))
             }
+            Repr::One(item) => IntoIterRepr::One(Some(item).into_iter()),
             Repr::Owned(items) => IntoIterRepr::Owned(items.into_iter()),
             Repr::Slice(items) => IntoIterRepr::Slice(items.iter()),
         })
@@ -175,6 +187,7 @@ pub struct ArrayIntoIter<'a, T>(IntoIterRepr<'a, T>);
 #[derive(Debug, Clone)]
 enum IntoIterRepr<'a, T> {
     Wire(WireIter<'a>),
+    One(option::IntoIter<T>),
     Owned(vec::IntoIter<T>),
     Slice(slice::Iter<'a, T>),
 }
@@ -225,6 +238,7 @@ impl<'a, T: Element<'a>> Iterator for ArrayIntoIter<'a, T> {
     fn next(&mut self) -> Option<T> {
         match &mut self.0 {
             IntoIterRepr::Wire(items) => items.next(),
+            IntoIterRepr::One(item) => item.next(),
             IntoIterRepr::Owned(items) => items.next(),
             IntoIterRepr::Slice(items) => items.next().cloned(),
         }
@@ -233,6 +247,7 @@ impl<'a, T: Element<'a>> Iterator for ArrayIntoIter<'a, T> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = match &self.0 {
             IntoIterRepr::Wire(items) => items.left,
+            IntoIterRepr::One(item) => item.len(),
             IntoIterRepr::Owned(items) => items.len(),
             IntoIterRepr::Slice(items) => items.len(),
         };

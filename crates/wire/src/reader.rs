@@ -161,7 +161,22 @@ impl<'a> Reader<'a> {
     }
 
     /// Unsigned variable-length integer of at most 32 bits in at most 5 bytes.
+    #[inline]
     pub fn uvarint(&mut self) -> u32 {
+        // Lengths of strings and tags have one byte, those of records two or three.
+        let (value, rest) = match self.rest {
+            [a, rest @ ..] if *a < 0x80 => (u32::from(*a), rest),
+            [a, b, rest @ ..] if *b < 0x80 => (u32::from(*a & 0x7f) | u32::from(*b) << 7, rest),
+            [a, b, c, rest @ ..] if *c < 0x80 => {
+                (u32::from(*a & 0x7f) | u32::from(*b & 0x7f) << 7 | u32::from(*c) << 14, rest)
+            }
+            _ => return self.long_uvarint(),
+        };
+        self.rest = rest;
+        value
+    }
+
+    fn long_uvarint(&mut self) -> u32 {
         let mut value = 0u32;
         for (index, &byte) in self.rest.iter().take(5).enumerate() {
             // The fifth byte has room for the upper four bits only, and nothing may follow it.
@@ -180,14 +195,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Length as written for a nullable value, `None` for null. Not yet held against what is left.
+    #[inline]
     fn length(&mut self, flexible: bool, short: bool) -> Option<usize> {
-        let signed = match (flexible, short) {
-            (true, _) => i64::from(self.uvarint()) - 1,
-            (false, true) => self.i16().into(),
-            (false, false) => self.i32().into(),
-        };
         // A compact string is not longer than any other, so that it fits in every version.
-        if signed < -1 || (short && signed > i16::MAX.into()) {
+        if flexible {
+            let len = self.uvarint().checked_sub(1)? as usize;
+            if short && len > i16::MAX as usize {
+                self.fail(DecodeErrorKind::InvalidLength);
+            }
+            return Some(len);
+        }
+        let signed = if short { self.i16().into() } else { self.i32() };
+        if signed < -1 {
             self.fail(DecodeErrorKind::InvalidLength);
         }
         usize::try_from(signed).ok()
@@ -223,6 +242,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes or null.
+    #[inline]
     pub fn bytes_nullable(&mut self, encoding: Encoding) -> Option<&'a [u8]> {
         let len = self.length(encoding.flexible, false)?;
         Some(self.take(len))
@@ -310,7 +330,16 @@ impl<'a> Reader<'a> {
     }
 
     /// Skips the tagged fields of a struct that has none of its own. Unknown ones are not kept.
+    #[inline]
     pub fn skip_tags(&mut self, encoding: Encoding) {
+        match self.rest {
+            _ if !encoding.flexible => {}
+            [0, rest @ ..] => self.rest = rest,
+            _ => self.skip_some_tags(encoding),
+        }
+    }
+
+    fn skip_some_tags(&mut self, encoding: Encoding) {
         let mut tags = self.tags(encoding);
         while let Some(tag) = self.next_tag(&mut tags) {
             self.skip_tag(tag);

@@ -1,6 +1,6 @@
 //! Where messages are written: first measured, then into one buffer of that size.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::array::Array;
@@ -25,8 +25,10 @@ pub struct Sink {
     /// Bytes of `len` that were put by reference, and in how many pieces.
     shared_len: usize,
     shared_count: usize,
-    buffer: BytesMut,
-    segments: Vec<Bytes>,
+    /// Bytes that were copied. A vector of just the right size: a number costs a comparison and a store.
+    buffer: Vec<u8>,
+    /// Pieces that were put by reference, each with its place in the buffer.
+    shared: Vec<(usize, Bytes)>,
     failure: Option<EncodeError>,
 }
 
@@ -49,8 +51,8 @@ impl Sink {
             len: 0,
             shared_len: 0,
             shared_count: 0,
-            buffer: BytesMut::new(),
-            segments: Vec::new(),
+            buffer: Vec::new(),
+            shared: Vec::new(),
             failure: None,
         }
     }
@@ -58,10 +60,9 @@ impl Sink {
     /// A sink with a buffer for just what was measured.
     #[must_use]
     pub fn writing(self) -> Self {
-        let buffer = BytesMut::with_capacity(self.len - self.shared_len);
-        // Each shared piece has bytes of ours before it, the last also behind it.
-        let segments = Vec::with_capacity(2 * self.shared_count + 1);
-        Self { writing: true, buffer, segments, ..Self::measuring() }
+        let buffer = Vec::with_capacity(self.len - self.shared_len);
+        let shared = Vec::with_capacity(self.shared_count);
+        Self { writing: true, buffer, shared, ..Self::measuring() }
     }
 
     /// Bytes put so far.
@@ -86,9 +87,24 @@ impl Sink {
 
     /// What was written.
     #[must_use]
-    pub fn into_frame(mut self) -> Frame {
-        self.flush();
-        Frame::new(self.segments, self.len)
+    pub fn into_frame(self) -> Frame {
+        let ours = Bytes::from(self.buffer);
+        // Each shared piece has bytes of ours before it, the last also behind it.
+        let mut segments = Vec::with_capacity(2 * self.shared.len() + 1);
+        let mut next = 0;
+        for (place, piece) in self.shared {
+            if place > next {
+                segments.push(ours.slice(next..place));
+                next = place;
+            }
+            segments.push(piece);
+        }
+        if next == 0 && !ours.is_empty() {
+            segments.push(ours);
+        } else if next < ours.len() {
+            segments.push(ours.slice(next..));
+        }
+        Frame::new(segments, self.len)
     }
 
     #[cold]
@@ -108,19 +124,12 @@ impl Sink {
         self.fail(EncodeError::UnexpectedNull(field));
     }
 
-    /// Moves what the buffer holds to the segments.
-    fn flush(&mut self) {
-        if !self.buffer.is_empty() {
-            self.segments.push(self.buffer.split().freeze());
-        }
-    }
-
     /// Raw bytes.
     #[inline]
     pub fn put_slice(&mut self, bytes: &[u8]) {
         self.len += bytes.len();
         if self.writing {
-            self.buffer.put_slice(bytes);
+            self.buffer.extend_from_slice(bytes);
         }
     }
 
@@ -154,7 +163,15 @@ impl Sink {
     }
 
     /// Unsigned variable-length integer.
-    pub fn put_uvarint(&mut self, mut value: u32) {
+    #[inline]
+    pub fn put_uvarint(&mut self, value: u32) {
+        match u8::try_from(value) {
+            Ok(byte) if byte < 0x80 => self.put_slice(&[byte]),
+            _ => self.put_long_uvarint(value),
+        }
+    }
+
+    fn put_long_uvarint(&mut self, mut value: u32) {
         let mut bytes = [0; 5];
         let mut len = 0;
         loop {
@@ -169,6 +186,7 @@ impl Sink {
     }
 
     /// Length of what follows, `None` for null.
+    #[inline]
     fn put_length(&mut self, len: Option<usize>, flexible: bool, short: bool) {
         let max = if short { i16::MAX.into() } else { i32::MAX };
         let signed = match len {
@@ -232,8 +250,7 @@ impl Sink {
         self.shared_len += piece.len();
         self.shared_count += 1;
         if self.writing {
-            self.flush();
-            self.segments.push(Bytes::clone(piece));
+            self.shared.push((self.buffer.len(), Bytes::clone(piece)));
         }
     }
 
@@ -267,6 +284,7 @@ impl Sink {
     }
 
     /// Number of the tagged fields that follow; nothing where the encoding has none.
+    #[inline]
     pub fn put_tag_count(&mut self, count: u32, encoding: Encoding) {
         if encoding.flexible {
             self.put_uvarint(count);

@@ -3,11 +3,11 @@
 use crate::api::metadata::replicas_of;
 use crate::dispatch::{Answer, Call};
 use esker_types::{PartitionIndex, TopicName, is_internal_topic};
-use esker_wire::ErrorCode;
 use esker_wire::api::describe_topic_partitions::{
     DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
     DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic, ResponseCursor,
 };
+use esker_wire::{Array, ErrorCode};
 use std::collections::BTreeSet;
 
 /// `max.request.partition.size.limit`.
@@ -73,10 +73,10 @@ pub(crate) async fn handle(
                 partition_index: row.index.get(),
                 leader_id: if led { row.leader.get() } else { -1 },
                 leader_epoch: row.leader_epoch.get(),
-                replica_nodes: replicas.clone().into(),
-                isr_nodes: replicas.into(),
-                eligible_leader_replicas: Some(Vec::new().into()),
-                last_known_elr: Some(Vec::new().into()),
+                replica_nodes: replicas.clone(),
+                isr_nodes: replicas,
+                eligible_leader_replicas: Some(Array::new()),
+                last_known_elr: Some(Array::new()),
                 ..Default::default()
             });
         }

@@ -8,7 +8,7 @@ use esker_wire::api::metadata::{
     MetadataRequest, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
     MetadataResponseTopic,
 };
-use esker_wire::{ErrorCode, Uuid};
+use esker_wire::{Array, ErrorCode, Uuid};
 
 /// Every operation on a topic (read, write, create, delete, alter, describe, describe configs, alter configs), as a
 /// bit set: without an authorizer all are allowed.
@@ -125,15 +125,15 @@ fn describe<'a>(
                 .brokers
                 .get(&row.leader)
                 .is_some_and(|leader| leader.incarnation == row.leader_incarnation);
-            let replicas: Vec<_> = replicas_of(broker, row.leader.get());
+            let replicas = replicas_of(broker, row.leader.get());
             MetadataResponsePartition {
                 error_code: if led { ErrorCode::None } else { ErrorCode::LeaderNotAvailable }
                     .code(),
                 partition_index: row.index.get(),
                 leader_id: if led { row.leader.get() } else { -1 },
                 leader_epoch: row.leader_epoch.get(),
-                replica_nodes: replicas.clone().into(),
-                isr_nodes: replicas.into(),
+                replica_nodes: replicas.clone(),
+                isr_nodes: replicas,
                 ..Default::default()
             }
         })
@@ -150,6 +150,6 @@ fn describe<'a>(
 
 /// The brokers that a client sees as replicas: those whose stores hold the leader's journal. One, for now; clients and
 /// tools read meaning into this list, so it is made in one place.
-pub(crate) fn replicas_of(_broker: &Broker, leader: i32) -> Vec<i32> {
-    vec![leader]
+pub(crate) fn replicas_of(_broker: &Broker, leader: i32) -> Array<'static, i32> {
+    Array::one(leader)
 }

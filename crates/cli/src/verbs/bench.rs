@@ -68,6 +68,7 @@ async fn latency(client: &Client, args: &BenchLatencyArgs) -> Result<Report, Fai
         duration: duration(args.duration)?,
         warm_up: duration(args.warm_up)?,
         in_flight: args.in_flight,
+        linger: duration(args.linger)?,
         acks: acks(&args.acks)?,
     };
     Ok(esker_load::latency(client, &target, &options).await?)
