@@ -13,25 +13,22 @@ from pathlib import Path
 
 from harness.ports import free_port
 from suite.brokers import Broker, Esker, finish, program
+from suite.figures import GB, Figures, metric, spent
 from suite.process import Process, cores, drop_page_cache, wait_for
 
-Figures = dict[str, float]
-GB = 1e9
 
-
-def cold_topic(broker: Broker, topic: str, megabytes: int) -> None:
-    """A topic whose records are in the bucket and not in the broker's memory."""
+def cold_topic(broker: Broker, topic: str, megabytes: int) -> int:
+    """A topic whose records are in the bucket, and its broker stopped; answers their bytes."""
     broker.create(topic, 16)
-    broker.bench("produce", topic, "-d", 600, "--bytes", megabytes * 1_000_000, "--acks", 1)
+    written = broker.bench("produce", topic, "-d", 600, "--bytes", megabytes * 1_000_000, "--acks", 1)
     broker.admin("/v1/tier/flush", "POST")
     broker.process.stop()
+    return written["bytes"]
 
 
 def consume(broker: Broker, topic: str) -> tuple[float, float, int]:
     """Reads a topic once: MB/s, CPU-s/GB, bytes."""
-    before = broker.process.cpu()
-    report = broker.bench("consume", topic, "-c", 4)
-    cpu = broker.process.cpu() - before
+    report, cpu = spent(broker, lambda: broker.bench("consume", topic, "-c", 4))
     return report["bytes"] / report["seconds"] / 1e6, cpu / report["bytes"] * GB, report["bytes"]
 
 
@@ -205,7 +202,7 @@ def replay(megabytes: int) -> Callable[[Path | None], list[Figures]]:
             after = broker.metrics()
         finally:
             broker.discard()
-        gets = sum(after[name] - before[name] for name in after if name.startswith("esker_bucket_gets"))
+        gets = metric(after, "bucket_gets") - metric(before, "bucket_gets")
         return [
             {
                 "MB/s": rate,

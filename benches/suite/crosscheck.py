@@ -13,10 +13,9 @@ from pathlib import Path
 
 from suite import process
 from suite.brokers import Broker, java
+from suite.figures import GB, Figures
 from suite.process import cores
 
-Figures = dict[str, float]
-GB = 1e9
 SIZE = 1024
 
 

@@ -71,6 +71,12 @@ def _rest(broker: Broker, seconds: float) -> Figures:
     }
 
 
+def first_answer(broker: Broker) -> float:
+    broker.process = Process(broker.command(), broker.directory / "log", broker.core)
+    wait_for("the first answer", lambda: answers_metadata(broker.port), pause=0.0005)
+    return time.monotonic() - broker.process.started
+
+
 def start_with(make: Make, partitions: int) -> Run:
     """From `exec` to the first answer with many partitions, after a clean stop and after a kill; then at rest."""
 
@@ -80,11 +86,9 @@ def start_with(make: Make, partitions: int) -> Run:
         try:
             for number in range(partitions // 1000):
                 broker.create(f"many-{number}", 1000)
-            for name, end in (("stop", broker.process.stop), ("kill", None)):
-                (end or broker.process.kill)()
-                broker.process = Process(broker.command(), broker.directory / "log", broker.core)
-                wait_for("the first answer", lambda: answers_metadata(broker.port), pause=0.0005)
-                figures[f"after a {name} ms"] = (time.monotonic() - broker.process.started) * 1e3
+            for end in ("stop", "kill"):
+                getattr(broker.process, end)()
+                figures[f"after a {end} ms"] = first_answer(broker) * 1e3
             time.sleep(3)
             rest = _rest(broker, 5)
             times = []
@@ -151,11 +155,11 @@ def partitions_cost(make: Make, counts: tuple[int, ...]) -> Run:
         figures: Figures = {}
         try:
             for count in counts:
+                topics = max(1, count // 1000)
                 began = time.monotonic()
-                for number in range(max(1, count // 1000)):
+                for number in range(topics):
                     broker.create(f"n{count}-{number}", min(count, 1000))
                 figures[f"create {count:,} s"] = time.monotonic() - began
-                topics = max(1, count // 1000)
                 before = broker.process.cpu()
                 words = ("-d", 8, "--rate", 10e6 / topics, "--batches", 10, "--batch", 4, "-c", 1, "--acks", 1)
                 running = [

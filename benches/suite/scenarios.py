@@ -2,16 +2,15 @@
 
 import json
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from suite import cold, process, scale, tiered
-from suite.brokers import Broker, Esker, Kafka, Null, answers_metadata, finish, program
+from suite.brokers import Broker, Esker, Kafka, Null, finish, program
 from suite.bucket import bucket_cost
 from suite.crosscheck import cross_check
 from suite.figures import GB, Bar, Figures, Paired, Single, metric, spent
-from suite.process import Process, drop_page_cache, wait_for
+from suite.process import drop_page_cache
 
 # What a block may write, so that a run fits a small disk.
 BLOCK_BYTES = 500_000_000
@@ -205,9 +204,9 @@ def start_up(make: Callable[[Path | None], Broker], times: int) -> Callable[[Pat
         for _ in range(times):
             broker = make(base)
             try:
-                first = _first_answer(broker)
+                first = scale.first_answer(broker)
                 broker.process.stop()
-                again = _first_answer(broker)
+                again = scale.first_answer(broker)
             finally:
                 broker.discard()
             found.append({"empty ms": first * 1e3, "again ms": again * 1e3})
@@ -216,22 +215,13 @@ def start_up(make: Callable[[Path | None], Broker], times: int) -> Callable[[Pat
     return run
 
 
-def _first_answer(broker: Broker) -> float:
-    broker.process = Process(broker.command(), broker.directory / "log", broker.core)
-    wait_for("the first answer", lambda: answers_metadata(broker.port), pause=0.0005)
-    return time.monotonic() - broker.process.started
-
-
 def catch_up(megabytes: int) -> Callable[[Path | None], list[Figures]]:
     """Reading back what is in the bucket only, beside raw reads of the same objects."""
 
     def run(base: Path | None) -> list[Figures]:
         broker = Esker(base).start()
         try:
-            broker.create("cold", 16)
-            written = broker.bench("produce", "cold", "-d", 600, "--bytes", megabytes * 1_000_000, "--acks", 1)
-            broker.admin("/v1/tier/flush", "POST")
-            broker.process.stop()
+            written = cold.cold_topic(broker, "cold", megabytes)
             drop_page_cache()
             raw = machine("get", f"file://{broker.bucket}")
             drop_page_cache()
@@ -248,7 +238,7 @@ def catch_up(megabytes: int) -> Callable[[Path | None], list[Figures]]:
                 "CPU-s/GB": cpu / report["bytes"] * GB,
                 "GET/GB": gets / report["bytes"] * GB,
                 "raw MB/s": raw["mb_per_second"],
-                "GB": written["bytes"] / GB,
+                "GB": written / GB,
             }
         ]
 
@@ -267,7 +257,7 @@ def recovery(megabytes: int) -> Callable[[Path | None], list[Figures]]:
             broker.create("log", 16)
             report = broker.bench("produce", "log", "-d", 600, "--bytes", megabytes * 1_000_000, "--acks", 1)
             broker.process.kill()
-            took = _first_answer(broker)
+            took = scale.first_answer(broker)
         finally:
             broker.discard()
         return [{"MB/s": report["bytes"] / took / 1e6, "ms": took * 1e3}]

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from suite.brokers import Kafka, kafka_version, libs, program
 from suite.cold import beside_tail_of, consume
+from suite.figures import GB, Figures
 from suite.process import drop_page_cache, wait_for
 
-Figures = dict[str, float]
-GB = 1e9
 # Esker's objects are of this size as well.
 SEGMENT_BYTES = 64 << 20
 

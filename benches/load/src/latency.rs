@@ -266,8 +266,9 @@ impl Sender {
             self.pace.wait(context);
             return Ok(false);
         }
+        let records_max = self.records_max();
         let mut due = Vec::new();
-        while self.left > 0 && due.len() < self.records_max() {
+        while self.left > 0 && due.len() < records_max {
             let Some(next) = self.pace.take(now) else { break };
             due.push(next);
             self.left -= 1;
