@@ -226,7 +226,7 @@ class Kafka(Broker):
         return int(done.stdout.strip().splitlines()[-1].split()[2])
 
     def version(self) -> str:
-        return f"Apache Kafka {kafka_version()}, G1, {self.heap} heap, 2 network and 2 I/O threads"
+        return f"Apache Kafka {kafka_version()}, G1, {self.heap} heap, 2 network and 2 I/O threads where nothing else is said"
 
 
 def libs() -> Path:

@@ -39,6 +39,8 @@ class Paired:
     warm_up: float = 4.0
     pairs: int = 7
     configs: dict[str, str] = field(default_factory=dict)
+    # Apache Kafka is better at it with its default of threads than with two of each kind.
+    default_threads: bool = False
     # Another size of a scenario of the short suite, in fewer and shorter blocks than those.
     full_only: bool = False
 
@@ -65,3 +67,12 @@ def spent(broker: Broker, run: Callable[[], dict]) -> tuple[dict, float]:
 
 def metric(figures: dict[str, float], name: str) -> float:
     return next(value for key, value in figures.items() if name in key)
+
+
+def number(value: float) -> str:
+    """For people: three digits, or thousands."""
+    if value != value:
+        return "–"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from suite import process, report
+from suite import process, report, threads
 from suite.canary import QUIET_PAIRS_MIN, Canary, is_quiet
 from suite.brokers import ROOT, Broker, Esker, Kafka
 from suite.figures import Figures, Paired, Single
@@ -29,7 +29,8 @@ _LARGE = ("-s", 1024, "--batch", 16, "--batches", 16, "-c", 4, "--acks", 1)
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Esker beside Apache Kafka on this machine.")
-    parser.add_argument("suite", choices=["short", "full"])
+    help_text = "threads: the short suite's pairs, Apache Kafka with its default of threads beside Apache Kafka as the suites run it"
+    parser.add_argument("suite", choices=["short", "full", "threads"], help=help_text)
     parser.add_argument("--only", help="scenarios by name, separated by commas")
     parser.add_argument("--pairs", type=int, help="pairs of blocks in a scenario (7; in full 12, or 6 of what only full has)")
     parser.add_argument("--seconds", type=float, help="length of a block (3; in full 10, or 5 of what only full has)")
@@ -44,8 +45,14 @@ def main() -> int:
     if wanted and not wanted <= known:
         parser.error(f"no such scenario: {', '.join(sorted(wanted - known))}; there are {', '.join(sorted(known))}")
     run = Run(options, wanted)
-    results = run.everything()
     path = ROOT / "docs" / "benchmarks" / f"{options.suite}.json"
+    if options.suite == "threads":
+        found = threads.compared(run.side_by_side({}), machine())
+        if not options.no_report:
+            path.write_text(json.dumps(found, indent=1) + "\n")
+        print(threads.table(found))
+        return 0
+    results = run.everything()
     if not options.no_report:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(results, indent=1) + "\n")
@@ -113,17 +120,21 @@ class Run:
         return block()
 
     def side_by_side(self, machine_limits: Figures) -> list[dict]:
-        """Both brokers live through all scenarios; the one whose turn it is not stands still."""
+        """All brokers live through all scenarios; those whose turn it is not stand still."""
+        beside_itself = self.options.suite == "threads"
         # What is deleted goes at once, as with Kafka: a run needs the disk again.
-        ours: Broker = Esker(self.options.dir, {"esker.gc.grace.ms": "1000"}).start()
-        theirs: Broker | None = None
+        brokers: list[Broker] = [] if beside_itself else [Esker(self.options.dir, {"esker.gc.grace.ms": "1000"})]
+        kafkas: dict[bool, Broker] = {}
         found = []
         try:
-            theirs = Kafka(self.options.dir).start()
+            for default in sorted({True, False} if beside_itself else {row.default_threads for row in self.paired}, reverse=True):
+                kafkas[default] = Kafka(self.options.dir, threads.DEFAULT if default else None)
+                brokers.append(kafkas[default])
+            for broker in brokers:
+                broker.start().process.pause()
             self.canary = Canary(self.options.dir)
-            self.say("warming both up")
-            theirs.process.pause()
-            for broker in (ours, theirs):
+            self.say("warming all up")
+            for broker in brokers:
                 broker.process.resume()
                 broker.create("warm", 16)
                 # Apache Kafka's processor time for a gigabyte falls for half a minute.
@@ -133,13 +144,13 @@ class Run:
                 settle(broker.directory)
                 broker.process.pause()
             for scenario in self.paired:
-                found.append(self.pair(scenario, ours, theirs, machine_limits))
+                theirs = kafkas[scenario.default_threads and not beside_itself]
+                found.append(self.pair(scenario, brokers[0], theirs, machine_limits))
                 taken = {f"{scenario.name} {row['figure']}": row["esker"][0] for row in found[-1]["rows"]}
                 machine_limits = machine_limits | taken
         finally:
-            ours.discard()
-            if theirs is not None:
-                theirs.discard()
+            for broker in brokers:
+                broker.discard()
             if self.canary is not None:
                 self.canary.close()
         return found
@@ -153,15 +164,15 @@ class Run:
             pairs, seconds = (6, 5.0) if scenario.full_only else (12, 10.0)
         pairs, seconds = self.options.pairs or pairs, self.options.seconds or seconds
         self.say(f"{scenario.name}: {scenario.what}; {pairs} pairs of {seconds:g} s")
-        theirs.process.pause()
-        ours.process.pause()
         for broker in (ours, theirs):
             broker.process.resume()
-            configs = scenario.configs if broker is theirs else {}
+            is_kafka = isinstance(broker, Kafka)
+            configs = scenario.configs if is_kafka else {}
             broker.create(scenario.topic, scenario.partitions, **{k.replace(".", "_"): v for k, v in configs.items()})
-            scenario.block(broker, scenario.topic, scenario.warm_up if broker is theirs else 1.5)
+            scenario.block(broker, scenario.topic, scenario.warm_up if is_kafka else 1.5)
             broker.process.pause()
         figures: dict[str, list[Figures]] = {"esker": [], "kafka": []}
+        lists = {ours: figures["esker"], theirs: figures["kafka"]}
         canaries: list[list[Figures]] = []
         for number in range(pairs):
             order = (ours, theirs) if number % 2 == 0 else (theirs, ours)
@@ -169,7 +180,7 @@ class Run:
             for broker in order:
                 canaries[-1].append(self.canary.wait())
                 broker.process.resume()
-                figures[broker.name].append(self.taken(lambda: scenario.block(broker, scenario.topic, seconds)))
+                lists[broker].append(self.taken(lambda: scenario.block(broker, scenario.topic, seconds)))
                 broker.process.pause()
             self.say(f"  {number + 1}/{pairs}: {side_by_side_text(scenario, figures)}")
         for broker in (ours, theirs):

@@ -1,9 +1,12 @@
 """The report: a table, a page, plots."""
 
+import json
 import math
 from pathlib import Path
 
+from suite import threads
 from suite.canary import QUIET_PAIRS_MIN
+from suite.figures import number
 
 _OURS, _THEIRS = "#2a6f97", "#c77d4a"
 
@@ -39,14 +42,6 @@ def _cells(scenario: dict, row: dict) -> list[str]:
     return [name, row["figure"], number(row["esker"][0]), kafka, ratio, against, limit]
 
 
-def number(value: float) -> str:
-    if value != value:
-        return "–"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
-
-
 def write(results: dict, docs: Path) -> None:
     """docs/benchmarks.md and its plots."""
     plots = docs / "benchmarks"
@@ -61,7 +56,8 @@ def write(results: dict, docs: Path) -> None:
     if points:
         (plots / "throughput-latency.svg").write_text(points)
         images.append("![throughput against latency](benchmarks/throughput-latency.svg)")
-    (docs / "benchmarks.md").write_text(_page(results, images, missed(results, (plots / "missed.md").read_text())))
+    why = missed(results, (plots / "missed.md").read_text())
+    (docs / "benchmarks.md").write_text(_page(results, images, why, _threads(plots / "threads.json")))
 
 
 def missed(results: dict, explained: str) -> str:
@@ -79,7 +75,22 @@ def missed(results: dict, explained: str) -> str:
     return "\n".join(lines) or "None is.\n"
 
 
-def _page(results: dict, images: list[str], missed: str) -> str:
+def _threads(path: Path) -> str:
+    """How Apache Kafka does with its own default of threads, if that was measured."""
+    if not path.exists():
+        return ""
+    found = json.loads(path.read_text())
+    return f"""## Apache Kafka's threads
+
+The suites run Apache Kafka with two network and two I/O threads. `benches/run threads` holds that against its default, in pairs
+as above ({found["machine"]["date"]}; {found["quiet pairs"]} of {found["pairs"]} pairs were quiet):
+
+{threads.table(found)}
+
+"""
+
+
+def _page(results: dict, images: list[str], missed: str, threads_section: str) -> str:
     machine, versions = results["machine"], results["versions"]
     load = ", ".join(f"{value:.1f}" for value in machine["load at the start"])
     ended = ", ".join(f"{value:.1f}" for value in results["load at the end"])
@@ -122,7 +133,7 @@ Esker includes putting everything into the bucket (here a directory on the same 
 ## Where bars are missed
 
 {missed}
-## The machine in the same run
+{threads_section}## The machine in the same run
 
 | limit | |
 |---|---|

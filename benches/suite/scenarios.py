@@ -136,22 +136,22 @@ PAIRED: tuple[Paired, ...] = (
         ),
     ),
     Paired(
-        "durable-16", "4", "durable produce, 16 requests of 16 KiB under way; Kafka with flush.messages=1", "d16", 16,
+        "durable-16", "4", "durable produce, 16 requests of 16 KiB under way; Kafka with flush.messages=1 and its default of threads", "d16", 16,
         produce("--batches", 1, "-c", 4, "--in-flight", 4, "--acks", "all"),
         (
             Bar("MB/s", "MB/s", smaller=False, ratio=10.0, limit=0.70, over="disk-16"),
             Bar("p99 ms", "ms", ratio=0.2),
         ),
-        configs=_SYNC,
+        configs=_SYNC, default_threads=True,
     ),
     Paired(
-        "durable-64", "4", "durable produce, 64 requests of 16 KiB under way; Kafka with flush.messages=1", "d64", 16,
+        "durable-64", "4", "durable produce, 64 requests of 16 KiB under way; Kafka with flush.messages=1 and its default of threads", "d64", 16,
         produce("--batches", 1, "-c", 16, "--in-flight", 4, "--acks", "all"),
         (
             Bar("MB/s", "MB/s", smaller=False, ratio=10.0, limit=0.70, over="disk-64"),
             Bar("p99 ms", "ms", ratio=0.2),
         ),
-        configs=_SYNC,
+        configs=_SYNC, default_threads=True,
     ),
     Paired(
         "publish-latency", "7", "20,000 records/s of 1 KiB, 16 partitions", "pub", 16,
