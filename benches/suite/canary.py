@@ -15,6 +15,10 @@ PIPE_P99_US = 200.0
 SYNC_P50_US = 150.0
 SYNC_P99_US = 500.0
 COPY_GB_PER_SECOND = 25.0
+# A synced write of 16 KiB that takes longer is a stall of the device.
+STALL_MS = 15.0
+# How long the device is watched for them, before and after a run.
+STALLS_S = 20.0
 # With fewer quiet pairs than this, the others count as well.
 QUIET_PAIRS_MIN = 4
 
@@ -69,6 +73,18 @@ class Canary:
                 return found
             time.sleep(0.3)
         raise AssertionError("the last try returns")
+
+    def stalls(self, seconds: float) -> dict[str, float]:
+        """How often the device stands still by itself, with nobody else at work: a small write and its sync every 5 ms."""
+        times = []
+        end = time.perf_counter() + seconds
+        while (began := time.perf_counter()) < end:
+            os.pwrite(self.file, self.page, len(times) % _PAGES * _BYTES)
+            os.fdatasync(self.file)
+            times.append((time.perf_counter() - began) * 1e3)
+            time.sleep(0.005)
+        count = sum(took > STALL_MS for took in times)
+        return {"stalls a minute": count / seconds * 60, "longest stall ms": max(times)}
 
     def close(self) -> None:
         self.echo.kill()

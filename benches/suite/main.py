@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from suite import process, report, threads
-from suite.canary import QUIET_PAIRS_MIN, Canary, is_quiet
+from suite.canary import QUIET_PAIRS_MIN, STALLS_S, Canary, is_quiet
 from suite.brokers import ROOT, Broker, Esker, Kafka
 from suite.figures import Figures, Paired, Single
-from suite.scenarios import PAIRED, SINGLE, limits, produce
+from suite.scenarios import LARGE, LATENCIES, PAIRED, SINGLE, limits, produce
 from suite.stats import interval, ratio
 
 # A full disk is no measurement, and somebody else's trouble.
@@ -24,13 +24,11 @@ FREE_BYTES_MIN = 10_000_000_000
 # A block that fails is taken again, so that an hour is not lost with it; the report counts them.
 ATTEMPTS = 3
 T = TypeVar("T")
-_LARGE = ("-s", 1024, "--batch", 16, "--batches", 16, "-c", 4, "--acks", 1)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Esker beside Apache Kafka on this machine.")
-    help_text = "threads: the short suite's pairs, Apache Kafka with its default of threads beside Apache Kafka as the suites run it"
-    parser.add_argument("suite", choices=["short", "full", "threads"], help=help_text)
+    parser.add_argument("suite", choices=["short", "full", "threads", "memory"], help="see the head of benches/run")
     parser.add_argument("--only", help="scenarios by name, separated by commas")
     parser.add_argument("--pairs", type=int, help="pairs of blocks in a scenario (7; in full 12, or 6 of what only full has)")
     parser.add_argument("--seconds", type=float, help="length of a block (3; in full 10, or 5 of what only full has)")
@@ -41,6 +39,8 @@ def main() -> int:
     if options.real_time:
         process.policy += ["chrt", "-r", "10"]
     wanted = set(options.only.split(",")) if options.only else None
+    if options.suite == "memory":
+        wanted, options.dir = wanted or set(LATENCIES), options.dir or Path("/dev/shm")
     known = {row.name for row in PAIRED + SINGLE}
     if wanted and not wanted <= known:
         parser.error(f"no such scenario: {', '.join(sorted(wanted - known))}; there are {', '.join(sorted(known))}")
@@ -56,7 +56,8 @@ def main() -> int:
     if not options.no_report:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(results, indent=1) + "\n")
-        report.write(results, ROOT / "docs")
+        if options.suite != "memory":
+            report.write(results, ROOT / "docs")
     print(report.table(results))
     return 0
 
@@ -84,7 +85,7 @@ class Run:
             "machine": machine(),
             "policy": " ".join(process.policy) or "the system's default",
             "versions": versions(),
-            "limits": limits(self.options.dir),
+            "limits": limits(self.options.dir) | self.stalls("at the start"),
             "scenarios": [],
         }
         for name, value in results["limits"].items():
@@ -94,10 +95,19 @@ class Run:
             results["scenarios"].append(self.alone(scenario, results["limits"]))
         if self.paired:
             results["scenarios"] += self.side_by_side(results["limits"])
+        results["limits"] |= self.stalls("at the end")
         results["failed blocks"] = self.failures
         results["seconds"] = round(time.monotonic() - self.began)
         results["load at the end"] = os.getloadavg()
         return results
+
+    def stalls(self, when: str) -> Figures:
+        canary = Canary(self.options.dir)
+        try:
+            found = canary.stalls(STALLS_S)
+        finally:
+            canary.close()
+        return {f"{name}, {when}": value for name, value in found.items()}
 
     def alone(self, scenario: Single, machine_limits: Figures) -> dict:
         ours = self.taken(lambda: scenario.ours(self.options.dir))
@@ -127,7 +137,8 @@ class Run:
         kafkas: dict[bool, Broker] = {}
         found = []
         try:
-            for default in sorted({True, False} if beside_itself else {row.default_threads for row in self.paired}, reverse=True):
+            wanted = {True, False} if beside_itself else {row.default_threads for row in self.paired}
+            for default in sorted(wanted, reverse=True):
                 kafkas[default] = Kafka(self.options.dir, threads.DEFAULT if default else None)
                 brokers.append(kafkas[default])
             for broker in brokers:
@@ -139,7 +150,7 @@ class Run:
                 broker.create("warm", 16)
                 # Apache Kafka's processor time for a gigabyte falls for half a minute.
                 for _ in range(8):
-                    produce(*_LARGE)(broker, "warm", 4)
+                    produce(*LARGE)(broker, "warm", 4)
                 broker.delete("warm")
                 settle(broker.directory)
                 broker.process.pause()

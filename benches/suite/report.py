@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from suite import threads
-from suite.canary import QUIET_PAIRS_MIN
+from suite.canary import QUIET_PAIRS_MIN, STALL_MS, STALLS_S
 from suite.figures import number
 
 _OURS, _THEIRS = "#2a6f97", "#c77d4a"
@@ -57,7 +57,8 @@ def write(results: dict, docs: Path) -> None:
         (plots / "throughput-latency.svg").write_text(points)
         images.append("![throughput against latency](benchmarks/throughput-latency.svg)")
     why = missed(results, (plots / "missed.md").read_text())
-    (docs / "benchmarks.md").write_text(_page(results, images, why, _threads(plots / "threads.json")))
+    asides = _memory(plots / "memory.json") + _threads(plots / "threads.json")
+    (docs / "benchmarks.md").write_text(_page(results, images, why, asides))
 
 
 def missed(results: dict, explained: str) -> str:
@@ -90,7 +91,22 @@ as above ({found["machine"]["date"]}; {found["quiet pairs"]} of {found["pairs"]}
 """
 
 
-def _page(results: dict, images: list[str], missed: str, threads_section: str) -> str:
+def _memory(path: Path) -> str:
+    """Latencies without the device, if they were measured."""
+    if not path.exists():
+        return ""
+    found = json.loads(path.read_text())
+    return f"""## Latencies without the device
+
+Nobody runs a broker like this; it tells what is the device's and what is the software's. `benches/run memory` keeps the data of both
+in a file system in memory, where a sync costs nothing and nothing stands still by itself ({found["machine"]["date"]}):
+
+{table(found)}
+
+"""
+
+
+def _page(results: dict, images: list[str], missed: str, asides: str) -> str:
     machine, versions = results["machine"], results["versions"]
     load = ", ".join(f"{value:.1f}" for value in machine["load at the start"])
     ended = ", ".join(f"{value:.1f}" for value in results["load at the end"])
@@ -133,12 +149,13 @@ Esker includes putting everything into the bucket (here a directory on the same 
 ## Where bars are missed
 
 {missed}
-{threads_section}## The machine in the same run
+{asides}## The machine in the same run
 
 | limit | |
 |---|---|
 {limits}
 
+Stalls: a write of 16 KiB and its sync every 5 ms for {STALLS_S:g} s with nobody else at work; one is a stall above {STALL_MS:g} ms.
 `disk-N`: a bare group-commit loop with N waiting writers of 16 KiB, in MB/s. The null broker reads requests and says yes: the
 ceiling of generator and sockets. Raw pairs are in [benchmarks/{results["suite"]}.json](benchmarks/{results["suite"]}.json).
 """

@@ -70,7 +70,7 @@ def fan_out(groups: int) -> Callable[[Broker, str, float], Figures]:
     return block
 
 
-_LARGE = ("-s", 1024, "--batch", 16, "--batches", 16, "-c", 4, "--in-flight", 5, "--acks", 1)
+LARGE = ("-s", 1024, "--batch", 16, "--batches", 16, "-c", 4, "--in-flight", 5, "--acks", 1)
 _SMALL = ("-s", 100, "--batch", 150, "--batches", 16, "-c", 4, "--in-flight", 5, "--acks", 1)
 _SINGLE = ("-s", 1024, "--batch", 1, "--batches", 1, "-c", 64, "--in-flight", 1, "--acks", 1)
 _SYNC = {"flush.messages": "1"}
@@ -114,7 +114,7 @@ _BUCKET = (
 
 PAIRED: tuple[Paired, ...] = (
     Paired(
-        "produce-1k", "1", "produce 1 KiB records, 256 KiB requests, 4 connections", "p1k", 16, produce(*_LARGE),
+        "produce-1k", "1", "produce 1 KiB records, 256 KiB requests, 4 connections", "p1k", 16, produce(*LARGE),
         (
             Bar("MB/s per core", "MB/s per core", smaller=False, ratio=3.0),
             Bar("CPU-s/GB", "CPU-s/GB", ratio=0.35, limit=1.0),
@@ -136,7 +136,9 @@ PAIRED: tuple[Paired, ...] = (
         ),
     ),
     Paired(
-        "durable-16", "4", "durable produce, 16 requests of 16 KiB under way; Kafka with flush.messages=1 and its default of threads", "d16", 16,
+        "durable-16", "4",
+        "durable produce, 16 requests of 16 KiB under way; Kafka with flush.messages=1 and its default of threads",
+        "d16", 16,
         produce("--batches", 1, "-c", 4, "--in-flight", 4, "--acks", "all"),
         (
             Bar("MB/s", "MB/s", smaller=False, ratio=10.0, limit=0.70, over="disk-16"),
@@ -145,7 +147,9 @@ PAIRED: tuple[Paired, ...] = (
         configs=_SYNC, default_threads=True,
     ),
     Paired(
-        "durable-64", "4", "durable produce, 64 requests of 16 KiB under way; Kafka with flush.messages=1 and its default of threads", "d64", 16,
+        "durable-64", "4",
+        "durable produce, 64 requests of 16 KiB under way; Kafka with flush.messages=1 and its default of threads",
+        "d64", 16,
         produce("--batches", 1, "-c", 16, "--in-flight", 4, "--acks", "all"),
         (
             Bar("MB/s", "MB/s", smaller=False, ratio=10.0, limit=0.70, over="disk-64"),
@@ -194,6 +198,9 @@ PAIRED: tuple[Paired, ...] = (
         (Bar("CPU-s/GB out", "CPU-s/GB out", ratio=0.7, limit=0.6),), full_only=True,
     ),
 )
+
+# What waits for the device, and for nothing else.
+LATENCIES = ("publish-latency", "publish-5", "publish-40", "publish-linger", "end-to-end", "end-to-end-100")
 
 
 def start_up(make: Callable[[Path | None], Broker], times: int) -> Callable[[Path | None], list[Figures]]:
@@ -288,8 +295,8 @@ def limits(base: Path | None) -> Figures:
     found["memory GB/s, in cache"] = memory["gb_per_second_1_mib"]
     null = Null(base).start()
     try:
-        null.bench("produce", "t", "-d", 0.5, *_LARGE)
-        report, cpu = spent(null, lambda: null.bench("produce", "t", "-d", 2, *_LARGE))
+        null.bench("produce", "t", "-d", 0.5, *LARGE)
+        report, cpu = spent(null, lambda: null.bench("produce", "t", "-d", 2, *LARGE))
         found["null broker MB/s"] = report["bytes"] / report["seconds"] / 1e6
         found["null broker CPU-s/GB"] = cpu / report["bytes"] * GB
         report, cpu = spent(null, lambda: null.bench("produce", "t", "-d", 2, *_SINGLE))
