@@ -1,6 +1,7 @@
 """What is measured, and the bars."""
 
 import json
+import resource
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -296,9 +297,13 @@ def limits(base: Path | None) -> Figures:
     null = Null(base).start()
     try:
         null.bench("produce", "t", "-d", 0.5, *LARGE)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         report, cpu = spent(null, lambda: null.bench("produce", "t", "-d", 2, *LARGE))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        generator = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         found["null broker MB/s"] = report["bytes"] / report["seconds"] / 1e6
         found["null broker CPU-s/GB"] = cpu / report["bytes"] * GB
+        found["generator CPU-s/GB"] = generator / report["bytes"] * GB
         report, cpu = spent(null, lambda: null.bench("produce", "t", "-d", 2, *_SINGLE))
         found["null broker µs CPU/request"] = cpu / report["requests"] * 1e6
     finally:
