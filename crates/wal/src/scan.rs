@@ -19,8 +19,10 @@ use esker_types::{Bug, planted};
 use std::io;
 use std::sync::Arc;
 
-/// Bytes read at once: large enough for the device's full speed, small enough to be resident at start-up.
+/// Bytes read at once, at first: what a log that is nearly empty costs.
 const BLOCK_BYTES: u64 = 1 << 20;
+/// Bytes read at once while a file is read through: the device gets enough to work on several pieces at a time.
+const BLOCK_BYTES_MAX: u64 = 4 << 20;
 
 /// A window that slides over a file in page-aligned blocks.
 pub(crate) struct Window {
@@ -29,6 +31,8 @@ pub(crate) struct Window {
     buffer: AlignedBuffer,
     start: u64,
     filled: u64,
+    /// Bytes to be read at once.
+    block: u64,
     /// Bytes fetched from the file so far.
     pub(crate) fetched: u64,
 }
@@ -37,7 +41,8 @@ impl Window {
     pub(crate) fn new(file: Arc<dyn DiskFile>) -> io::Result<Self> {
         // A tail that is no whole page was never written by a commit.
         let len = align_down(file.len()?, PAGE);
-        Ok(Self { file, len, buffer: AlignedBuffer::default(), start: 0, filled: 0, fetched: 0 })
+        let buffer = AlignedBuffer::default();
+        Ok(Self { file, len, buffer, start: 0, filled: 0, block: BLOCK_BYTES, fetched: 0 })
     }
 
     /// Length of the file in whole pages.
@@ -57,17 +62,32 @@ impl Window {
         Ok(Some(&self.buffer.bytes(to_usize(self.filled))[from..from + to_usize(len)]))
     }
 
+    /// Slides the window to where `position..end` is inside. What it has of that already is moved, not read again.
     fn fill(&mut self, position: u64, end: u64) -> io::Result<()> {
         let start = align_down(position, PAGE);
-        let wanted = align_up(end, PAGE).max(start + BLOCK_BYTES).min(self.len) - start;
+        let filled_end = self.start + self.filled;
+        let goes_on = (self.start..=filled_end).contains(&start) && self.filled > 0;
+        self.block = if goes_on { (self.block * 2).min(BLOCK_BYTES_MAX) } else { BLOCK_BYTES };
+        let wanted = align_up(end, PAGE).max(start + self.block).min(self.len) - start;
+        let there =
+            if goes_on { to_usize(start - self.start)..to_usize(self.filled) } else { 0..0 };
+        let kept = there.len();
         if to_u64(self.buffer.capacity()) < wanted {
-            self.buffer = AlignedBuffer::with_capacity(to_usize(wanted));
+            // Room for the largest blocks at once: what is not read into stays untouched.
+            let capacity = wanted.max(BLOCK_BYTES_MAX.min(self.len));
+            let mut larger = AlignedBuffer::with_capacity(to_usize(capacity));
+            larger.bytes_mut(kept).copy_from_slice(&self.buffer.bytes(there.end)[there]);
+            self.buffer = larger;
+        } else {
+            self.buffer.bytes_mut(there.end).copy_within(there, 0);
         }
+        // Until the read has succeeded nothing counts as there.
         self.filled = 0;
-        self.file.read_exact_at(self.buffer.bytes_mut(to_usize(wanted)), start)?;
+        let added = &mut self.buffer.bytes_mut(to_usize(wanted))[kept..];
+        self.file.read_exact_at(added, start + to_u64(kept))?;
         self.start = start;
         self.filled = wanted;
-        self.fetched += wanted;
+        self.fetched += wanted - to_u64(kept);
         Ok(())
     }
 }
@@ -230,5 +250,96 @@ impl<'a> Scanner<'a> {
             _ => Bytes::copy_from_slice(payload),
         };
         Ok(Found::Record { header, position, payload: kept })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// A file that can be read, and how much was asked for at once.
+    struct Pages(Vec<u8>, Mutex<Vec<usize>>);
+
+    impl DiskFile for Pages {
+        fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+            assert!(position.is_multiple_of(PAGE) && to_u64(buffer.len()).is_multiple_of(PAGE));
+            assert_eq!(buffer.as_ptr().align_offset(to_usize(PAGE)), 0);
+            let there = &self.0[to_usize(position)..];
+            let count = buffer.len().min(there.len());
+            buffer[..count].copy_from_slice(&there[..count]);
+            self.1.lock().unwrap().push(count);
+            Ok(count)
+        }
+
+        fn len(&self) -> io::Result<u64> {
+            Ok(to_u64(self.0.len()))
+        }
+
+        fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+            unreachable!("a window only reads")
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            unreachable!("a window only reads")
+        }
+
+        fn set_len(&self, _: u64) -> io::Result<()> {
+            unreachable!("a window only reads")
+        }
+    }
+
+    fn pages(len: usize) -> (Arc<Pages>, Window) {
+        let content = (0u32..).flat_map(u32::to_le_bytes).take(len).collect();
+        let file = Arc::new(Pages(content, Mutex::default()));
+        let window = Window::new(Arc::<Pages>::clone(&file)).unwrap();
+        (file, window)
+    }
+
+    #[test]
+    fn reading_through_reads_every_byte_once_in_growing_blocks() {
+        let len = 24 << 20;
+        let (file, mut window) = pages(len);
+        // Pieces that end nowhere near a block's end, with a look at each one's beginning first.
+        let mut position = 0;
+        for piece in (1u64..).map(|turn| turn * 300_007 % 1_500_000 + 64) {
+            let piece = piece.min(to_u64(len) - position);
+            if piece < 64 {
+                break;
+            }
+            for wanted in [64, piece] {
+                let found = window.bytes(position, wanted).unwrap().unwrap();
+                let from = to_usize(position);
+                assert!(
+                    found == &file.0[from..from + to_usize(wanted)],
+                    "{wanted} bytes at {position}"
+                );
+            }
+            position += piece;
+        }
+        assert_eq!(window.fetched, to_u64(len));
+        let reads = file.1.lock().unwrap().clone();
+        assert_eq!(reads.iter().sum::<usize>(), len);
+        assert_eq!(reads[0], 1 << 20);
+        assert!(reads.len() <= 10, "{reads:?}");
+    }
+
+    #[test]
+    fn what_lies_elsewhere_is_read_in_small_blocks() {
+        let (file, mut window) = pages(24 << 20);
+        for position in [0, 20 << 20, 10 << 20, (10 << 20) - 4, 100] {
+            let from = to_usize(position);
+            assert!(window.bytes(position, 8).unwrap().unwrap() == &file.0[from..from + 8]);
+        }
+        assert_eq!(*file.1.lock().unwrap(), [1 << 20; 5]);
+    }
+
+    #[test]
+    fn nothing_lies_beyond_the_last_whole_page() {
+        let (file, mut window) = pages(3 * 4096 + 100);
+        assert_eq!(window.len(), 3 * 4096);
+        assert!(window.bytes(3 * 4096 - 8, 8).unwrap().unwrap() == &file.0[3 * 4096 - 8..3 * 4096]);
+        assert!(window.bytes(3 * 4096 - 8, 9).unwrap().is_none());
+        assert!(window.bytes(u64::MAX, 9).unwrap().is_none());
     }
 }
