@@ -305,6 +305,7 @@ impl ObjectReader {
     /// # Errors
     /// `Invalid` for a range that is not in the object.
     pub fn forget(&self, object: &CachedObject, range: &Range<u64>) -> Result<(), BucketError> {
+        count(&self.shared.stats.damaged, 1);
         let first = ChunkKey::first(object.id, &object.key);
         for chunk in chunks(object, range)? {
             self.shared.cache.forget(&first.at(chunk));

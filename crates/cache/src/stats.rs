@@ -14,6 +14,7 @@ pub struct ReaderStats {
     pub(crate) gets: AtomicU64,
     pub(crate) get_bytes: AtomicU64,
     pub(crate) get_errors: AtomicU64,
+    pub(crate) damaged: AtomicU64,
     pub(crate) hedges: AtomicU64,
     pub(crate) hedges_won: AtomicU64,
     pub(crate) ahead_chunks: AtomicU64,
@@ -42,6 +43,8 @@ pub struct ReaderTotals {
     pub get_bytes: u64,
     /// Range requests that failed.
     pub get_errors: u64,
+    /// Ranges that were not what had been put, whether the bucket or the cache gave them: they were to be fetched again.
+    pub damaged: u64,
     /// Requests asked a second time.
     pub hedges: u64,
     /// Of these, answered by the second.
@@ -73,6 +76,7 @@ impl ReaderStats {
             gets: get(&self.gets),
             get_bytes: get(&self.get_bytes),
             get_errors: get(&self.get_errors),
+            damaged: get(&self.damaged),
             hedges: get(&self.hedges),
             hedges_won: get(&self.hedges_won),
             ahead_chunks: get(&self.ahead_chunks),

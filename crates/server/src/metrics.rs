@@ -94,6 +94,12 @@ impl Figures {
             ("cache_hits_disk", "Chunks found on disk", None, cold.chunks_disk),
             ("cache_misses", "Chunks fetched from the bucket", None, cold.chunks_fetched),
             ("cache_corrupt", "Chunks on disk that failed their checksum", None, cache.corrupt),
+            (
+                "cold_read_damaged",
+                "Ranges from the cache or the bucket that failed their checksum and were fetched again",
+                None,
+                cold.damaged,
+            ),
             ("bucket_puts", "Objects put into the bucket", None, requests.puts()),
             ("bucket_put", "Bytes in them", bytes.clone(), requests.put_bytes()),
             ("bucket_heads", "Questions for the length of an object", None, requests.heads()),

@@ -19,6 +19,8 @@ pub enum Bug {
     WalChecksumSkipped,
     /// Recovery serves a journal that it knows to be damaged.
     WalDamageIgnored,
+    /// On a full disk a journal takes entries while its owner has yet to be told that earlier ones were refused.
+    WalRefusalNotAwaited,
     /// The write-ahead log forgets entries before the metadata has the flush.
     WalTrimmedEarly,
     /// The metadata log answers before it syncs.

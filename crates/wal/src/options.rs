@@ -2,7 +2,8 @@
 
 use crate::error::WalError;
 use crate::format::{CHECKPOINT_SEGMENT_BYTES, PAGE};
-use crate::num::{to_u64, to_usize};
+use crate::num::{align_up, to_u64, to_usize};
+use crate::state::State;
 
 /// Settings of a log. Sizes are in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +56,30 @@ impl WalOptions {
         Ok(())
     }
 
+    /// Whether a segment of the size of now has room for what it must begin with.
+    pub(crate) fn check_against(&self, found: &State) -> Result<(), WalError> {
+        let listed = to_u64(found.segments.len() * CHECKPOINT_SEGMENT_BYTES);
+        let needed = align_up((listed * 8).max(found.checkpoint_bytes() * 4), PAGE);
+        if needed > self.segment_bytes {
+            return Err(WalError::Options(format!(
+                "segments of {} bytes are too small for a log of {} segments and {} journals: it needs {needed} bytes",
+                self.segment_bytes,
+                found.segments.len(),
+                found.journals.len()
+            )));
+        }
+        Ok(())
+    }
+
     /// Segments that may hold something, the one for control records included. One more file may exist for a
     /// moment: a segment of control records only is replaced by the next one before it is recycled.
     pub(crate) fn segments_max(&self) -> usize {
         to_usize(self.capacity_bytes / self.segment_bytes - 1)
+    }
+
+    /// Whether `more` segments may hold something beside those that take `bytes`.
+    pub(crate) fn allows(&self, bytes: u64, more: u64) -> bool {
+        bytes + (more + 1) * self.segment_bytes <= self.capacity_bytes
     }
 
     /// Bytes that the descriptions of all journals may take in a checkpoint.

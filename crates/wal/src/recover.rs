@@ -122,7 +122,12 @@ pub(crate) fn open(
     };
     finish_creation(env, dir, &identity)?;
     let mut reader = Reader::new(env, dir, identity.store, Open::WriteDirect);
-    let (state, last) = reader.read()?;
+    let (mut state, last) = reader.read()?;
+    options.check_against(&state)?;
+    let active = state.active;
+    if let Some(segment) = state.segments.get_mut(&active) {
+        segment.bytes = segment.bytes.max(options.segment_bytes);
+    }
     // What was read may still be on its way to the device, written by a process that was killed before its sync:
     // it counts as durable from here on, so it has to be.
     last.file.file.sync_data().map_err(failed("sync the newest segment"))?;
@@ -398,8 +403,8 @@ impl<'a> Reader<'a> {
                     reader.note_bundle(&header, listed.life.number, position);
                 }
             })?;
-            let segment =
-                Segment { file: candidate.file, life: listed.life, end: listed.end, live: 0 };
+            let segment = Segment::found(candidate.file, listed.life, listed.end)
+                .map_err(failed(format!("read `{}`", candidate.name)))?;
             state.segments.insert(listed.life.number, segment);
         }
         // What no checkpoint lists was given up; the rename to a spare did not last.
@@ -494,8 +499,8 @@ impl<'a> Reader<'a> {
             let from = entry.last.next();
             entry.damaged_from = Some(entry.damaged_from.map_or(from, |known| known.min(from)));
         }
-        let segment =
-            Segment { file: Arc::clone(&base.file), life: base.life, end: end.end, live: 0 };
+        let segment = Segment::found(Arc::clone(&base.file), base.life, end.end)
+            .map_err(failed(format!("read `{}`", base.name)))?;
         state.segments.insert(number, segment);
         Ok(end)
     }

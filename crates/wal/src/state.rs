@@ -15,6 +15,7 @@ use crate::wal::{JournalState, JournalStatus};
 use bytes::Bytes;
 use esker_types::{JournalId, LongQueue, Seq};
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::sync::Arc;
 
 /// Where an entry's record is.
@@ -119,11 +120,19 @@ pub(crate) struct Segment {
     pub(crate) life: SegmentLife,
     /// Where its valid content ends.
     pub(crate) end: u64,
+    /// What its file takes, or may grow to. Segments of an earlier start can be longer or shorter than those of now.
+    pub(crate) bytes: u64,
     /// Entries in it that are not durably given up.
     pub(crate) live: u64,
 }
 
 impl Segment {
+    /// One of an earlier start.
+    pub(crate) fn found(file: Arc<SegmentFile>, life: SegmentLife, end: u64) -> io::Result<Self> {
+        let bytes = file.file.len()?;
+        Ok(Self { file, life, end, bytes, live: 0 })
+    }
+
     pub(crate) fn checkpoint(&self) -> CheckpointSegment {
         CheckpointSegment { life: self.life, end: self.end }
     }
@@ -317,9 +326,10 @@ impl State {
         }
     }
 
-    /// Segments that could not be recycled even after the next one has begun.
-    pub(crate) fn live_segments(&self) -> usize {
-        self.segments.values().filter(|segment| segment.live > 0).count()
+    /// What the files of the segments take that could not be recycled even after the next one has begun.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        let live = self.segments.values().filter(|segment| segment.live > 0);
+        live.map(|segment| segment.bytes).sum()
     }
 
     /// A segment that nothing needs any more.

@@ -392,7 +392,7 @@ impl Wal {
         let options = &self.inner.shared.options;
         WalSpace {
             capacity: options.capacity_bytes,
-            used: state.used_bytes(options),
+            used: state.used_bytes(),
             full: state.full || !state.has_room(PAGE, options),
         }
     }
@@ -504,7 +504,7 @@ impl State {
         if let Some(from) = entry.damaged_from {
             return Err(AppendError::Damaged { from });
         }
-        if self.refused.contains_key(&journal) {
+        if self.refused.contains_key(&journal) && !planted(Bug::WalRefusalNotAwaited) {
             // The owner has not been told yet that entries before this one were refused.
             return Err(AppendError::Full);
         }
@@ -521,12 +521,12 @@ impl State {
     }
 
     /// Bytes of segments that hold something, and of what waits to be written.
-    pub(crate) fn used_bytes(&self, options: &WalOptions) -> u64 {
+    pub(crate) fn used_bytes(&self) -> u64 {
         let closed: u64 = self
             .segments
             .iter()
             .filter(|(number, segment)| **number != self.active && segment.live > 0)
-            .map(|_| options.segment_bytes)
+            .map(|(_, segment)| segment.bytes)
             .sum();
         let active = self.segments.get(&self.active).map_or(0, |segment| segment.end);
         closed + active + self.queued_bytes
@@ -536,6 +536,6 @@ impl State {
     /// are what frees space.
     pub(crate) fn has_room(&self, len: u64, options: &WalOptions) -> bool {
         let usable = to_u64(options.segments_max() - 1) * options.segment_bytes;
-        !self.full && self.used_bytes(options) + align_up(len, PAGE) <= usable
+        !self.full && self.used_bytes() + align_up(len, PAGE) <= usable
     }
 }

@@ -312,13 +312,14 @@ impl Writer {
 
     /// Starts a new segment: takes or makes a file, writes its header and checkpoint.
     fn roll(&mut self) -> Result<LoopState, WalFailure> {
-        let (in_use, checkpoint) = {
+        let (live_bytes, checkpoint) = {
             let state = self.shared.state.lock();
-            (state.live_segments(), state.checkpoint())
+            (state.live_bytes(), state.checkpoint())
         };
-        // The last segment is for control records: they are what frees space.
-        let needed = if self.batch.iter().any(Pending::is_bundle) { 2 } else { 1 };
-        if in_use + needed > self.shared.options.segments_max() {
+        // The last segment is for control records: they are what frees space. They find one also where an earlier start
+        // had a larger capacity and left more behind than there may be now.
+        let bundles = self.batch.iter().any(Pending::is_bundle);
+        if bundles && !self.shared.options.allows(live_bytes, 2) {
             return Ok(self.refuse());
         }
         if self.recycle()? {
@@ -390,7 +391,8 @@ impl Writer {
                     synced.map_err(failure("sync directory", &self.dir))?;
                 }
                 let mut state = self.shared.state.lock();
-                let segment = Segment { file: Arc::clone(&file), life, end, live: 0 };
+                let bytes = filled.max(self.shared.options.segment_bytes);
+                let segment = Segment { file: Arc::clone(&file), life, end, bytes, live: 0 };
                 state.segments.insert(life.number, segment);
                 state.active = life.number;
                 state.full = false;
@@ -464,8 +466,11 @@ impl Writer {
             number.and_then(|number| state.segments.remove(&number))
         };
         let Some(segment) = dead else { return Ok(false) };
-        let kept = (self.shared.options.segments_max() / SPARES_SHARE).max(SPARES_KEPT_MIN);
-        if self.spares.len() >= kept {
+        let len =
+            segment.file.file.len().map_err(failure("recycle segment", &segment.file.path))?;
+        let filled = align_down(len, PAGE);
+        let too_long = filled > self.shared.options.segment_bytes;
+        if too_long || self.spares.len() >= self.spares_max() {
             let removed = self.env.disk.remove(&segment.file.path);
             removed.map_err(failure("remove segment", &segment.file.path))?;
         } else {
@@ -473,12 +478,26 @@ impl Writer {
             let path = self.dir.join(spare_name(self.spare_number));
             let renamed = self.env.disk.rename(&segment.file.path, &path);
             renamed.map_err(failure("recycle segment", &segment.file.path))?;
-            let len = segment.file.file.len();
-            let filled = align_down(len.map_err(failure("recycle segment", &path))?, PAGE);
             let file = Arc::new(SegmentFile { path, file: Arc::clone(&segment.file.file) });
             self.spares.push(Spare { file, filled });
         }
         self.shared.state.lock().full = false;
+        Ok(true)
+    }
+
+    /// Spares that are kept.
+    fn spares_max(&self) -> usize {
+        (self.shared.options.segments_max() / SPARES_SHARE).max(SPARES_KEPT_MIN)
+    }
+
+    /// Removes a spare that an earlier start left and that is one too many now, or too long; whether there was one.
+    fn shed(&mut self) -> Result<bool, WalFailure> {
+        let segment_bytes = self.shared.options.segment_bytes;
+        let surplus = (self.spares.len() > self.spares_max()).then_some(0);
+        let too_long = || self.spares.iter().position(|spare| spare.filled > segment_bytes);
+        let Some(index) = surplus.or_else(too_long) else { return Ok(false) };
+        let Spare { file, .. } = self.spares.swap_remove(index);
+        self.env.disk.remove(&file.path).map_err(failure("remove spare segment", &file.path))?;
         Ok(true)
     }
 
@@ -510,7 +529,7 @@ impl Writer {
 
     /// Idle work, one action a step: recycling, a look for space that has returned, zeros ahead of use.
     fn tidy(&mut self) -> Result<LoopState, WalFailure> {
-        if self.recycle()? {
+        if self.recycle()? || self.shed()? {
             return Ok(LoopState::Busy);
         }
         if self.shared.state.lock().full {
@@ -539,9 +558,9 @@ impl Writer {
         let half_used = active.position > segment_bytes / 2;
         let ahead = segment_bytes.saturating_sub(active.position);
         let Some(index) = self.spares.iter().position(|spare| spare.filled < segment_bytes) else {
-            let in_use = self.shared.state.lock().segments.len() + self.spares.len();
             let wanted = half_used && self.spares.is_empty();
-            if !wanted || in_use >= self.shared.options.segments_max() {
+            let taken = self.shared.state.lock().segments.values().map(|it| it.bytes).sum();
+            if !wanted || !self.shared.options.allows(taken, 1) {
                 return Ok(LoopState::Idle);
             }
             if let Space::None = self.make_spare()? {
@@ -562,8 +581,8 @@ impl Writer {
     /// Tries to get what the next entries need.
     fn look_for_space(&mut self) -> Result<Space, WalFailure> {
         let segment_bytes = self.shared.options.segment_bytes;
-        let in_use = self.shared.state.lock().live_segments();
-        if in_use + 2 > self.shared.options.segments_max() {
+        let live_bytes = self.shared.state.lock().live_bytes();
+        if !self.shared.options.allows(live_bytes, 2) {
             return Ok(Space::None);
         }
         if let Some(active) = &self.active {

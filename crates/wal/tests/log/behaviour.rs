@@ -4,7 +4,7 @@ use crate::support::{Random, SimDisk};
 use crate::world::{J1, J2, bundle, open, options, payload, segments, try_open};
 use bytes::Bytes;
 use esker_types::{JournalId, PartitionId, Seq};
-use esker_wal::{AppendError, JournalState, WalError};
+use esker_wal::{AppendError, JournalState, WalError, WalOptions};
 
 #[test]
 fn what_waits_together_is_synced_together_and_comes_back() {
@@ -215,6 +215,57 @@ fn a_full_log_refuses_and_goes_on_after_a_trim() {
     world.assert_sound();
     assert_eq!(world.recovered(J2).last, Seq(3));
     assert_eq!(world.recovered(J1).last, Seq(durable.get() + 3));
+}
+
+/// An operator gives the log less room than it takes, or files of another size.
+#[test]
+fn a_log_that_holds_more_than_it_may_now_is_still_drained() {
+    let large = WalOptions { segment_bytes: 256 << 10, capacity_bytes: 8 << 20, prefill: true };
+    let least = WalOptions { segment_bytes: 64 << 10, capacity_bytes: 256 << 10, prefill: true };
+    for entries in 25..45 {
+        for smaller in [WalOptions { capacity_bytes: 1 << 20, ..large.clone() }, least.clone()] {
+            let world = try_open(&SimDisk::default(), 1, large.clone()).unwrap();
+            world.wal.open_journal(J1, Bytes::new()).unwrap();
+            world.fill(J1, 1, entries, 50_000);
+            let disk = world.kill();
+
+            let world = try_open(&disk, 2, smaller.clone()).unwrap();
+            world.assert_sound();
+            assert!(world.wal.space().full, "{entries}: {:?}", world.wal.space());
+            world.wal.seal(J1).unwrap();
+            world.wal.open_journal(J2, Bytes::new()).unwrap();
+            world.settle();
+            assert_eq!(world.heard().durable[&J1].state, JournalState::Sealed, "{entries}");
+            assert_eq!(world.last(J2), Seq(0), "{entries}");
+            assert_eq!(world.wal.append(bundle(J2, 1, 10_000)), Err(AppendError::Full));
+            for entry in 1..=entries {
+                world.wal.trim(J1, Seq(entry)).unwrap();
+                world.settle();
+            }
+            world.fill(J2, 1, 2, 10_000);
+            let used = world.disk.used();
+            assert!(used <= smaller.capacity_bytes + 4096, "{entries}: {used}");
+            let world = try_open(&world.kill(), 3, smaller).unwrap();
+            world.assert_sound();
+            assert_eq!(world.recovered(J2).last, Seq(2));
+        }
+    }
+}
+
+#[test]
+fn segments_too_small_for_what_the_log_knows_are_refused() {
+    let large = WalOptions { segment_bytes: 256 << 10, ..options() };
+    let world = try_open(&SimDisk::default(), 1, large.clone()).unwrap();
+    for journal in 1..=200 {
+        world.wal.open_journal(JournalId(journal), Bytes::from(vec![7; 120])).unwrap();
+        world.settle();
+    }
+    let disk = world.kill();
+    let small = WalOptions { segment_bytes: 64 << 10, ..options() };
+    let error = try_open(&disk, 2, small).err().expect("a segment cannot begin with all that");
+    assert!(matches!(&error, WalError::Options(_)), "{error:?}");
+    assert!(error.to_string().contains("200 journals"), "{error}");
+    try_open(&disk, 3, large).unwrap().assert_sound();
 }
 
 /// The owner appends between any two steps of the log's thread, by what it was told until then.

@@ -1,7 +1,7 @@
 //! Random lives with power cuts between any two actions.
 
 use crate::support::{Random, SimDisk};
-use crate::world::{bundle, options, payload, try_open};
+use crate::world::{bundle, payload, try_open};
 use bytes::Bytes;
 use esker_types::{JournalId, Seq};
 use esker_wal::{AppendError, JournalState, JournalStatus, WalOptions};
@@ -16,7 +16,14 @@ fn lives(seed: u64) {
     let mut dropped: Vec<JournalId> = Vec::new();
     let mut next_journal = 1;
     for life in 0..6 {
-        let options = WalOptions { prefill: random.chance(50), ..options() };
+        let segment_bytes = (24 + 16 * random.below(4)) << 12;
+        let options = WalOptions {
+            prefill: random.chance(50),
+            segment_bytes,
+            capacity_bytes: segment_bytes * (4 + random.below(10)),
+        };
+        // Sizes may differ from life to life; what is there may stay until it is trimmed.
+        let used_max = disk.used().max(options.capacity_bytes) + segment_bytes + 4096;
         let world = match try_open(&disk, random.next(), options) {
             Ok(world) => world,
             Err(error) => panic!("seed {seed} life {life}: {error}"),
@@ -96,7 +103,8 @@ fn lives(seed: u64) {
             }
         }
         assert!(world.heard().failure.is_none(), "{:?}", world.heard().failure);
-        assert!(disk.used() <= options_capacity());
+        let used = disk.used();
+        assert!(used <= used_max, "seed {seed} life {life}: {used} of {used_max}");
         for (journal, status) in &world.heard().durable {
             if status.state == JournalState::Dropped {
                 dropped.push(*journal);
@@ -110,10 +118,6 @@ fn lives(seed: u64) {
             disk.cut_power(&random);
         }
     }
-}
-
-fn options_capacity() -> u64 {
-    options().capacity_bytes + 4096
 }
 
 #[test]
