@@ -67,6 +67,7 @@ pub const CATALOGUE: &[Planted] = &[
     code("wal-name-not-synced", Bug::WalNameNotSynced),
     code_under(Feature::Rot, "wal-checksum-skipped", Bug::WalChecksumSkipped),
     code_under(Feature::Rot, "wal-damage-ignored", Bug::WalDamageIgnored),
+    code_under(Feature::Full, "wal-refusal-not-awaited", Bug::WalRefusalNotAwaited),
     code("wal-trimmed-early", Bug::WalTrimmedEarly),
     code("meta-sync-missing", Bug::MetaSyncMissing),
     code_under(Feature::Rot, "meta-damage-cut", Bug::MetaDamageCut),

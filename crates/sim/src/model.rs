@@ -33,6 +33,8 @@ pub enum Oracle {
     Rewritten,
     /// The bucket holds, intact, what the metadata names, and nothing else in the end.
     Bucket,
+    /// What nothing damages is never read twice: the cache gives what was put into it.
+    Cache,
     /// The metadata keeps its invariants.
     Metadata,
     /// A node starts unless its disk was damaged, and then says what is wrong.

@@ -9,6 +9,7 @@ use esker_client::ClientError;
 use esker_env::Entropy;
 use esker_node::Node;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::AbortHandle;
 
@@ -27,19 +28,28 @@ impl World {
 
     fn producers_at_work(&self) -> Vec<AbortHandle> {
         let start = |producer: &Arc<tokio::sync::Mutex<SimProducer>>| {
-            let (producer, clients) = (Arc::clone(producer), self.clients.clone());
-            self.repeat(300, async move || producer.lock().await.step(&clients).await)
+            let (producer, clients) = (Arc::clone(producer), self.clients.apart());
+            let rush = Arc::clone(&clients.rush);
+            let pause_ms = move || if rush.load(Ordering::Relaxed) { 3 } else { 300 };
+            self.repeat_after(pause_ms, async move || producer.lock().await.step(&clients).await)
         };
         self.producers.iter().map(start).collect()
     }
 
     fn clients_at_work(&self, node: &Arc<Node>) -> Vec<AbortHandle> {
         let mut tasks = self.producers_at_work();
+        if self.sometimes(Feature::Rush, 15) {
+            let (clients, entropy) = (self.clients.clone(), Arc::clone(&self.entropy));
+            tasks.push(self.repeat(8_000, async move || {
+                clients.rush(Duration::from_millis(entropy.between(100, 1_000))).await;
+                Ok(())
+            }));
+        }
         if self.plan.has(Feature::Consumers) {
             let clients = self.clients.clone();
             tasks.push(self.repeat(500, async move || clients.read_somewhere().await));
             for number in 0..FOLLOWERS {
-                let clients = self.clients.clone();
+                let clients = self.clients.apart();
                 let number = self.life * FOLLOWERS + number;
                 let follower = Follower::new(number, &clients.entropy);
                 let follower = tokio::sync::Mutex::new(follower);
@@ -54,7 +64,7 @@ impl World {
         }
         if self.sometimes(Feature::Members, 60) {
             for _ in 0..MEMBERS {
-                let clients = self.clients.clone();
+                let clients = self.clients.apart();
                 tasks.push(self.repeat(4_000, async move || clients.be_a_member().await));
             }
             let clients = self.clients.clone();
@@ -152,10 +162,14 @@ impl World {
         if self.sometimes(Feature::Full, 20) {
             let (drive, clock, entropy) = (Arc::clone(&host.drive), clock(), entropy());
             let bucket = Arc::clone(&host.bucket);
+            let clients = self.plan.has(Feature::Rush).then(|| self.clients.clone());
             tasks.push(self.repeat(15_000, async move || {
                 drive.leave_room(Some(entropy.below(32 << 10)));
                 // A bucket on the same disk takes nothing either, so that the log has to grow.
                 bucket.set_faults(|faults| faults.out_of_reach = entropy.chance(60));
+                if let Some(clients) = &clients {
+                    clients.rush(Duration::from_millis(entropy.below(1_500))).await;
+                }
                 clock.sleep(Duration::from_millis(entropy.between(200, 30_000))).await;
                 bucket.set_faults(|faults| faults.out_of_reach = false);
                 drive.leave_room(None);
@@ -186,10 +200,17 @@ impl World {
     where
         F: AsyncFn() -> Result<(), ClientError> + 'static,
     {
+        self.repeat_after(move || pause_ms, work)
+    }
+
+    fn repeat_after<F>(&self, pause_ms: impl Fn() -> u64 + 'static, work: F) -> AbortHandle
+    where
+        F: AsyncFn() -> Result<(), ClientError> + 'static,
+    {
         let (clock, entropy) = (Arc::clone(&self.host().env.clock), Arc::clone(&self.entropy));
         let task = async move {
             loop {
-                clock.sleep(Duration::from_millis(entropy.between(1, pause_ms))).await;
+                clock.sleep(Duration::from_millis(entropy.between(1, pause_ms()))).await;
                 let _faults_explain_it = work().await;
             }
         };

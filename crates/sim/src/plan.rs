@@ -68,6 +68,8 @@ features! {
     Plain = "plain",
     /// Producers with sequence numbers.
     Idempotent = "idempotent",
+    /// Moments at which all producers send as fast as they can.
+    Rush = "rush",
     /// Consumers.
     Consumers = "consumers",
     /// A group with members.

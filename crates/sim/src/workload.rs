@@ -16,12 +16,15 @@ use esker_wire::api::produce::{
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Topics that live for the whole simulation, with their partitions.
 pub const TOPICS: [(&str, i32); 3] = [("sim-a", 1), ("sim-b", 3), (RETAINED, 1)];
 /// The one that keeps only its newest records.
 pub const RETAINED: &str = "sim-kept";
+/// Some batches have values up to this length. Six of them fit the smallest files of the log.
+const LONG_VALUE: u64 = 3_500;
 
 /// All partitions of [`TOPICS`].
 pub fn targets() -> impl Iterator<Item = Target> {
@@ -44,6 +47,8 @@ pub struct Clients {
     pub entropy: Arc<SimEntropy>,
     /// Virtual time of earlier lives.
     pub before: Duration,
+    /// Producers hardly wait at the moment.
+    pub rush: Arc<AtomicBool>,
 }
 
 /// A producer; what it has under way outlives the node, as a client's memory does.
@@ -179,10 +184,11 @@ impl SimProducer {
         }
         let mut values = Vec::new();
         let now = clients.client.env().clock.wall();
+        let padding = if entropy.chance(15) { LONG_VALUE } else { 700 };
         for _ in 0..entropy.between(1, 6) {
             self.count += 1;
             let mut value = format!("{}-{}-", self.name, self.count).into_bytes();
-            let len = value.len() + usize::try_from(entropy.below(700)).expect("below 700");
+            let len = value.len() + usize::try_from(entropy.below(padding)).expect("small");
             value.resize(len, b'.');
             builder.append(now, None, Some(&value), &[]);
             values.push(value.into());
@@ -224,6 +230,20 @@ impl Clients {
     pub fn time(&self) -> u64 {
         let now = self.before + Duration::from_nanos(self.client.env().clock.now().0);
         u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The same with connections of its own: answers come in the order of the requests, and nobody waits for another's.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        let client = Client::new(self.client.env().clone(), self.client.options().clone());
+        Self { client, ..self.clone() }
+    }
+
+    /// All producers send as fast as they can for that long.
+    pub async fn rush(&self, wait: Duration) {
+        self.rush.store(true, Ordering::Relaxed);
+        self.client.env().clock.sleep(wait).await;
+        self.rush.store(false, Ordering::Relaxed);
     }
 }
 

@@ -30,6 +30,8 @@ use std::time::Duration;
 const PORT: u16 = 9092;
 const DIR: &str = "/data";
 const BROKER: BrokerId = BrokerId(1);
+/// How long a start may take whatever the disk and the bucket do: requests that fail are tried again.
+const START_MAX: Duration = Duration::from_mins(10);
 /// Where the clients are.
 pub(crate) const CLIENTS: &str = "clients";
 
@@ -77,6 +79,8 @@ pub(crate) struct World {
     pub(crate) wounds: Arc<Mutex<Vec<Injury>>>,
     pub(crate) life: u64,
     cache: (u64, bool),
+    /// Whether what the bucket sends may arrive damaged.
+    bodies_damaged: bool,
     /// Whether the node has started.
     born: AtomicBool,
 }
@@ -165,6 +169,7 @@ impl World {
         net.set_latency(faults.latency);
         let store = Arc::clone(&simulation.store);
         let on = Arc::clone(power);
+        let bodies_damaged = faults.bucket.damaged > 0;
         let bucket = SimBucket::new(
             Arc::clone(&store),
             on,
@@ -195,6 +200,7 @@ impl World {
             model: Arc::clone(&simulation.model),
             entropy: Arc::new(entropy.branch("workload")),
             before,
+            rush: Arc::default(),
         };
         let host = Host {
             name: machine.host,
@@ -223,6 +229,7 @@ impl World {
             wounds: Arc::default(),
             life: simulation.lives,
             cache: (faults.forgetful, mistaken),
+            bodies_damaged,
             born: AtomicBool::new(false),
         }
     }
@@ -253,7 +260,10 @@ impl World {
 
     async fn powered(&self, end: End) -> Result<Course, Problem> {
         let host = self.host();
-        let started = Box::pin(self.start(host)).await;
+        let Some(started) = within(START_MAX, Box::pin(self.start(host))).await else {
+            let what = format!("the node does not start within {} s", START_MAX.as_secs());
+            return Err(Problem::new(Oracle::Progress, what));
+        };
         let (_dir, node) = match (started, &host.injury) {
             (Ok(started), _) => started,
             (Err(_), _) if host.disk_fails || !self.power.is_on() => return Ok(Course::Unborn),
@@ -286,6 +296,11 @@ impl World {
             let life = self.plan.life_max.map_or(life, |longest| life.min(longest));
             host.env.clock.sleep(life).await;
         }
+        let damaged = node.engine().objects().stats().totals().damaged;
+        if damaged > 0 && !self.bodies_damaged {
+            let what = format!("{damaged} ranges were not what had been put");
+            return Err(Problem::new(Oracle::Cache, what));
+        }
         let image = node.engine().meta().image();
         let sound = image.check();
         sound.map_err(|problem| Problem::new(Oracle::Metadata, problem))?;
@@ -315,8 +330,10 @@ impl World {
         let listener = host.env.net.bind(&address).await.map_err(|error| error.to_string())?;
         let mut engine = EngineOptions::new(BROKER, dir.path().join("wal"));
         engine.host = host.name.to_owned();
-        engine.wal_segment = ByteCount::kib(256);
-        engine.wal_capacity = ByteCount::mib(4);
+        // Every start may find a log of other sizes than it is told to use.
+        let segment = 64 << self.entropy.below(4);
+        engine.wal_segment = ByteCount::kib(segment);
+        engine.wal_capacity = ByteCount::kib(segment * self.entropy.between(4, 32));
         engine.tail_memory = ByteCount::kib(256);
         engine.flush_bytes = ByteCount::kib(128);
         engine.flush_age = Duration::from_secs(3);
