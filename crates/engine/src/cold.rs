@@ -160,16 +160,18 @@ impl ColdReader {
         blocks: &[Block],
         hint: ReadHint<'_>,
     ) -> Result<Vec<Bytes>, ColdError> {
-        let read = self.cached_blocks(stored, blocks, hint).await;
-        let (Err(ColdError::Corrupt(reason)), Some((from, to))) =
-            (&read, blocks.first().zip(blocks.last()))
+        let pieces = self.cached_blocks(stored, blocks, hint).await?;
+        let (Err(error), Some((from, to))) =
+            (verify(stored, blocks, &pieces), blocks.first().zip(blocks.last()))
         else {
-            return read;
+            return Ok(pieces);
         };
-        tracing::warn!(reason, "damaged bytes from the bucket or the cache: they are read again");
+        tracing::warn!(%error, "damaged bytes from the bucket or the cache: they are read again");
         let range = from.position..to.position + u64::from(to.len);
         self.reader.forget(&stored.cached(), &range)?;
-        self.cached_blocks(stored, blocks, ReadHint::SINGLE).await
+        let pieces = self.cached_blocks(stored, blocks, ReadHint::SINGLE).await?;
+        verify(stored, blocks, &pieces)?;
+        Ok(pieces)
     }
 
     async fn cached_blocks(
@@ -182,19 +184,7 @@ impl ColdReader {
             .iter()
             .map(|block| block.position..block.position + u64::from(block.len))
             .collect();
-        let object = stored.cached();
-        let pieces = self.reader.read_each(&object, &ranges, hint).await?;
-        for (block, bytes) in blocks.iter().zip(&pieces) {
-            // A commit that waits for the processor does not wait for all of them.
-            thread::yield_now();
-            if planted(Bug::BlockChecksumSkipped) {
-                continue;
-            }
-            block
-                .verify(bytes)
-                .map_err(|error| ColdError::Corrupt(format!("object `{}`: {error}", object.key)))?;
-        }
-        Ok(pieces)
+        Ok(self.reader.read_each(&stored.cached(), &ranges, hint).await?)
     }
 
     /// Blocks of one object that stand side by side, verified, past the cache: for work that reads everything once.
@@ -217,9 +207,7 @@ impl ColdReader {
                 let start = usize::try_from(block.position - first.position).expect("megabytes");
                 let piece =
                     bytes.slice(start..start + usize::try_from(block.len).expect("megabytes"));
-                block.verify(&piece).map_err(|error| {
-                    ColdError::Corrupt(format!("object `{}`: {error}", object.key))
-                })?;
+                verify_block(stored, block, &piece)?;
                 pieces.push(piece);
             }
             rest = later;
@@ -360,6 +348,23 @@ pub(crate) fn find_part(
         let (object, id) = (stored.object, partition.id);
         ColdError::Corrupt(format!("object {object} does not hold partition {id}"))
     })
+}
+
+/// Whether what was read is what was put.
+fn verify(stored: &Stored, blocks: &[Block], pieces: &[Bytes]) -> Result<(), ColdError> {
+    blocks.iter().zip(pieces).try_for_each(|(block, bytes)| {
+        // A commit that waits for the processor does not wait for all of them.
+        thread::yield_now();
+        if planted(Bug::BlockChecksumSkipped) {
+            return Ok(());
+        }
+        verify_block(stored, block, bytes)
+    })
+}
+
+fn verify_block(stored: &Stored, block: &Block, bytes: &Bytes) -> Result<(), ColdError> {
+    let damaged = |error| ColdError::Corrupt(format!("object `{}`: {error}", stored.cached().key));
+    block.verify(bytes).map_err(damaged)
 }
 
 /// The blocks that a read of about `bytes_max` bytes from `from` on needs.
