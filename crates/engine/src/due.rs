@@ -3,7 +3,7 @@
 //! A flush is worth its requests from `esker.flush.bytes` on. Where that much comes in less than a second a flush takes
 //! what comes in one: the larger a partition's part, the less there is to merge, and a merge reads and writes
 //! everything once more. It takes no more than half of the tails' memory, for what has left the memory must be read back
-//! from the log.
+//! from the log. A log without room is worth a flush whatever it holds: that is what makes room.
 
 use crate::engine::bytes_of;
 use crate::journal::Backlog;
@@ -58,7 +58,7 @@ impl FlushRule {
         let of_age = self.age.saturating_sub(now.since(backlog.oldest?));
         Some(if backlog.bytes >= self.most {
             Duration::ZERO
-        } else if backlog.bytes >= self.enough {
+        } else if backlog.bytes >= self.enough || backlog.blocked {
             of_age.min(last.map_or(Duration::ZERO, |at| PACE.saturating_sub(now.since(at))))
         } else {
             of_age
@@ -78,12 +78,15 @@ mod tests {
         options.tail_memory = ByteCount(1000);
         let rule = FlushRule::new(&options);
         let at = |millis| MonoTime::default().plus(Duration::from_millis(millis));
-        let wait = |bytes, last: Option<u64>| {
-            let (shown, drained) = (Seq(1), Seq(0));
-            let backlog = Backlog { bytes, oldest: Some(at(5000)), exposed: shown, shown, drained };
+        let wait_if = |blocked, bytes, last: Option<u64>| {
+            let (oldest, shown, drained) = (Some(at(5000)), Seq(1), Seq(0));
+            let backlog = Backlog { bytes, oldest, exposed: shown, shown, drained, blocked };
             rule.wait(&backlog, last.map(at), at(5400)).map(|wait| wait.as_millis())
         };
+        let wait = |bytes, last| wait_if(false, bytes, last);
         assert_eq!(wait(99, None), Some(29_600), "by age");
+        assert_eq!(wait_if(true, 1, None), Some(0), "to make room");
+        assert_eq!(wait_if(true, 1, Some(5300)), Some(900), "but not all the time");
         assert_eq!(wait(100, None), Some(0));
         assert_eq!(wait(100, Some(5300)), Some(900), "a second after the one before");
         assert_eq!(wait(500, Some(5300)), Some(0), "half of the memory");

@@ -498,10 +498,6 @@ impl Engine {
     pub(crate) fn backlog_bell(&self) -> &Arc<Notify> {
         &self.sink.backlog
     }
-
-    pub(crate) fn journals(&self) -> &[Arc<Journal>] {
-        &self.journals
-    }
 }
 
 fn find<'a>(topics: &'a Topics, row: &esker_meta::Partition) -> Option<&'a Arc<Partition>> {

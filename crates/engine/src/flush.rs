@@ -36,8 +36,6 @@ const RETRY_WAIT: Duration = Duration::from_millis(100);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Puts of one flush that are under way together.
 const PUTS_AT_ONCE: usize = 4;
-/// A log that is full looks this often whether there is room again.
-const BLOCKED_WAIT: Duration = Duration::from_millis(250);
 
 /// Why a stretch was not flushed.
 #[derive(Debug, thiserror::Error)]
@@ -111,8 +109,6 @@ impl Engine {
                         tracing::warn!(%error, "cannot flush; records stay in the write-ahead log and it is tried again");
                     }
                     self.env().clock.sleep(wait).await;
-                    // Room on the disk may return while the bucket stays away.
-                    self.journals().iter().for_each(|journal| journal.retry());
                     wait = (wait * 2).min(RETRY_WAIT_MAX);
                 }
             }
@@ -149,11 +145,7 @@ impl Engine {
 
     /// Waits until there may be something to flush, at most for `wait`.
     async fn wait_for_backlog(&self, wait: Duration) {
-        let mut limit = wait.max(RETRY_WAIT / 10);
-        if self.journals().iter().any(|journal| journal.is_blocked()) {
-            self.journals().iter().for_each(|journal| journal.retry());
-            limit = limit.min(BLOCKED_WAIT);
-        }
+        let limit = wait.max(RETRY_WAIT / 10);
         let backlog = std::pin::pin!(self.backlog_bell().notified());
         let now = std::pin::pin!(self.flush_now.notified());
         let bell = select(backlog, now);

@@ -136,6 +136,8 @@ pub(crate) struct Backlog {
     /// What a flush may take.
     pub(crate) shown: Seq,
     pub(crate) drained: Seq,
+    /// The log has no room for more.
+    pub(crate) blocked: bool,
 }
 
 impl Journal {
@@ -181,10 +183,6 @@ impl Journal {
 
     pub(crate) fn is_sealed(&self) -> bool {
         matches!(self.state.lock().role, Role::Sealed { .. })
-    }
-
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.state.lock().blocked
     }
 
     pub(crate) fn flush_target(&self) -> Seq {
@@ -286,12 +284,13 @@ impl Journal {
         true
     }
 
-    /// The log's thread puts a commit together: closes bundles and submits them.
-    pub(crate) fn gather(&self) {
+    /// The log's thread puts a commit together: closes bundles and submits them. Whether it found the log full that was not.
+    pub(crate) fn gather(&self) -> bool {
         let state = &mut *self.state.lock();
         if state.failed {
-            return;
+            return false;
         }
+        let blocked = state.blocked;
         let mut closed = false;
         while state.in_flight.len() < IN_FLIGHT_MAX && !state.filling.is_empty() {
             let Role::Owner(owner) = &mut state.role else {
@@ -308,6 +307,7 @@ impl Journal {
         if closed {
             self.submit(state);
         }
+        state.blocked && !blocked
     }
 
     /// Hands bundles to the log, in order, as far as it takes them.
@@ -379,13 +379,14 @@ impl Journal {
         undrained_bytes
     }
 
-    /// Bundles from `from` on were not written for lack of room: submit them again when there is some.
-    pub(crate) fn on_refused(&self, from: Seq) {
+    /// Bundles from `from` on were not written for lack of room: submit them again when there is some. Whether this was
+    /// news.
+    pub(crate) fn on_refused(&self, from: Seq) -> bool {
         let mut state = self.state.lock();
         for flying in state.in_flight.iter_mut().filter(|flying| flying.bundle.seq() >= from) {
             flying.submitted = false;
         }
-        state.blocked = true;
+        !std::mem::replace(&mut state.blocked, true)
     }
 
     /// There may be room again.
@@ -417,6 +418,7 @@ impl Journal {
             exposed: state.role.exposed(),
             shown: state.shown,
             drained: state.role.drained(),
+            blocked: state.blocked,
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) struct Sink {
     journals: RwLock<Vec<Arc<Journal>>>,
     /// Rings after every commit that sealed or opened something: recovery waits here.
     pub(crate) changed: Notify,
-    /// Rings when a journal has something to flush that had nothing, or enough that had not.
+    /// Rings when a journal has something to flush that had nothing, or enough that had not, or no room for more.
     pub(crate) backlog: Arc<Notify>,
     pub(crate) lateness: Arc<Lateness>,
     /// What ended the log.
@@ -95,23 +95,29 @@ impl DurableSink for Sink {
         self.bells.ring(&mut calls);
         drop(calls);
         self.bucket.give_way();
-        for journal in self.journals.read().iter() {
-            journal.retry();
-        }
+        self.room();
         self.changed.notify_waiters();
     }
 
     fn gather(&self) {
         for journal in self.journals.read().iter() {
-            journal.gather();
+            if journal.gather() {
+                self.backlog.notify_one();
+            }
         }
     }
 
     fn refused(&self, batch: &[(JournalId, Seq)]) {
         for (id, from) in batch {
-            if let Some(journal) = self.journal(*id) {
-                journal.on_refused(*from);
+            if self.journal(*id).is_some_and(|journal| journal.on_refused(*from)) {
+                self.backlog.notify_one();
             }
+        }
+    }
+
+    fn room(&self) {
+        for journal in self.journals.read().iter() {
+            journal.retry();
         }
     }
 

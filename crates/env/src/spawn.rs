@@ -4,6 +4,7 @@ use crate::BoxFuture;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Context;
+use std::time::Duration;
 
 /// Where a task runs. In production each place is a runtime of its own, so that cold work cannot delay the
 /// tail and nothing can delay the metadata; in a simulation all are one thread.
@@ -55,6 +56,8 @@ impl<S: Spawner + ?Sized> Blocking for S {}
 pub enum LoopState {
     /// Nothing to do until the doorbell rings.
     Idle,
+    /// As `Idle`, but so much time is enough as well.
+    Rest(Duration),
     /// More to do: call `step` again. A simulation lets time pass (and crashes happen) between steps.
     Busy,
     /// The loop has ended.
@@ -69,7 +72,7 @@ pub trait DiskLoop: Send {
     fn step(&mut self) -> LoopState;
 }
 
-/// Wakes a [`DiskLoop`] that reported [`LoopState::Idle`]. Rings are remembered: one that arrives during a step
+/// Wakes a [`DiskLoop`] that reported [`LoopState::Idle`] or [`LoopState::Rest`]. Rings are remembered: one that arrives during a step
 /// makes the loop step again.
 #[derive(Clone)]
 pub struct Doorbell(Arc<dyn Ring>);

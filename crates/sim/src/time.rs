@@ -198,6 +198,9 @@ impl Spawner for SimSpawner {
                 match body.step() {
                     LoopState::Finished => return,
                     LoopState::Idle => heard.0.notified().await,
+                    LoopState::Rest(limit) => {
+                        let _either = within(limit, heard.0.notified()).await;
+                    }
                     LoopState::Busy => {}
                 }
                 pass(work_time(&latency, &slow)).await;

@@ -54,6 +54,9 @@ pub trait DurableSink: Send + Sync {
     /// the space ran out. The journals take the same sequence numbers again unless they are sealed.
     fn refused(&self, batch: &[(JournalId, Seq)]);
 
+    /// There is space again after entries were refused for lack of it.
+    fn room(&self) {}
+
     /// The log failed for good: nothing that was not reported durable may be counted on.
     fn failed(&self, failure: &WalFailure);
 
@@ -429,8 +432,7 @@ impl Wal {
             }
             change(&mut state, &self.inner.shared.options)
         };
-        // A refusal for lack of space wakes the writer too: it looks whether space has returned.
-        if matches!(outcome, Ok(()) | Err(AppendError::Full)) {
+        if outcome.is_ok() {
             self.inner.bell.ring();
         }
         outcome

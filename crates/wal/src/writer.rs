@@ -11,7 +11,8 @@
 //! # Lack of space
 //! Bytes of a segment are written with zeros before a commit goes there, so a commit itself never needs new space
 //! from the file system. Where growing a segment or making one fails for lack of space, nothing of the commit has
-//! been written: its entries are refused, its control records wait, and the next call tries again.
+//! been written: its entries are refused, its control records wait. The log's thread looks again from time to time, for
+//! nobody rings when others give space back, and says so when there is some.
 
 use crate::encode::{CommitEncoder, segment_beginning};
 use crate::error::WalFailure;
@@ -28,6 +29,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Most records in a commit.
 const COMMIT_RECORDS_MAX: usize = 1024;
@@ -55,6 +57,9 @@ struct Active {
     /// Length of the file: up to here its bytes exist on the device.
     filled: u64,
 }
+
+/// A log without space looks this often whether there is some again.
+const FULL_WAIT: Duration = Duration::from_millis(250);
 
 /// A file without content of ours.
 struct Spare {
@@ -115,6 +120,9 @@ pub(crate) struct Writer {
     ended_well: bool,
     /// The file system had no space when zeros were last written ahead; until the next segment.
     prefill_paused: bool,
+    /// Time has passed, or somebody called, since entries were last refused: whoever comes again at once may need more
+    /// than a look for space finds, and would be refused again without end.
+    rested: bool,
 }
 
 impl Writer {
@@ -149,6 +157,7 @@ impl Writer {
             batch: Vec::new(),
             ended_well: false,
             prefill_paused: false,
+            rested: false,
         }
     }
 
@@ -175,7 +184,8 @@ impl Writer {
     }
 
     fn gather(&mut self) -> Result<LoopState, WalFailure> {
-        if self.batch.is_empty() {
+        // Also where control records wait for space: what would wait behind them has to hear that there is none.
+        if !self.batch.iter().any(Pending::is_bundle) {
             self.sink().gather();
         }
         let refused = {
@@ -395,8 +405,8 @@ impl Writer {
                 let segment = Segment { file: Arc::clone(&file), life, end, bytes, live: 0 };
                 state.segments.insert(life.number, segment);
                 state.active = life.number;
-                state.full = false;
                 drop(state);
+                self.has_space();
                 (self.last_number, self.last_nonce) = (life.number, life.nonce);
                 self.active = Some(Active { file, life, position: end, filled });
                 self.prefill_paused = false;
@@ -481,8 +491,15 @@ impl Writer {
             let file = Arc::new(SegmentFile { path, file: Arc::clone(&segment.file.file) });
             self.spares.push(Spare { file, filled });
         }
-        self.shared.state.lock().full = false;
+        self.has_space();
         Ok(true)
+    }
+
+    /// Who was refused may come again.
+    fn has_space(&self) {
+        if std::mem::take(&mut self.shared.state.lock().full) {
+            self.sink().room();
+        }
     }
 
     /// Spares that are kept.
@@ -506,6 +523,7 @@ impl Writer {
         let mut state = self.shared.state.lock();
         let first_time = !state.full;
         state.full = true;
+        self.rested = false;
         let mut control = Vec::new();
         for record in self.batch.drain(..) {
             if let Pending::Bundle(bundle) = &record {
@@ -523,8 +541,8 @@ impl Writer {
         }
         let more = !state.refused.is_empty() || (first_time && !control.is_empty());
         self.batch = control;
-        // Control records alone may still find the segment that is kept for them; after that only a call helps.
-        if more || self.ended_well { LoopState::Busy } else { LoopState::Idle }
+        // Control records alone may still find the segment that is kept for them.
+        if more || self.ended_well { LoopState::Busy } else { LoopState::Rest(FULL_WAIT) }
     }
 
     /// Idle work, one action a step: recycling, a look for space that has returned, zeros ahead of use.
@@ -533,11 +551,14 @@ impl Writer {
             return Ok(LoopState::Busy);
         }
         if self.shared.state.lock().full {
-            // Somebody was refused, or something was trimmed.
-            if let Space::Got = self.look_for_space()? {
-                self.shared.state.lock().full = false;
+            if !std::mem::replace(&mut self.rested, true) {
+                return Ok(LoopState::Rest(FULL_WAIT));
             }
-            return Ok(LoopState::Idle);
+            if let Space::None = self.look_for_space()? {
+                return Ok(LoopState::Rest(FULL_WAIT));
+            }
+            self.has_space();
+            return Ok(LoopState::Busy);
         }
         if !self.shared.options.prefill || self.prefill_paused {
             return Ok(LoopState::Idle);

@@ -188,6 +188,13 @@ impl Spawner for ThreadSpawner {
                                 std::thread::park();
                             }
                         }
+                        LoopState::Rest(limit) => {
+                            // Waking up too early only has the loop look too early.
+                            if !ring.rung.swap(false, Ordering::Acquire) {
+                                std::thread::park_timeout(limit);
+                                ring.rung.swap(false, Ordering::Acquire);
+                            }
+                        }
                     }
                 }
             })
@@ -236,6 +243,28 @@ mod tests {
             self.done.send(wanted).unwrap();
             if wanted == 100 { LoopState::Finished } else { LoopState::Busy }
         }
+    }
+
+    /// Rests twice, then ends.
+    struct Sleeper(u32, std::sync::mpsc::Sender<()>);
+
+    impl DiskLoop for Sleeper {
+        fn step(&mut self) -> LoopState {
+            self.0 += 1;
+            if self.0 < 3 {
+                return LoopState::Rest(Duration::from_millis(1));
+            }
+            self.1.send(()).unwrap();
+            LoopState::Finished
+        }
+    }
+
+    #[test]
+    fn a_rest_ends_without_a_ring() {
+        let runtimes = Runtimes::start(1, 1).unwrap();
+        let (done, ended) = std::sync::mpsc::channel();
+        let _bell = runtimes.spawner().disk_loop("test", Box::new(Sleeper(0, done)));
+        ended.recv().unwrap();
     }
 
     #[test]

@@ -302,6 +302,38 @@ fn nothing_is_out_of_sequence_before_its_owner_knows_of_the_refusal() {
 }
 
 #[test]
+fn a_control_record_that_finds_no_space_waits_alone_and_is_written_when_there_is_some() {
+    let world = open(&SimDisk::default(), 1);
+    world.wal.open_journal(J1, Bytes::new()).unwrap();
+    world.fill(J1, 1, 6, 20_000);
+    world.disk.set_capacity(Some(world.disk.used()));
+    // Small ones, until the segment has no page left and the next one cannot be made.
+    let mut next = 7;
+    while world.wal.append(bundle(J1, next, 100)).is_ok() {
+        world.settle();
+        next = world.heard().refused.last().map_or(next + 1, |refused| refused.1.get());
+    }
+    world.settle();
+    world.wal.trim(J1, Seq(6)).unwrap();
+    world.settle();
+    assert_eq!(world.heard().durable[&J1].trimmed, Seq::NONE);
+    let gathered = world.heard().gathered;
+    world.wal.ring();
+    world.settle();
+    let heard = world.heard().gathered;
+    assert!(heard > gathered, "who has entries is asked, and hears that there is no space");
+    assert_eq!(world.wal.append(bundle(J1, next, 100)), Err(AppendError::Full));
+    world.disk.set_capacity(None);
+    world.settle();
+    assert_eq!(world.heard().durable[&J1].trimmed, Seq(6), "without a call");
+    assert_eq!(world.heard().rooms, 1);
+    world.fill(J1, next, next + 10, 20_000);
+    let world = open(&world.kill(), 2);
+    world.assert_sound();
+    assert_eq!(world.recovered(J1).last, Seq(next + 10));
+}
+
+#[test]
 fn a_full_file_system_refuses_and_recovers_by_itself() {
     for already in [0, 1, 5, 13] {
         let world = open(&SimDisk::default(), already);
@@ -321,10 +353,10 @@ fn a_full_file_system_refuses_and_recovers_by_itself() {
         assert_eq!(full, Err(AppendError::Full));
         world.settle();
         assert!(world.heard().failure.is_none());
+        assert_eq!(world.heard().rooms, 0);
         world.disk.set_capacity(None);
-        let answer = world.wal.append(bundle(J1, refused, 20_000));
-        assert_eq!(answer, Err(AppendError::Full), "the next call looks for space");
         world.settle();
+        assert_eq!(world.heard().rooms, 1, "it looks for space by itself and says what it found");
         world.fill(J1, refused, refused + 10, 20_000);
         let world = open(&world.kill(), 2);
         world.assert_sound();

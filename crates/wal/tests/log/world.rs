@@ -54,6 +54,8 @@ pub(crate) struct Heard {
     pub(crate) durable: BTreeMap<JournalId, JournalStatus>,
     pub(crate) commits: usize,
     pub(crate) refused: Vec<(JournalId, Seq)>,
+    pub(crate) gathered: usize,
+    pub(crate) rooms: usize,
     pub(crate) failure: Option<WalFailure>,
     pub(crate) closed: bool,
 }
@@ -72,6 +74,14 @@ impl DurableSink for Ear {
 
     fn refused(&self, batch: &[(JournalId, Seq)]) {
         self.0.lock().unwrap().refused.extend_from_slice(batch);
+    }
+
+    fn gather(&self) {
+        self.0.lock().unwrap().gathered += 1;
+    }
+
+    fn room(&self) {
+        self.0.lock().unwrap().rooms += 1;
     }
 
     fn failed(&self, failure: &WalFailure) {
