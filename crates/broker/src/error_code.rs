@@ -18,9 +18,10 @@ pub(crate) fn of_append(error: &AppendError) -> ErrorCode {
             ErrorCode::OutOfOrderSequenceNumber
         }
         AppendError::TooLarge { .. } => ErrorCode::RecordListTooLarge,
-        AppendError::ProducersNotLoaded | AppendError::Full | AppendError::Failed => {
-            ErrorCode::KafkaStorageError
-        }
+        AppendError::ProducersNotLoaded
+        | AppendError::Full
+        | AppendError::Crowded
+        | AppendError::Failed => ErrorCode::KafkaStorageError,
     }
 }
 

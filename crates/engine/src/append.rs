@@ -47,6 +47,11 @@ pub enum AppendError {
     /// The write-ahead log has no room until the bucket takes more. Try again later.
     #[error("the write-ahead log is full; records are taken again when the bucket has taken some")]
     Full,
+    /// The partition has as many extents in the bucket as it may, and damage keeps them from becoming fewer.
+    #[error(
+        "a damaged object keeps the partition's extents from being merged, and there is no room for more; the broker's log names the object"
+    )]
+    Crowded,
     /// The write-ahead log failed; this process must restart.
     #[error("the write-ahead log failed; the broker has to be restarted")]
     Failed,
@@ -70,6 +75,9 @@ impl Engine {
             Refusal::Full => AppendError::Full,
             Refusal::Failed => AppendError::Failed,
         })?;
+        if partition.is_crowded() {
+            return Err(AppendError::Crowded);
+        }
         let (size, max) = (batch.len(), journal.batch_bytes_max());
         if size > max {
             return Err(AppendError::TooLarge { size, max });

@@ -32,6 +32,9 @@ pub(crate) enum ColdError {
     /// What is there is not what was written.
     #[error("{0}")]
     Corrupt(String),
+    /// It is not there.
+    #[error("{0}")]
+    Gone(String),
 }
 
 impl From<BucketError> for ColdError {
@@ -41,8 +44,7 @@ impl From<BucketError> for ColdError {
             BucketErrorKind::Retry | BucketErrorKind::Denied | BucketErrorKind::Invalid => {
                 Self::Unavailable(message)
             }
-            // The metadata names it, so it should be there: somebody deleted it behind our back.
-            BucketErrorKind::NotFound => Self::Corrupt(message),
+            BucketErrorKind::NotFound => Self::Gone(message),
         }
     }
 }
@@ -70,6 +72,11 @@ pub(crate) struct ColdReader {
 
 /// Readers that are remembered between their requests.
 const CURSORS_MAX: usize = 10_000;
+
+/// Where a block ends in its object.
+fn end_of(block: &Block) -> u64 {
+    block.position + u64::from(block.len)
+}
 
 impl ColdReader {
     pub(crate) fn new(env: &Env, bucket: Arc<dyn Bucket>, cache: Arc<dyn ChunkCache>) -> Self {
@@ -187,32 +194,44 @@ impl ColdReader {
         Ok(self.reader.read_each(&stored.cached(), &ranges, hint).await?)
     }
 
-    /// Blocks of one object that stand side by side, verified, past the cache: for work that reads everything once.
+    /// As [`ColdReader::blocks`], past the cache: for work that reads everything once.
     pub(crate) async fn blocks_once(
         &self,
         stored: &Stored,
         blocks: &[Block],
     ) -> Result<Vec<Bytes>, ColdError> {
-        let end_of = |block: &Block| block.position + u64::from(block.len);
-        let object = stored.cached();
         let mut pieces = Vec::with_capacity(blocks.len());
         let mut rest = blocks;
         while let Some(first) = rest.first() {
             let within = |block: &&Block| end_of(block) - first.position <= READ_BYTES_MAX;
             let count = rest.iter().take_while(within).count().max(1);
             let (now, later) = rest.split_at(count);
-            let range = first.position..now.last().map_or(first.position, end_of);
-            let bytes = self.reader.read_uncached(&object, range, false).await?;
-            for block in now {
-                let start = usize::try_from(block.position - first.position).expect("megabytes");
-                let piece =
-                    bytes.slice(start..start + usize::try_from(block.len).expect("megabytes"));
-                verify_block(stored, block, &piece)?;
-                pieces.push(piece);
-            }
+            let read = match self.read_once(stored, now).await {
+                Err(ColdError::Corrupt(problem)) => {
+                    tracing::warn!(problem, "damaged bytes from the bucket: they are read again");
+                    self.read_once(stored, now).await
+                }
+                read => read,
+            };
+            pieces.extend(read?);
             rest = later;
         }
         Ok(pieces)
+    }
+
+    /// Blocks that stand side by side, by one request.
+    async fn read_once(&self, stored: &Stored, blocks: &[Block]) -> Result<Vec<Bytes>, ColdError> {
+        let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
+            return Ok(Vec::new());
+        };
+        let range = first.position..end_of(last);
+        let bytes = self.reader.read_uncached(&stored.cached(), range, false).await?;
+        let piece_of = |block: &Block| {
+            let start = usize::try_from(block.position - first.position).expect("megabytes");
+            let piece = bytes.slice(start..start + usize::try_from(block.len).expect("megabytes"));
+            verify_block(stored, block, &piece).map(|()| piece)
+        };
+        blocks.iter().map(piece_of).collect()
     }
 }
 

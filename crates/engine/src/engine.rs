@@ -3,6 +3,7 @@
 use crate::bells::Bells;
 use crate::cold::ColdReader;
 use crate::courtesy::Lateness;
+use crate::damage::Damaged;
 use crate::due::FlushRule;
 use crate::hosted::{HostedTopic, Topics};
 use crate::ids::ObjectIds;
@@ -98,6 +99,7 @@ pub struct Engine {
     pub(crate) draining: Mutex<Vec<Arc<Journal>>>,
     pub(crate) ids: ObjectIds,
     pub(crate) cold: ColdReader,
+    pub(crate) damaged: Damaged,
     topics: ArcSwap<Topics>,
     /// The image that `topics` shows.
     shown: Mutex<Shown>,
@@ -194,6 +196,7 @@ impl Engine {
             journals,
             ids,
             cold,
+            damaged: Damaged::default(),
             topics: ArcSwap::default(),
             shown: Mutex::new(Shown { state: Arc::default(), recovered: found.tails }),
             flush_now: Arc::new(Notify::new()),

@@ -17,7 +17,7 @@ use crate::producers::{kind_of, next_is_full, section_of};
 use crate::read::ReadError;
 use bytes::Bytes;
 use esker_env::{Blocking, BucketError, ObjectKey, timeout};
-use esker_meta::{Command, ExtentFlags, FlushPart, FlushedObject, Rejected};
+use esker_meta::{Command, ExtentFlags, FlushPart, FlushedObject, Rejected, State};
 use esker_meta_client::MetaError;
 use esker_object::{BatchMeta, BlockFlags, Encoded, ObjectBuilder, data_key};
 use esker_plog::{Place, ProducerTable, TailBatch};
@@ -249,6 +249,10 @@ impl Engine {
         // The partitions learn it before the log forgets.
         self.refresh();
         journal.on_drained(stretch.upto);
+        let image = self.meta().image();
+        for (partition, _) in stretch.ends.values() {
+            self.judge_crowding(&image, partition);
+        }
         if self.has_urgent_merge(stretch.ends.keys()) {
             self.house_now.notify_one();
             self.lateness().set();
@@ -326,14 +330,14 @@ impl Engine {
                 }
                 courtesy.piece_done();
             }
-            let full = next_is_full(row);
-            let producers = if full {
-                let mut table = self.producers_in_objects(&state, row, partition).await?;
-                table.merge(delta);
-                table
+            let before = if next_is_full(row) {
+                self.producers_before(&state, row, partition).await?
             } else {
-                delta
+                None
             };
+            let full = before.is_some();
+            let mut producers = before.unwrap_or_default();
+            producers.merge(delta);
             shares.push(Share {
                 partition: Arc::clone(partition),
                 topic: row.topic,
@@ -345,6 +349,25 @@ impl Engine {
             });
         }
         Ok(shares)
+    }
+
+    /// The producers' state at the objects' end. Where an object is damaged that is what memory knows of it, and `None` where
+    /// memory knows nothing: a flush must not wait for it, nor other partitions for this one.
+    async fn producers_before(
+        &self,
+        state: &State,
+        row: &esker_meta::Partition,
+        partition: &Partition,
+    ) -> Result<Option<ProducerTable>, FlushError> {
+        match self.producers_in_objects(state, row, partition).await {
+            Ok(table) => Ok(Some(table)),
+            Err(ColdError::Corrupt(problem) | ColdError::Gone(problem)) => {
+                let (topic, index) = (&partition.name, partition.index);
+                tracing::warn!(problem, %topic, partition = %index, "what an object says of its producers is damaged");
+                Ok(partition.lock().log.producers().map(|table| table.until(row.tiered_end)))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The bytes of batches of one tail, in order, from memory or from the write-ahead log.

@@ -14,6 +14,7 @@ mod append;
 mod bells;
 mod cold;
 mod courtesy;
+mod damage;
 mod due;
 mod engine;
 mod flush;

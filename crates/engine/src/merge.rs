@@ -8,6 +8,7 @@ use crate::courtesy::Courtesy;
 use crate::engine::{Engine, bytes_of};
 use crate::flush::flags_of;
 use crate::merge_rule::{Gain, MergeRule};
+use crate::partition::Partition;
 use crate::producers::{kind_of, section_of, table_of};
 use bytes::Bytes;
 use esker_env::{BucketError, ObjectKey, timeout};
@@ -20,7 +21,7 @@ use esker_object::{
 };
 use esker_plog::ProducerTable;
 use esker_record::batches;
-use esker_types::{Bug, ByteCount, Offset, PartitionId, planted};
+use esker_types::{Bug, ByteCount, ObjectId, Offset, PartitionId, planted};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,18 @@ enum MergeError {
     Bucket(#[from] BucketError),
     #[error(transparent)]
     Meta(#[from] MetaError),
+    #[error("{1}")]
+    Damaged(ObjectId, String),
+}
+
+/// What was met when `object` was read.
+fn of_source(object: ObjectId) -> impl Fn(ColdError) -> MergeError + Copy {
+    move |error| match error {
+        ColdError::Corrupt(problem) | ColdError::Gone(problem) => {
+            MergeError::Damaged(object, problem)
+        }
+        ColdError::Unavailable(_) => error.into(),
+    }
 }
 
 impl Engine {
@@ -50,20 +63,31 @@ impl Engine {
     /// One after the other with rests, for a disk, a line or a processor that is busy with merges makes clients wait; without
     /// rests when flushes would soon find no room for more extents.
     pub(crate) async fn merge_due(self: &Arc<Self>) -> Result<(), MetaError> {
-        let partitions = &self.meta().image().partitions;
-        let mut hurry = self.has_urgent_merge(partitions.keys());
-        for pid in partitions.keys() {
+        let image = self.meta().image();
+        self.damaged.forget_deleted(&image);
+        let mut hurry = self.has_urgent_merge(image.partitions.keys());
+        for pid in image.partitions.keys() {
             let state = self.meta().image();
             let Some(row) = state.partitions.get(pid) else { continue };
+            let Some(partition) = self.partition(*pid) else { continue };
+            self.judge_crowding(&state, &partition);
             // One run a round: the next one is judged by what this one made of the extents.
             let Some(run) = self.run_to_merge(&state, row) else { continue };
             if !hurry && self.lateness().is_late() {
                 hurry = self.rest(REST_MAX).await;
             }
             let began = self.env().clock.now();
-            match self.merge(&state, *pid, run).await {
-                Ok(()) => {}
+            match self.merge(&state, &partition, run).await {
+                Ok(()) => self.damaged.forget(run.iter().map(|extent| extent.object)),
                 Err(MergeError::Meta(error)) => return Err(error),
+                Err(MergeError::Damaged(object, problem)) => {
+                    self.damaged.found(object, self.env().clock.now());
+                    let (topic, index) = (&partition.name, partition.index);
+                    tracing::warn!(
+                        problem, %topic, partition = %index,
+                        "an object is damaged; what cannot be read of it is refused, and it is not merged"
+                    );
+                }
                 Err(error) => tracing::debug!(%error, partition = %pid, "merge put off"),
             }
             if !hurry {
@@ -103,7 +127,12 @@ impl Engine {
 
     fn merge_rule(&self) -> MergeRule {
         let count = self.options().merge_extents;
-        MergeRule { count, bytes_max: self.merge_bytes_max(), urgent: URGENT * count }
+        MergeRule {
+            count,
+            bytes_max: self.merge_bytes_max(),
+            urgent: URGENT * count,
+            inline: self.options().extents_inline,
+        }
     }
 
     /// The oldest extents of a partition that are worth a merge.
@@ -112,8 +141,11 @@ impl Engine {
         state: &State,
         row: &'a esker_meta::Partition,
     ) -> Option<&'a [Extent]> {
+        let now = self.env().clock.now();
         self.merge_rule().run(&row.extents, |extent| {
-            if !is_alone(state, row, extent) {
+            if self.damaged.rests(extent.object, now) {
+                Gain::None
+            } else if !is_alone(state, row, extent) {
                 Gain::Room
             } else if extent.bytes < self.options().segment_bytes_min.get() {
                 Gain::Requests
@@ -126,10 +158,10 @@ impl Engine {
     async fn merge(
         self: &Arc<Self>,
         state: &State,
-        pid: PartitionId,
+        partition: &Partition,
         run: &[Extent],
     ) -> Result<(), MergeError> {
-        let Some(partition) = self.partition(pid) else { return Ok(()) };
+        let pid = partition.id;
         let bytes: u64 = run.iter().map(|extent| extent.bytes).sum();
         let _memory = self.background.acquire(bytes_of(ByteCount(bytes))).await;
         let row = &state.partitions[&pid];
@@ -144,20 +176,21 @@ impl Engine {
         let mut courtesy = Courtesy::new(self.lateness(), true);
         for extent in run {
             let stored = stored_extent(state, extent);
-            let meta = self.cold.object(&stored).await?;
-            let source = find_part(&meta, &partition, &stored)?;
+            let damaged = of_source(extent.object);
+            let meta = self.cold.object(&stored).await.map_err(damaged)?;
+            let source = find_part(&meta, partition, &stored).map_err(damaged)?;
             if extent.flags.has(ExtentFlags::PRODUCERS_FULL) {
                 full = true;
                 producers = ProducerTable::default();
             }
             producers.merge(table_of(&meta, &source));
             let blocks: Vec<_> = meta.blocks_from(&source, extent.base).collect();
-            let pieces = self.cold.blocks_once(&stored, &blocks).await?;
+            let pieces = self.cold.blocks_once(&stored, &blocks).await.map_err(damaged)?;
             for (block, bytes) in blocks.iter().zip(&pieces) {
                 if planted(Bug::MergeLosesBatch) && block.base_offset > run[0].base {
                     continue;
                 }
-                push_batches(part, bytes, &mut courtesy)?;
+                push_batches(part, bytes, &mut courtesy).map_err(damaged)?;
             }
         }
         if !producers.is_empty() || full {
@@ -198,7 +231,7 @@ impl Engine {
     pub(crate) async fn spill_due(&self) -> Result<(), MetaError> {
         let state = self.meta().image();
         for (pid, row) in &state.partitions {
-            if row.extents.len() <= esker_meta::Partition::EXTENTS_MAX {
+            if row.extents.len() <= self.options().extents_inline.max(KEPT_INLINE) {
                 continue;
             }
             // Only objects of this partition alone can leave the metadata; flush objects wait for their merge.

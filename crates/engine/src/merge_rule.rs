@@ -22,6 +22,8 @@ pub(crate) struct MergeRule {
     pub(crate) bytes_max: u64,
     /// With so many extents from which something is gained, those that take room cannot wait for more beside them.
     pub(crate) urgent: usize,
+    /// With more extents than so many in all, neither: the ones after them cannot be spilled before they are alone.
+    pub(crate) inline: usize,
 }
 
 impl MergeRule {
@@ -35,7 +37,7 @@ impl MergeRule {
         self.runs(extents, &is_large).find(|run| run.len() >= self.count).or_else(|| {
             let small = extents.iter().filter(|extent| !is_large(extent)).count();
             let takes_room = |run: &&[Extent]| run.iter().any(|one| gain(one) == Gain::Room);
-            if small < self.urgent {
+            if small < self.urgent && extents.len() <= self.inline {
                 return None;
             }
             self.runs(extents, &is_large).find(takes_room)
@@ -70,7 +72,7 @@ mod tests {
     use esker_meta::ExtentFlags;
     use esker_types::{ObjectId, Offset, Timestamp};
 
-    const RULE: MergeRule = MergeRule { count: 3, bytes_max: 100, urgent: 6 };
+    const RULE: MergeRule = MergeRule { count: 3, bytes_max: 100, urgent: 6, inline: 20 };
 
     /// What is planned for extents of these sizes: those from 50 on are alone and large, those below 10 alone and small.
     fn plan(sizes: &[u64]) -> Option<(usize, usize)> {
@@ -111,6 +113,9 @@ mod tests {
         assert_eq!(plan(&mixed), None, "five can wait");
         let mixed: Vec<u64> = [60, 10].repeat(6);
         assert_eq!(plan(&mixed), Some((1, 2)));
+        let first = |large: usize| [&[10][..], &vec![60; large]].concat();
+        assert_eq!(plan(&first(19)), None, "one can wait");
+        assert_eq!(plan(&first(20)), Some((0, 1)), "but not keep the others from being spilled");
         let alone: Vec<u64> = [60, 1].repeat(20);
         assert_eq!(plan(&alone), None, "these can be spilled");
     }

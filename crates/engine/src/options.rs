@@ -37,6 +37,9 @@ pub struct EngineOptions {
     pub background_memory: ByteCount,
     /// Extents of a partition before it is merged.
     pub merge_extents: usize,
+    /// Most extents of a partition in the metadata before older ones are spilled into a manifest; not more than
+    /// [`esker_meta::Partition::EXTENTS_MAX`], and enough that some stay.
+    pub extents_inline: usize,
     /// How long an object that nothing refers to is kept for readers with an older plan.
     pub garbage_grace: Duration,
     /// How often retention, merging and garbage collection look for work.
@@ -67,6 +70,7 @@ impl EngineOptions {
             segment_bytes_max: ByteCount::mib(256),
             background_memory: ByteCount::mib(512),
             merge_extents: 16,
+            extents_inline: esker_meta::Partition::EXTENTS_MAX,
             garbage_grace: Duration::from_mins(10),
             housekeeping_every: Duration::from_secs(30),
             producer_expiry: Duration::from_hours(24),

@@ -10,6 +10,7 @@ use esker_types::{Offset, PartitionId, PartitionIndex, TopicId, TopicName};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Batches that are copied out under one lock: a flush may want ten thousands, and appends wait for the lock, too.
 const BATCHES_AT_ONCE: usize = 128;
@@ -28,6 +29,8 @@ pub struct Partition {
     pub index: PartitionIndex,
     /// Its topic's settings, replaced when they change.
     pub settings: ArcSwap<TopicSettings>,
+    /// Damage in the bucket keeps its extents from becoming fewer: it takes no more records.
+    crowded: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -57,6 +60,7 @@ impl Partition {
             name,
             index,
             settings: ArcSwap::new(settings),
+            crowded: AtomicBool::new(false),
             inner: Mutex::new(Inner {
                 log,
                 acks: VecDeque::new(),
@@ -68,6 +72,15 @@ impl Partition {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock()
+    }
+
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
+    }
+
+    /// Answers what it was before.
+    pub(crate) fn set_crowded(&self, crowded: bool) -> bool {
+        self.crowded.swap(crowded, Ordering::Relaxed)
     }
 
     /// The visible batches from `tiered_end` on that end at `end` at the latest. The tail forgets none of them before a

@@ -44,7 +44,8 @@ impl From<ColdError> for ReadError {
     fn from(error: ColdError) -> Self {
         match error {
             ColdError::Unavailable(message) => Self::Unavailable(message),
-            ColdError::Corrupt(message) => Self::Corrupt(message),
+            // The metadata names it, so it should be there: somebody deleted it behind our back.
+            ColdError::Corrupt(message) | ColdError::Gone(message) => Self::Corrupt(message),
         }
     }
 }
@@ -89,6 +90,7 @@ impl Engine {
         bytes_max: usize,
         first_whole: bool,
     ) -> Result<FetchedBatches, ReadError> {
+        let mut planned_anew = false;
         loop {
             if let Some(fetched) = self.read_memory(partition, from, bytes_max, first_whole)? {
                 return Ok(fetched);
@@ -96,7 +98,15 @@ impl Engine {
             let read = partition.lock().log.read(from, bytes_max, first_whole)?;
             match read {
                 TailRead::Tiered => {
-                    return Ok(self.read_objects(partition, from, bytes_max, first_whole).await?);
+                    let planned_at = self.meta().image().applied;
+                    let outcome = self.read_objects(partition, from, bytes_max, first_whole).await;
+                    let has_moved = || self.meta().image().applied > planned_at;
+                    if matches!(outcome, Err(ColdError::Gone(_))) && !planned_anew && has_moved() {
+                        // Merged and deleted since: longer than the grace, or by a clock that jumped.
+                        planned_anew = true;
+                        continue;
+                    }
+                    return Ok(outcome?);
                 }
                 TailRead::Batches(batches) => {
                     if let Some(fetched) = self.read_journal(batches).await? {

@@ -143,6 +143,19 @@ impl Machine {
         }
     }
 
+    /// Changes a bit of the only object in the bucket, at `position`, counted from its end where negative.
+    async fn damage_the_object(&self, position: i64) {
+        let listed = self.bucket.list("d", None).await.unwrap().objects;
+        assert_eq!(listed.len(), 1);
+        let key = listed[0].0.clone();
+        let mut bytes = self.bucket.get_range(&key, 0..listed[0].1).await.unwrap().to_vec();
+        let len = i64::try_from(bytes.len()).unwrap();
+        let position = if position < 0 { len + position } else { position };
+        bytes[usize::try_from(position).unwrap()] ^= 4;
+        self.bucket.inner.delete(vec![key.clone()]).await;
+        self.bucket.inner.put(&key, vec![bytes.into()]).await.unwrap();
+    }
+
     /// Runs `work` on a started engine. The engine is dropped without a stop, as a crash would.
     fn run<T>(&self, work: impl AsyncFnOnce(&Arc<Engine>) -> T) -> T {
         let runtimes = Runtimes::start(1, 2).unwrap();
@@ -524,6 +537,96 @@ fn a_flush_that_finds_too_many_extents_has_them_merged() {
 }
 
 #[test]
+fn a_small_extent_before_many_large_ones_does_not_keep_them_in_the_metadata() {
+    let mut machine = Machine::new();
+    machine.run(async |engine| {
+        for index in 0..2 {
+            append(engine, &partition(engine, index), batch(0..1, 0)).await;
+        }
+        engine.flush_all(None).await;
+    });
+    // Whatever comes now is large, and alone in its object.
+    machine.adjust = |options| options.segment_bytes_min = ByteCount(1);
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        let flushes = 2 * i64::try_from(esker_meta::Partition::EXTENTS_MAX).unwrap() + 5;
+        for round in 1..=flushes {
+            append(engine, &partition, batch(round..round + 1, 0)).await;
+            engine.flush_all(None).await;
+        }
+        assert_eq!(read(engine, &partition, 0).await, numbers(0..flushes + 1));
+    });
+    assert!(machine.meta.image().check().is_ok());
+}
+
+#[test]
+fn a_damaged_block_ends_in_refusals_for_its_partition_and_stops_no_other() {
+    let mut machine = Machine::new();
+    machine.run(async |engine| {
+        for index in 0..2 {
+            append(engine, &partition(engine, index), batch(0..100, 0)).await;
+        }
+        engine.flush_all(None).await;
+        machine.damage_the_object(100).await;
+    });
+    // Whatever comes now is large, and can leave the metadata when what is before it has.
+    machine.adjust = |options| options.segment_bytes_min = ByteCount(1);
+    machine.run(async |engine| {
+        let partitions = [partition(engine, 0), partition(engine, 1)];
+        let most = 2 * i64::try_from(esker_meta::Partition::EXTENTS_MAX).unwrap();
+        let mut refused = 0;
+        for round in 100..100 + most + 20 {
+            append(engine, &partitions[1], batch(round..round + 1, 0)).await;
+            match engine.append(&partitions[0], batch(round..round + 1, 0), None) {
+                Ok(_) => assert_eq!(refused, 0, "once refused, it stays so"),
+                Err(error) => {
+                    assert_eq!(error, AppendError::Crowded);
+                    refused += 1;
+                }
+            }
+            engine.flush_all(None).await;
+            if round % 10 == 0 {
+                engine.keep_house().await;
+            }
+        }
+        assert!((20..=40).contains(&refused), "{refused}");
+        let end = 100 + most + 20;
+        assert_eq!(read(engine, &partitions[1], 0).await, numbers(0..end));
+        let damaged = engine.read(&partitions[0], Offset(0), 1 << 20, true).await;
+        assert!(matches!(damaged, Err(ReadError::Corrupt(_))), "{damaged:?}");
+        let rest = read(engine, &partitions[0], 100).await;
+        assert_eq!(rest, numbers(100..end - refused));
+    });
+    assert!(machine.meta.image().check().is_ok());
+}
+
+#[test]
+fn a_damaged_footer_stops_no_flush_and_producers_are_remembered() {
+    let machine = Machine::new();
+    machine.run(async |engine| {
+        let partitions = [partition(engine, 0), partition(engine, 1)];
+        engine.load_producers(&partitions[0]).await.unwrap();
+        append(engine, &partitions[0], sequenced(0, 10)).await;
+        engine.flush_all(None).await;
+        machine.damage_the_object(-40).await;
+        engine.clear_cache().await;
+        for round in 0..40 {
+            append(engine, &partitions[0], batch(round..round + 1, 0)).await;
+            append(engine, &partitions[1], batch(round..round + 1, 0)).await;
+            engine.flush_all(None).await;
+        }
+        let again = append(engine, &partitions[0], sequenced(0, 10)).await;
+        assert_eq!(again, Offset(0), "known as a repetition");
+    });
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        engine.load_producers(&partition).await.unwrap();
+        assert_eq!(append(engine, &partition, sequenced(0, 10)).await, Offset(0));
+        assert_eq!(append(engine, &partition, sequenced(10, 5)).await, Offset(50));
+    });
+}
+
+#[test]
 fn small_extents_are_merged_and_their_objects_deleted() {
     let mut machine = Machine::new();
     machine.adjust = |options| options.merge_extents = 4;
@@ -582,6 +685,40 @@ fn what_is_merged_and_deleted_during_a_verification_is_not_damage() {
         machine.bucket.delete(kept.into_iter().map(|(key, _)| key).collect()).await;
         let done = verify().await;
         assert!(matches!(done, Verified::Done { objects: 1, damaged: 1, .. }), "{done:?}");
+    });
+}
+
+#[test]
+fn what_is_merged_and_deleted_during_a_read_is_read_where_it_went() {
+    let mut machine = Machine::new();
+    machine.adjust = |options| options.merge_extents = 4;
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        for round in 0..6 {
+            append(engine, &partition, batch(round * 5..round * 5 + 5, 0)).await;
+            engine.flush_all(None).await;
+        }
+    });
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        // The footers, so that it is a block that the read waits for.
+        engine.load_producers(&partition).await.unwrap();
+        machine.bucket.held.store(1, Ordering::SeqCst);
+        let meanwhile = async {
+            machine.bucket.holds.notified().await;
+            engine.keep_house().await;
+            engine.keep_house().await;
+            machine.bucket.lets_go.notify_one();
+        };
+        let (values, ()) = futures_util::future::join(read(engine, &partition, 0), meanwhile).await;
+        assert_eq!(values, numbers(0..30));
+        let kept = machine.bucket.list("d", None).await.unwrap().objects;
+        assert_eq!(kept.len(), 1, "the six are one now");
+        // What is named and gone is an error.
+        machine.bucket.delete(kept.into_iter().map(|(key, _)| key).collect()).await;
+        engine.clear_cache().await;
+        let gone = engine.read(&partition, Offset(0), 1 << 20, true).await;
+        assert!(matches!(gone, Err(ReadError::Corrupt(_))), "{gone:?}");
     });
 }
 

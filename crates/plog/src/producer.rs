@@ -143,6 +143,18 @@ impl ProducerTable {
         state.last_seen = state.last_seen.max(noted.timestamp).max(now);
     }
 
+    /// What batches that end below `end` say, as far as they are remembered: of a producer that has written more than a
+    /// few since, nothing.
+    #[must_use]
+    pub fn until(&self, end: Offset) -> Self {
+        let mut early = self.clone();
+        for state in early.producers.values_mut() {
+            state.batches.retain(|batch| batch.last_offset < end);
+        }
+        early.producers.retain(|_, state| !state.batches.is_empty());
+        early
+    }
+
     /// Takes over what a later stretch of the log says about its producers: as if its batches had been noted here.
     pub fn merge(&mut self, later: Self) {
         for (id, newer) in later.producers {
