@@ -233,11 +233,9 @@ fn node_options(
     let (host, port) = advertised(config)?;
     let groups = &settings.groups;
     let engine = EngineOptions {
-        broker: data_dir.identity().broker,
         host: host.clone(),
         port,
         rack: settings.rack.clone(),
-        wal_dir: data_dir.path().join("wal"),
         wal_capacity: settings.wal_capacity,
         wal_segment: settings.wal_segment,
         wal_prefill: settings.wal_prefill,
@@ -252,6 +250,7 @@ fn node_options(
         housekeeping_every: settings.housekeeping_every,
         producer_expiry: settings.producer_expiry,
         throttle_percent: settings.throttle_percent,
+        ..EngineOptions::new(data_dir.identity().broker, data_dir.path().join("wal"))
     };
     let broker = BrokerOptions {
         advertised_host: host,

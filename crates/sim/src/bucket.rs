@@ -9,6 +9,7 @@ use bytes::Bytes;
 use esker_env::{
     BoxFuture, Bucket, BucketError, BucketErrorKind, Clock, Entropy, ListPage, ObjectKey,
 };
+use esker_object::{Manifest, data_key};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -54,6 +55,24 @@ impl Store {
     pub fn objects(&self) -> BTreeMap<String, u64> {
         let objects = self.objects.lock();
         objects.iter().map(|(key, body)| (key.as_str().to_owned(), body.len() as u64)).collect()
+    }
+
+    /// The objects that those manifests list that `is_named` knows, with their lengths.
+    ///
+    /// # Errors
+    /// What is wrong with which manifest.
+    pub fn listed(&self, is_named: impl Fn(&str) -> bool) -> Result<BTreeMap<String, u64>, String> {
+        let objects = self.objects.lock();
+        let is_manifest =
+            |key: &ObjectKey| key.as_str().starts_with("m/") && is_named(key.as_str());
+        let mut listed = BTreeMap::new();
+        for (key, body) in objects.iter().filter(|(key, _)| is_manifest(key)) {
+            let manifest = Manifest::parse(body.clone())
+                .map_err(|error| format!("manifest `{key}`: {error}"))?;
+            let entries = manifest.entries();
+            listed.extend(entries.map(|one| (data_key(one.object, one.incarnation), one.len)));
+        }
+        Ok(listed)
     }
 
     /// What was done that must not be done.

@@ -108,14 +108,15 @@ impl World {
             })?;
             clock.sleep(Duration::from_secs(3)).await;
             let image = node.engine().meta().image();
-            let (named, held) = (named(&image), self.store.objects());
+            let (mut named, held) = (named(&image), self.store.objects());
+            // What a manifest lists has no row of its own.
+            let listed = self.store.listed(|key| named.contains_key(key));
+            named.extend(listed.map_err(|what| Problem::new(Oracle::Bucket, what))?);
             if let Some(problem) = missing(&named, &held) {
                 return Err(problem);
             }
-            // What a manifest lists has no row of its own.
-            let listed = image.partitions.values().any(|row| !row.manifests.is_empty());
             let extra: Vec<_> = held.keys().filter(|key| !named.contains_key(*key)).collect();
-            if image.garbage.is_empty() && (listed || extra.is_empty()) {
+            if image.garbage.is_empty() && extra.is_empty() {
                 break;
             }
             if clock.now().since(since) > HEALED_WITHIN {

@@ -338,6 +338,11 @@ impl World {
         engine.flush_bytes = ByteCount::kib(128);
         engine.flush_age = Duration::from_secs(3);
         engine.segment_bytes_min = ByteCount::kib(24);
+        if self.entropy.chance(50) {
+            // Objects that are not merged but listed in manifests.
+            engine.segment_bytes_min = ByteCount(1);
+            engine.extents_inline = 17;
+        }
         engine.segment_bytes_max = ByteCount::kib(256);
         engine.merge_extents = 4;
         engine.garbage_grace = Duration::from_secs(5);
