@@ -363,7 +363,7 @@ impl Files {
         }
         self.disk.create_dir_all(dir)?;
         for above in dir.ancestors().skip(1) {
-            if above.as_os_str().is_empty() || self.synced.lock().contains(above) {
+            if above.as_os_str().is_empty() {
                 break;
             }
             match self.disk.sync_dir(above) {
@@ -372,6 +372,10 @@ impl Files {
                     if error.kind() == io::ErrorKind::PermissionDenied
                         && !above.starts_with(&self.root) => {}
                 synced => synced?,
+            }
+            // What is above it has its name already.
+            if self.synced.lock().contains(above) {
+                break;
             }
         }
         let below_root = dir.ancestors().take_while(|above| above.starts_with(&self.root));
@@ -673,6 +677,64 @@ mod tests {
         let page = runtimes.block_on(third.list("", None)).unwrap();
         let keys: Vec<_> = page.objects.iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(keys, ["a/1", "a/2", "a/3"]);
+    }
+
+    /// The real disk, and which directories were synced.
+    #[derive(Default)]
+    struct RecordingDisk(Mutex<Vec<PathBuf>>);
+
+    impl Disk for RecordingDisk {
+        fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
+            FileSystem.open(path, how)
+        }
+
+        fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+            FileSystem.create_dir_all(path)
+        }
+
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            FileSystem.rename(from, to)
+        }
+
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            FileSystem.remove(path)
+        }
+
+        fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+            FileSystem.list(dir)
+        }
+
+        fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+            self.0.lock().push(dir.to_owned());
+            FileSystem.sync_dir(dir)
+        }
+
+        fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+            FileSystem.free_bytes(dir)
+        }
+
+        fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
+            FileSystem.lock(path)
+        }
+    }
+
+    #[test]
+    fn the_name_of_every_new_directory_is_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtimes = Runtimes::start(1, 1).unwrap();
+        let disk = Arc::new(RecordingDisk::default());
+        let env = Env { disk: Arc::clone(&disk) as Arc<dyn Disk>, ..Env::real(&runtimes) };
+        let bucket = FileBucket::new(&env, dir.path().join("root"));
+        for key in ["d/aa/1", "d/bb/1", "m/aa/1"] {
+            disk.0.lock().clear();
+            let key = ObjectKey::new(key);
+            runtimes.block_on(bucket.put(&key, vec![Bytes::from_static(b"x")])).unwrap();
+            let path = dir.path().join("root").join(key.as_str());
+            let synced = disk.0.lock().clone();
+            for holds_a_new_name in path.ancestors().skip(1).take(2) {
+                assert!(synced.iter().any(|dir| dir == holds_a_new_name), "{key}: {synced:?}");
+            }
+        }
     }
 
     #[test]

@@ -156,6 +156,8 @@ impl LogFile {
                 Self::create(disk, dir, 1, &LogContent::default()).map_err(fail("create", dir))?;
             return Ok((log, LogContent::default()));
         };
+        // A process that was killed may have left names that are in the memory of the system only.
+        disk.sync_dir(dir).map_err(fail("sync", dir))?;
         for old in generations {
             let path = path_of(dir, old);
             disk.remove(&path).map_err(fail("remove", &path))?;

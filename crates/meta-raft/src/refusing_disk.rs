@@ -4,8 +4,8 @@ use esker_env::real::FileSystem;
 use esker_env::{Disk, DiskFile, DiskLock, Open};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// What the disk does, and what was asked of it.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub(crate) struct Orders {
     pub(crate) refused: AtomicU32,
     /// Syncs and writes after the first failed sync.
     pub(crate) after_failure: AtomicU32,
+    /// What happened to names.
+    pub(crate) names: Mutex<Vec<&'static str>>,
     failed: AtomicBool,
 }
 
@@ -41,6 +43,7 @@ impl Disk for RefusingDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        self.0.names.lock().unwrap().push("removed");
         FileSystem.remove(path)
     }
 
@@ -49,6 +52,7 @@ impl Disk for RefusingDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.0.names.lock().unwrap().push("synced");
         FileSystem.sync_dir(dir)
     }
 

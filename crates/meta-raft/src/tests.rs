@@ -377,6 +377,26 @@ fn a_full_disk_is_waited_for() {
 }
 
 #[test]
+fn names_that_a_killed_process_gave_are_synced_before_older_logs_go() {
+    let dir = tempfile::tempdir().unwrap();
+    with_quorum(dir.path(), 10_000, async |quorum| quorum.propose(register(1)).await.unwrap())
+        .unwrap();
+    // What a purge leaves that was killed before its last step: the older log is there still.
+    let path = log_path(dir.path());
+    let older = path.with_file_name(format!("log-{:016x}", 0));
+    std::fs::copy(&path, &older).unwrap();
+    let runtimes = Runtimes::start(1, 1).unwrap();
+    let disk = RefusingDisk::default();
+    let env = Env { disk: Arc::new(disk.clone()), ..Env::real(&runtimes) };
+    runtimes.block_on(async {
+        let quorum = Quorum::open(&env, options(dir.path(), 10_000)).await.unwrap();
+        quorum.close().await;
+    });
+    assert!(!older.exists());
+    assert_eq!(disk.0.names.lock().unwrap()[..2], ["synced", "removed"]);
+}
+
+#[test]
 fn a_failed_sync_is_final_and_names_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let runtimes = Runtimes::start(1, 1).unwrap();

@@ -2,8 +2,8 @@
 //!
 //! The newest segment begins with a checkpoint of all journals and of the segments that were in use. So the older
 //! segments only contribute bundles, control records are read from the newest one, and every entry that the
-//! checkpoint promises but no segment has is known to be lost. Opening changes nothing but a new directory, so a
-//! crash in it costs nothing.
+//! checkpoint promises but no segment has is known to be lost. Opening changes nothing but a new directory (it
+//! syncs what is there), so a crash in it costs nothing.
 
 use crate::encode::segment_beginning;
 use crate::error::WalError;
@@ -113,6 +113,9 @@ pub(crate) fn open(
         io::ErrorKind::WouldBlock => WalError::Locked,
         _ => WalError::Io { what: "lock the log".to_owned(), source },
     })?;
+    // A name may be there that a process had given and not synced when it ended. What is found is built upon, so it has
+    // to be found again after a power cut.
+    disk.sync_dir(dir).map_err(failed(format!("sync the directory {}", dir.display())))?;
     let identity = match read_marker(env, dir)? {
         Some(identity) if identity.cluster != cluster => {
             return Err(WalError::WrongCluster { found: identity.cluster, expected: cluster });

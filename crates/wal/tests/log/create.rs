@@ -5,6 +5,7 @@ use crate::world::{
     DIR, J1, World, bundle, cluster, open, options, payload, payload_of, segments, try_open,
 };
 use bytes::Bytes;
+use esker_env::LoopState;
 use esker_types::{ClusterId, JournalId, Seq};
 use esker_wal::{DurableSink, JournalStatus, OpenedWal, WalError, WalFailure, WalOptions};
 use std::path::Path;
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex};
 fn a_crash_while_the_log_is_made_leaves_a_directory_that_opens() {
     for seed in 0..200 {
         let (disk, random) = (SimDisk::default(), Random::new(seed));
-        disk.fail_after(seed % 9);
+        disk.fail_after(seed % 10);
         let made = try_open(&disk, seed, options()).map(World::kill).is_ok();
         if seed % 3 != 0 {
             disk.cut_power(&random);
@@ -22,7 +23,7 @@ fn a_crash_while_the_log_is_made_leaves_a_directory_that_opens() {
         disk.mend();
         let world = open(&disk, seed + 1000);
         world.assert_sound();
-        assert!(made || seed % 9 < 8, "it needs no more than eight actions");
+        assert!(made || seed % 10 < 9, "it needs no more than nine actions");
         world.wal.open_journal(J1, Bytes::new()).unwrap();
         world.fill(J1, 1, 3, 100);
     }
@@ -46,6 +47,40 @@ fn what_a_killed_process_wrote_is_synced_before_it_counts() {
         world.assert_sound();
         assert_eq!(world.recovered(J1).last, Seq(2));
     }
+}
+
+#[test]
+fn a_segment_that_a_killed_process_named_has_its_name_synced_before_it_counts() {
+    for seed in 0..40 {
+        let (disk, random) = (SimDisk::default(), Random::new(seed));
+        let world = open(&disk, seed);
+        world.wal.open_journal(J1, Bytes::new()).unwrap();
+        world.settle();
+        let mut next = 1;
+        while segments(&disk).len() == 1 {
+            world.wal.append(bundle(J1, next, 10_000)).unwrap();
+            next += 1;
+            // Up to the rename, without the sync of the directory that follows it.
+            while segments(&disk).len() == 1 && world.stepper.step() == LoopState::Busy {}
+        }
+        let next = world.last(J1).get() + 1;
+        let world = open(&world.kill(), seed + 1000);
+        world.fill(J1, next, next + 3, 1_000);
+        assert_eq!(world.last(J1), Seq(next + 3));
+        assert_eq!(segments(&disk).len(), 2, "they are in the segment that was found");
+        world.kill().cut_power(&random);
+        let world = open(&disk, seed + 2000);
+        world.assert_sound();
+        assert_eq!(world.recovered(J1).last, Seq(next + 3), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_synced_is_named() {
+    let disk = open(&SimDisk::default(), 1).kill();
+    disk.fail_after(0);
+    let error = try_open(&disk, 2, options()).err().expect("the names may not be durable");
+    assert_eq!(error.to_string(), format!("sync the directory {DIR}"));
 }
 
 #[test]
