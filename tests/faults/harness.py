@@ -301,6 +301,11 @@ class Load:
                 raise Broken(f"no {what} in {patience_s} s; errors: {dict(self.errors)}")
             time.sleep(0.005)
 
+    def acknowledged_from(self, number):
+        """How many of the values that were sent from this number on are acknowledged."""
+        values = list(self.acknowledged.values()) + list(self.unplaced)
+        return sum(int(name_of(value)) >= number for value in values)
+
     def known(self):
         """What is acknowledged by now: places with their values, and values without a place."""
         return dict(self.acknowledged), set(self.unplaced)
