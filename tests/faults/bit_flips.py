@@ -19,6 +19,8 @@ TOPIC, PARTITIONS = "bit-flips", 3
 # Share of the flips by what is hit; the rest goes to objects.
 AT_START = 0.25
 IN_CACHE = 0.15
+# What a reader is told of a damaged object.
+CORRUPT_MESSAGE = 2
 
 
 def truth_of(load):
@@ -46,7 +48,7 @@ def judge_reading(broker, truth, where, errors_allowed=True):
             if code is not None:
                 codes[code] += 1
                 if not errors_allowed:
-                    raise Broken(f"{where}: error {code} at {partition}/{reached}, although the object is whole")
+                    raise Broken(f"{where}: error {code} at {partition}/{reached}, although nothing that it needs is damaged")
                 # What lies behind the damage may be read.
                 reached += 200
             offset = reached
@@ -114,8 +116,9 @@ def flip_at_start(broker, truth, base, work, kind, chance, tally):
         tally[f"{kind}: refused"] += 1
         return
     try:
-        codes = judge_reading(broker, truth, f"{kind}, {where}")
-        tally[f"{kind}: {'errors' if codes else 'no harm'}"] += 1
+        # What is served after a flip in these is served whole.
+        judge_reading(broker, truth, f"{kind}, {where}", errors_allowed=False)
+        tally[f"{kind}: no harm"] += 1
     finally:
         broker.kill()
 
@@ -189,6 +192,8 @@ def main():
                 where, undo = flip(path, chance)
                 broker.call("v1/cache/clear")
                 codes = judge_reading(broker, truth, f"object, {where}")
+                if set(codes) - {CORRUPT_MESSAGE}:
+                    raise Broken(f"object, {where}: {codes}, and not CORRUPT_MESSAGE only")
                 tally[f"object: {'errors' if codes else 'no harm'}"] += 1
                 for code, count in codes.items():
                     tally[f"code {code}"] += count
