@@ -1,7 +1,9 @@
 //! Settings of a log.
 
 use crate::error::WalError;
-use crate::format::{CHECKPOINT_SEGMENT_BYTES, PAGE};
+use crate::format::{
+    CHECKPOINT_JOURNAL_BYTES, CHECKPOINT_SEGMENT_BYTES, JOURNAL_META_BYTES_MAX, PAGE,
+};
 use crate::num::{align_up, to_u64, to_usize};
 use crate::state::State;
 
@@ -30,6 +32,8 @@ const SEGMENT_BYTES_MIN: u64 = 64 << 10;
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 /// One holds entries, one is kept for control records, one replaces either, one to spare.
 const SEGMENTS_MIN: u64 = 4;
+/// A start opens two journals of its own before it has drained any of those that it found.
+const OWN_JOURNALS_BYTES: usize = 2 * (CHECKPOINT_JOURNAL_BYTES + JOURNAL_META_BYTES_MAX);
 
 impl WalOptions {
     pub(crate) fn check(&self) -> Result<(), WalError> {
@@ -56,10 +60,11 @@ impl WalOptions {
         Ok(())
     }
 
-    /// Whether a segment of the size of now has room for what it must begin with.
+    /// Whether a segment of the size of now has room for what it must begin with, and for the journals of this start.
     pub(crate) fn check_against(&self, found: &State) -> Result<(), WalError> {
         let listed = to_u64(found.segments.len() * CHECKPOINT_SEGMENT_BYTES);
-        let needed = align_up((listed * 8).max(found.checkpoint_bytes() * 4), PAGE);
+        let journals = found.checkpoint_bytes() + to_u64(OWN_JOURNALS_BYTES);
+        let needed = align_up(listed.max(journals) * 8, PAGE);
         if needed > self.segment_bytes {
             return Err(WalError::Options(format!(
                 "segments of {} bytes are too small for a log of {} segments and {} journals: it needs {needed} bytes",

@@ -257,7 +257,7 @@ fn segments_too_small_for_what_the_log_knows_are_refused() {
     let large = WalOptions { segment_bytes: 256 << 10, ..options() };
     let world = try_open(&SimDisk::default(), 1, large.clone()).unwrap();
     for journal in 1..=200 {
-        world.wal.open_journal(JournalId(journal), Bytes::from(vec![7; 120])).unwrap();
+        world.wal.open_journal(JournalId(journal), Bytes::from(vec![7; 110])).unwrap();
         world.settle();
     }
     let disk = world.kill();
@@ -266,6 +266,35 @@ fn segments_too_small_for_what_the_log_knows_are_refused() {
     assert!(matches!(&error, WalError::Options(_)), "{error:?}");
     assert!(error.to_string().contains("200 journals"), "{error}");
     try_open(&disk, 3, large).unwrap().assert_sound();
+}
+
+#[test]
+fn a_log_that_opens_has_room_for_the_journals_of_this_start() {
+    let sized = |pages: u64| WalOptions { segment_bytes: pages << 12, ..options() };
+    let world = try_open(&SimDisk::default(), 1, sized(64)).unwrap();
+    for journal in 1..=500 {
+        world.wal.open_journal(JournalId(journal), Bytes::new()).unwrap();
+        world.settle();
+    }
+    let disk = world.kill();
+    let mut needed = None;
+    for pages in 16..=64 {
+        let world = match try_open(&disk.copy(), 2, sized(pages)) {
+            Ok(world) => world,
+            Err(error) => {
+                assert!(matches!(&error, WalError::Options(_)), "{error:?}");
+                needed = Some((pages + 1, error.to_string()));
+                continue;
+            }
+        };
+        for journal in [1001, 1002] {
+            let opened = world.wal.open_journal(JournalId(journal), Bytes::from(vec![7; 1024]));
+            assert_eq!(opened, Ok(()), "journal {journal} with segments of {pages} pages");
+        }
+    }
+    let (least, refusal) = needed.expect("the smallest has no room");
+    assert!(least <= 64, "the size that the log had");
+    assert!(refusal.ends_with(&format!("it needs {} bytes", least << 12)), "{refusal}");
 }
 
 /// The owner appends between any two steps of the log's thread, by what it was told until then.
