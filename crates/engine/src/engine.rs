@@ -8,6 +8,7 @@ use crate::due::FlushRule;
 use crate::hosted::{HostedTopic, Topics};
 use crate::ids::ObjectIds;
 use crate::journal::Journal;
+use crate::opened_log::OpenedLog;
 use crate::options::EngineOptions;
 use crate::partition::Partition;
 use crate::recovery::{self, RecoveredTails};
@@ -16,12 +17,12 @@ use crate::tail_memory::TailMemory;
 use crate::topic::ResolveSettings;
 use arc_swap::ArcSwap;
 use esker_cache::{ChunkCache, ObjectReader};
-use esker_env::{Blocking, Bucket, Budget, Env, Place};
+use esker_env::{Bucket, Budget, Env, Place};
 use esker_meta::{Command, Reply, State};
 use esker_meta_client::{MetaClient, MetaError};
 use esker_plog::{LogState, PartitionLog};
 use esker_types::{Bug, Incarnation, JournalId, PartitionId, is_internal_topic, planted};
-use esker_wal::{OpenedWal, Wal, WalError, WalFailure, WalOptions};
+use esker_wal::{Wal, WalError, WalFailure};
 use imbl::ordmap::DiffItem;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -126,36 +127,22 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// Registers the broker, recovers what earlier registrations left, opens journals and starts the background tasks.
+    /// Metadata that is shorter than `log` reaches is refused before it comes here.
     ///
     /// # Errors
     /// See [`EngineError`].
     pub async fn start(
         env: Env,
+        log: OpenedLog,
         meta: Arc<dyn MetaClient>,
         bucket: Arc<dyn Bucket>,
         cache: Arc<dyn ChunkCache>,
         settings: Arc<dyn ResolveSettings>,
         options: EngineOptions,
     ) -> Result<Arc<Self>, EngineError> {
-        let (opened, recovered) = {
-            let (inner, dir) = (env.clone(), options.wal_dir.clone());
-            let cluster = meta.image().cluster;
-            let wal_options = WalOptions {
-                segment_bytes: options.wal_segment.get(),
-                capacity_bytes: options.wal_capacity.get(),
-                prefill: options.wal_prefill,
-            };
-            env.spawner
-                .blocking(move || {
-                    OpenedWal::open(&inner, &dir, cluster, wal_options)
-                        .map_err(|source| EngineError::Wal { dir, source })
-                })
-                .await?
-        };
-        for problem in &recovered.problems {
-            tracing::warn!(%problem, "found in the write-ahead log");
-        }
-        let store = opened.identity().store;
+        log.compare(&meta.image())?;
+        let store = log.store();
+        let OpenedLog { wal: opened, recovered, .. } = log;
         let tail_memory = Arc::new(TailMemory::new(bytes_of(options.tail_memory)));
         let sink = Arc::new(Sink::new(
             Arc::clone(&env.clock),
@@ -170,7 +157,6 @@ impl Engine {
         wal.bound_lost_journals(JournalId::new(incarnation.get(), 0));
         let place = (options.wal_dir.as_path(), store);
         let found = recovery::recover(&env, &*meta, &wal, &sink, &recovered, place).await?;
-        recovery::elect(&*meta, options.broker, incarnation, &found.tails).await?;
         let mut journals = Vec::new();
         for shard in 0..JOURNALS {
             let journal =
@@ -178,6 +164,12 @@ impl Engine {
             sink.add(Arc::clone(&journal));
             journals.push(journal);
         }
+        // What leads partitions has durable journals: a log without them is from an earlier time.
+        for journal in &journals {
+            recovery::wait_for(&wal, &sink, journal.id, |_| true).await?;
+        }
+        env.point("start: journals opened").await;
+        recovery::elect(&*meta, options.broker, incarnation, &found.tails).await?;
         let ids = ObjectIds::new(&env, Arc::clone(&meta), options.broker, incarnation);
         let cold = ColdReader::new(&env, Arc::clone(&bucket), cache);
         let background = Budget::new(bytes_of(options.background_memory));
@@ -231,6 +223,8 @@ impl Engine {
         self.spawn("housekeeping", async move { engine.run_housekeeping().await });
         let engine = Arc::clone(self);
         self.spawn("deletion", async move { engine.run_deletion().await });
+        let engine = Arc::clone(self);
+        self.spawn("watch the space", async move { engine.run_space_watch().await });
     }
 
     /// Runs a background task until the engine stops.

@@ -158,12 +158,22 @@ fn damaged(dir: &Path, recovered: &Recovered, id: JournalId) -> EngineError {
 /// Seals a journal in the log and answers what is there of it.
 async fn seal(wal: &Wal, sink: &Sink, id: JournalId) -> Result<JournalStatus, EngineError> {
     wal.seal(id)?;
+    wait_for(wal, sink, id, |status| status.state == esker_wal::JournalState::Sealed).await
+}
+
+/// Waits until what is durable of a journal is as wanted.
+pub(crate) async fn wait_for(
+    wal: &Wal,
+    sink: &Sink,
+    id: JournalId,
+    wanted: impl Fn(&JournalStatus) -> bool,
+) -> Result<JournalStatus, EngineError> {
     loop {
         let changed = sink.changed.notified();
         let mut changed = std::pin::pin!(changed);
         changed.as_mut().enable();
         match wal.status(id) {
-            Some(status) if status.state == esker_wal::JournalState::Sealed => return Ok(status),
+            Some(status) if wanted(&status) => return Ok(status),
             _ => match sink.failure.get() {
                 Some(failure) => return Err(EngineError::LogFailed(failure.clone())),
                 None => changed.await,

@@ -6,12 +6,12 @@ use bytes::{Bytes, BytesMut};
 use esker_bucket::MemoryBucket;
 use esker_cache::MemoryCache;
 use esker_engine::{
-    Ack, AppendError, Engine, EngineOptions, Partition, ReadError, ResolveSettings, TopicSettings,
-    Verified,
+    Ack, AppendError, Engine, EngineError, EngineOptions, OpenedLog, Partition, ReadError,
+    ResolveSettings, TopicSettings, Verified,
 };
 use esker_env::real::Runtimes;
 use esker_env::{BoxFuture, Bucket, BucketError, BucketErrorKind, Env, ListPage, ObjectKey};
-use esker_meta::{Command, NewPartition};
+use esker_meta::{Command, NewPartition, State, Topic};
 use esker_meta_client::{MetaClient, SoloMeta};
 use esker_record::{BatchBuilder, batches};
 use esker_types::{
@@ -19,6 +19,7 @@ use esker_types::{
     TopicName,
 };
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -30,7 +31,7 @@ const TOPIC: TopicId = TopicId(Uuid::from_u128(7));
 struct Settings(TopicSettings);
 
 impl ResolveSettings for Settings {
-    fn resolve(&self, _: &esker_meta::State, _: &esker_meta::Topic) -> TopicSettings {
+    fn resolve(&self, _: &State, _: &Topic) -> TopicSettings {
         self.0.clone()
     }
 }
@@ -158,12 +159,16 @@ impl Machine {
 
     /// Runs `work` on a started engine. The engine is dropped without a stop, as a crash would.
     fn run<T>(&self, work: impl AsyncFnOnce(&Arc<Engine>) -> T) -> T {
+        self.try_run(work).unwrap()
+    }
+
+    fn try_run<T>(&self, work: impl AsyncFnOnce(&Arc<Engine>) -> T) -> Result<T, EngineError> {
         let runtimes = Runtimes::start(1, 2).unwrap();
         let env = Env::real(&runtimes);
         runtimes.block_on(async {
             let cluster = ClusterId(Uuid::from_u128(1));
             self.meta.propose(Command::FoundCluster { cluster }).await.unwrap();
-            let mut options = EngineOptions::new(BrokerId(1), self.dir.path().join("wal"));
+            let mut options = EngineOptions::new(BrokerId(1), self.wal());
             options.wal_segment = ByteCount::mib(1);
             options.wal_capacity = ByteCount::mib(8);
             options.garbage_grace = Duration::ZERO;
@@ -172,7 +177,8 @@ impl Machine {
             let bucket: Arc<dyn Bucket> = Arc::clone(&self.bucket) as _;
             let settings = Arc::new(Settings(self.settings.clone()));
             let cache = Arc::new(MemoryCache::new(16 << 20));
-            let engine = Engine::start(env, meta, bucket, cache, settings, options).await.unwrap();
+            let log = OpenedLog::open(&env, cluster, &options).await.unwrap();
+            let engine = Engine::start(env, log, meta, bucket, cache, settings, options).await?;
             if self.meta.image().topics.is_empty() {
                 let command = Command::CreateTopic {
                     topic: TOPIC,
@@ -187,8 +193,26 @@ impl Machine {
             let result = work(&engine).await;
             // Lets go of the directory for the next start; nothing is flushed.
             engine.stop(Duration::ZERO).await;
-            result
+            Ok(result)
         })
+    }
+
+    fn wal(&self) -> PathBuf {
+        self.dir.path().join("wal")
+    }
+
+    /// Puts a copy of the log back and says why it is not served.
+    fn refuses(&self, copy: &Path) -> String {
+        std::fs::remove_dir_all(self.wal()).unwrap();
+        copy_dir(copy, &self.wal());
+        self.try_run(async |_| ()).unwrap_err().to_string()
+    }
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
     }
 }
 
@@ -820,5 +844,44 @@ fn a_deleted_topic_leaves_nothing_behind() {
         let listed = machine.bucket.list("d", None).await.unwrap();
         assert_eq!(listed.objects, vec![]);
         assert_eq!(engine.flush_status().unflushed_bytes, 0);
+    });
+}
+
+#[test]
+fn metadata_and_a_log_that_are_not_of_one_time_are_refused() {
+    let mut machine = Machine::new();
+    let copies = tempfile::tempdir().unwrap();
+    let [running, stopped, newest] =
+        ["running", "stopped", "newest"].map(|name| copies.path().join(name));
+    let before = machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        append(engine, &partition, batch(0..10, 0)).await;
+        copy_dir(&machine.wal(), &running);
+        let before = engine.meta().image();
+        append(engine, &partition, batch(10..20, 0)).await;
+        engine.flush_all(None).await;
+        before
+    });
+    copy_dir(&machine.wal(), &stopped);
+    let refused = machine.refuses(&running);
+    assert!(refused.contains("ends at its entry 1, and 2 were acknowledged"), "{refused}");
+
+    let clock = Arc::new(esker_env::real::SystemClock::new());
+    let old = Arc::new(SoloMeta::of(clock, State::clone(&before)));
+    let now = std::mem::replace(&mut machine.meta, old);
+    let refused = machine.refuses(&stopped);
+    assert!(refused.contains("has given up 2 entries, and the metadata knows of 0"), "{refused}");
+    machine.meta = now;
+
+    machine.run(async |engine| {
+        append(engine, &partition(engine, 0), batch(20..30, 0)).await;
+    });
+    copy_dir(&machine.wal(), &newest);
+    let refused = machine.refuses(&stopped);
+    assert!(refused.contains("does not know it, although it was written"), "{refused}");
+    std::fs::remove_dir_all(machine.wal()).unwrap();
+    copy_dir(&newest, &machine.wal());
+    machine.run(async |engine| {
+        assert_eq!(read(engine, &partition(engine, 0), 0).await, numbers(0..30));
     });
 }

@@ -37,6 +37,24 @@ pub trait Disk: Send + Sync {
     /// The operating system's.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
 
+    /// Creates a directory and its parents, and makes the names of all of them durable: also those that an earlier
+    /// process gave and did not sync.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn create_dir_durably(&self, path: &Path) -> io::Result<()> {
+        self.create_dir_all(path)?;
+        for above in path.ancestors().skip(1) {
+            let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+            match self.sync_dir(above) {
+                // What we may not read, we made nothing in.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+                synced => synced?,
+            }
+        }
+        Ok(())
+    }
+
     /// Renames a file, replacing `to`.
     ///
     /// # Errors

@@ -17,7 +17,13 @@ impl SoloMeta {
     /// An empty state.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, image: Mutex::new(watch::Sender::new(Arc::default())) }
+        Self::of(clock, State::default())
+    }
+
+    /// One that goes on from `state`.
+    #[must_use]
+    pub fn of(clock: Arc<dyn Clock>, state: State) -> Self {
+        Self { clock, image: Mutex::new(watch::Sender::new(Arc::new(state))) }
     }
 }
 

@@ -145,7 +145,7 @@ impl LogFile {
             let path = path.to_owned();
             move |source| LogFileError::Io { operation, path, source }
         };
-        disk.create_dir_all(dir).map_err(fail("create", dir))?;
+        disk.create_dir_durably(dir).map_err(fail("create", dir))?;
         let names = disk.list(dir).map_err(fail("list", dir))?;
         let mut generations: Vec<u64> = names.iter().filter_map(|name| parse_name(name)).collect();
         generations.sort_unstable();

@@ -1,12 +1,12 @@
 //! Opening, proposing, closing.
 
-use crate::log_file::{LogFile, LogFileError};
+use crate::log_file::{LogContent, LogFile, LogFileError};
 use crate::log_store::LogStore;
 use crate::network::NoPeers;
 use crate::patience::Patience;
 use crate::snapshot_file::{self, SnapshotFileError};
 use crate::state_machine::{Files, StateMachine};
-use crate::types::{Payload, Raft};
+use crate::types::{LogId, Payload, Raft};
 use esker_env::watch;
 use esker_env::{Blocking, BoxFuture, Clock, Env, Place};
 use esker_meta::{Command, Proposal, Reply, State};
@@ -27,6 +27,8 @@ pub struct QuorumOptions {
     pub voter: u64,
     /// Log entries between two snapshots.
     pub snapshot_every: u64,
+    /// An entry that somebody has seen: a log that ends before it is an old copy.
+    pub reaches: u64,
 }
 
 /// Why the quorum does not start.
@@ -38,6 +40,16 @@ pub enum QuorumError {
     /// The snapshot.
     #[error("open the metadata snapshot: {0}")]
     Snapshot(#[from] SnapshotFileError),
+    /// Files of different times.
+    #[error(
+        "{}: {what}. Put the newest data directory back, the whole of it from one time", dir.display()
+    )]
+    OldCopy {
+        /// Where the metadata lives.
+        dir: PathBuf,
+        /// How that shows.
+        what: String,
+    },
     /// openraft refused.
     #[error("start the metadata quorum: {0}")]
     Raft(String),
@@ -85,7 +97,12 @@ impl Quorum {
             .spawner
             .blocking(move || {
                 let log = LogFile::open(Arc::clone(&disk), &dir)?;
-                Ok::<_, QuorumError>((log, snapshot_file::load(&*disk, &dir)?))
+                let loaded = snapshot_file::load(&*disk, &dir)?;
+                let snapshot = loaded.as_ref().and_then(|(last, ..)| *last);
+                match old_copy(&log.1, snapshot.as_ref(), options.reaches) {
+                    Some(what) => Err(QuorumError::OldCopy { dir, what }),
+                    None => Ok((log, loaded)),
+                }
             })
             .await?;
         let (file, content) = log;
@@ -148,6 +165,25 @@ impl Quorum {
         }
         // Whoever opens the directory next must not meet our last snapshot half way.
         *self.closed.lock().await = true;
+    }
+}
+
+/// How it shows that the log, the snapshot and what others have seen of them are not of one time. A snapshot holds
+/// entries that were durable in the log, and the log lets go of entries that a durable snapshot holds.
+fn old_copy(log: &LogContent, snapshot: Option<&LogId>, reaches: u64) -> Option<String> {
+    let index = |id: Option<&LogId>| id.map_or(0, |id| id.index());
+    let (end, purged, snapshot) =
+        (index(log.last().as_ref()), index(log.purged.as_ref()), index(snapshot));
+    if snapshot < purged {
+        Some(format!("the log begins after entry {purged}, the snapshot ends at {snapshot}"))
+    } else if end < snapshot {
+        Some(format!("the log ends at entry {end}, the snapshot at {snapshot}: the log is older"))
+    } else if end < reaches {
+        Some(format!(
+            "the metadata ends at entry {end} and is older than the write-ahead log, which knows of entry {reaches}"
+        ))
+    } else {
+        None
     }
 }
 

@@ -3,7 +3,7 @@
 use esker_env::real::FileSystem;
 use esker_env::{Disk, DiskFile, DiskLock, Open};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -20,8 +20,8 @@ pub(crate) struct Orders {
     pub(crate) refused: AtomicU32,
     /// Syncs and writes after the first failed sync.
     pub(crate) after_failure: AtomicU32,
-    /// What happened to names.
-    pub(crate) names: Mutex<Vec<&'static str>>,
+    /// Directories that were synced and files that were removed.
+    pub(crate) names: Mutex<Vec<PathBuf>>,
     failed: AtomicBool,
 }
 
@@ -43,7 +43,7 @@ impl Disk for RefusingDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.0.names.lock().unwrap().push("removed");
+        self.0.names.lock().unwrap().push(path.to_owned());
         FileSystem.remove(path)
     }
 
@@ -52,7 +52,7 @@ impl Disk for RefusingDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.0.names.lock().unwrap().push("synced");
+        self.0.names.lock().unwrap().push(dir.to_owned());
         FileSystem.sync_dir(dir)
     }
 

@@ -14,13 +14,14 @@ use esker_types::{BrokerId, ClusterId, StoreId, Timestamp, TopicId, TopicName};
 use openraft::EntryPayload;
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, RaftLogStorage};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 fn options(dir: &Path, snapshot_every: u64) -> QuorumOptions {
-    QuorumOptions { dir: dir.to_owned(), voter: 1, snapshot_every }
+    QuorumOptions { dir: dir.to_owned(), voter: 1, snapshot_every, reaches: 0 }
 }
 
 fn topic(number: u128) -> Command {
@@ -238,6 +239,53 @@ fn a_log_with_a_hole_is_refused() {
 }
 
 #[test]
+fn files_that_are_not_of_one_time_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |numbers: Range<u128>| {
+        let end = with_quorum(dir.path(), 20, async |quorum| {
+            quorum.propose(register(1)).await.unwrap();
+            for number in numbers {
+                quorum.propose(topic(number)).await.unwrap();
+            }
+            quorum.image().applied
+        });
+        end.unwrap()
+    };
+    let names = || FileSystem.list(dir.path()).unwrap();
+    let log = || names().into_iter().find(|name| name.starts_with("log-")).unwrap();
+    let copy = |name: &str| FileSystem.read(&dir.path().join(name), u64::MAX).unwrap();
+    let refused = |reaches| {
+        let runtimes = Runtimes::start(1, 1).unwrap();
+        let env = Env::real(&runtimes);
+        let options = QuorumOptions { reaches, ..options(dir.path(), 20) };
+        runtimes.block_on(Quorum::open(&env, options)).err().map(|error| error.to_string())
+    };
+
+    write(0..50);
+    let (old_log, old_snapshot) = ((log(), copy(&log())), copy("snapshot"));
+    let end = write(50..100);
+    let (new_log, new_snapshot) = ((log(), copy(&log())), copy("snapshot"));
+    assert_ne!(old_log.0, new_log.0, "the log was purged");
+
+    let refusal = refused(end + 1000).unwrap();
+    assert!(refusal.contains("is older than the write-ahead log"), "{refusal}");
+    FileSystem.replace(&dir.path().join("snapshot"), &old_snapshot).unwrap();
+    let refusal = refused(0).unwrap();
+    assert!(refusal.contains("the log begins after entry"), "{refusal}");
+    FileSystem.remove(&dir.path().join("snapshot")).unwrap();
+    let refusal = refused(0).unwrap();
+    assert!(refusal.contains("the snapshot ends at 0"), "{refusal}");
+    FileSystem.replace(&dir.path().join("snapshot"), &new_snapshot).unwrap();
+    FileSystem.remove(&dir.path().join(&new_log.0)).unwrap();
+    FileSystem.replace(&dir.path().join(&old_log.0), &old_log.1).unwrap();
+    let refusal = refused(0).unwrap();
+    assert!(refusal.contains("the log is older"), "{refusal}");
+    FileSystem.remove(&dir.path().join(&old_log.0)).unwrap();
+    FileSystem.replace(&dir.path().join(&new_log.0), &new_log.1).unwrap();
+    assert_eq!(refused(end), None, "the newest is served");
+}
+
+#[test]
 #[should_panic(expected = "does not follow what the log holds")]
 fn a_hole_is_not_written() {
     let dir = tempfile::tempdir().unwrap();
@@ -393,7 +441,10 @@ fn names_that_a_killed_process_gave_are_synced_before_older_logs_go() {
         quorum.close().await;
     });
     assert!(!older.exists());
-    assert_eq!(disk.0.names.lock().unwrap()[..2], ["synced", "removed"]);
+    let names = disk.0.names.lock().unwrap();
+    let first = |path: &Path| names.iter().position(|name| name == path).unwrap();
+    assert!(first(dir.path()) < first(&older), "{names:?}");
+    assert!(first(dir.path().parent().unwrap()) < first(&older), "{names:?}");
 }
 
 #[test]

@@ -126,7 +126,7 @@ impl DataDir {
         };
         let identity_path = path.join(IDENTITY);
         let known = Self::look(disk, path)?;
-        disk.create_dir_all(path).map_err(io("create", path))?;
+        disk.create_dir_durably(path).map_err(io("create", path))?;
         let lock = disk.lock(&path.join(LOCK)).map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => DataDirError::InUse { path: path.to_owned() },
             _ => io("lock", path)(source),

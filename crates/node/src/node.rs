@@ -3,7 +3,7 @@
 use crate::counted_bucket::{BucketRequests, CountedBucket};
 use esker_broker::{Broker, BrokerOptions, Listening, LiveSettings};
 use esker_cache::ChunkCache;
-use esker_engine::{Engine, EngineError, EngineOptions, ResolveSettings};
+use esker_engine::{Engine, EngineError, EngineOptions, OpenedLog, ResolveSettings};
 use esker_env::{Bucket, Env, Listener};
 use esker_meta::Command;
 use esker_meta_client::{MetaClient, MetaError};
@@ -68,7 +68,9 @@ impl Node {
         settings: Arc<LiveSettings>,
         options: NodeOptions,
     ) -> Result<Self, NodeError> {
+        let log = OpenedLog::open(env, options.cluster, &options.engine).await?;
         let quorum_options = QuorumOptions {
+            reaches: log.reaches(),
             dir: options.metadata_dir,
             voter: 1,
             snapshot_every: options.metadata_snapshot_entries,
@@ -80,7 +82,7 @@ impl Node {
         let bucket_requests = Arc::new(BucketRequests::default());
         let bucket = Arc::new(CountedBucket::new(bucket, Arc::clone(&bucket_requests)));
         let engine =
-            Engine::start(env.clone(), meta, bucket, cache, resolve, options.engine).await?;
+            Engine::start(env.clone(), log, meta, bucket, cache, resolve, options.engine).await?;
         let broker = Broker::new(Arc::clone(&engine), settings, options.broker);
         let listening = Listening::start(Arc::clone(&broker), listener);
         let stop_patience = options.stop_patience;

@@ -108,7 +108,7 @@ pub(crate) fn open(
     options: &WalOptions,
 ) -> Result<Recovery, WalError> {
     let disk = &*env.disk;
-    disk.create_dir_all(dir).map_err(failed("create the log's directory"))?;
+    disk.create_dir_durably(dir).map_err(failed("create the log's directory"))?;
     let lock = disk.lock(&dir.join(LOCK)).map_err(|source| match source.kind() {
         io::ErrorKind::WouldBlock => WalError::Locked,
         _ => WalError::Io { what: "lock the log".to_owned(), source },
