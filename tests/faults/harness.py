@@ -1,7 +1,8 @@
 """What the fault suites share: a broker as a process, producers that write down what was acknowledged, a reader, a judge.
 
 A suite is a program with a verdict of its own. Exit code 0: as promised; 1: not; 77: it could not run here, and the
-last line says why. The last line of a run is JSON with what was done and found.
+last line says why. The last line of a run is JSON with what was done and found; its `skipped` names the recipes of a suite
+that could not run here, and why: the runner counts them as skipped.
 """
 
 import argparse
