@@ -39,6 +39,15 @@ SMALL_LOG = {
 }
 
 
+def wait_until(condition, patience_s, what):
+    """Waits for a condition; `what` it is, or a function that says it when it does not come."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Broken(f"{what() if callable(what) else what}: not within {patience_s} s")
+        time.sleep(0.05)
+
+
 class Broken(Exception):
     """The broker does not keep a promise."""
 
@@ -112,6 +121,13 @@ class Broker:
         request = urllib.request.Request(f"http://{self.admin}/{path}", method=method)
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return answer.read()
+
+    def metric(self, name):
+        """A figure of `/metrics`, counted since the start."""
+        for line in self.call("metrics", "GET").decode().splitlines():
+            if line.startswith(f"{name} "):
+                return int(line.split()[1])
+        raise Broken(f"there is no metric {name}")
 
     def runs(self):
         return self.process is not None and self.process.poll() is None
