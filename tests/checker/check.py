@@ -7,19 +7,53 @@
 import argparse
 import json
 import sys
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 # Allowed by Kafka's guarantees: they are counted and told.
 TOLD_ONLY = {"int-send-skip", "write-cycle"}
+# Everything that has a name here. The self test plants each of them.
+KINDS = TOLD_ONLY | {
+    "inconsistent-offsets",
+    "aborted-read",
+    "precommitted-read",
+    "duplicate",
+    "lost-write",
+    "unseen",
+    "poll-skip",
+    "nonmonotonic-poll",
+    "int-poll-skip",
+    "int-nonmonotonic-poll",
+    "nonmonotonic-send",
+    "int-nonmonotonic-send",
+    "read-cycle",
+    "torn-transaction",
+    "acknowledged-elsewhere",
+    "order",
+    "phantom",
+    "edge-back",
+    "commit-back",
+    "epoch-back",
+    "epoch-end",
+    "content",
+    "stored-nowhere",
+    "stored-twice",
+    "missing-object",
+    "orphan",
+    "time-query",
+    "zombie",
+}
 
 
 @dataclass(frozen=True)
 class Anomaly:
     kind: str
     what: str
+
+    def __post_init__(self):
+        assert self.kind in KINDS, self.kind
 
     @property
     def is_bad(self) -> bool:
@@ -31,17 +65,24 @@ class Operation:
 
     def __init__(self, entry: dict, begun: int | None):
         self.index, self.process, self.type, self.f = entry["index"], entry["process"], entry["type"], entry["f"]
+        self.time = self.time_begun = entry["time"]
         self.begun = entry["index"] if begun is None else begun
         self.sends: dict[str, list[tuple[int | None, str]]] = defaultdict(list)
         self.reads: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        # What is told about a record besides: partition, offset, value, and the details by name.
+        self.sent_details: list[tuple[str, int | None, str, dict]] = []
+        self.read_details: list[tuple[str, int, str, dict]] = []
         for part in entry["value"] or []:
             if part[0] == "send":
                 _, key, told = part
-                offset, value = told if isinstance(told, list) else (None, told)
+                offset, value, *details = told if isinstance(told, list) else (None, told)
                 self.sends[key].append((offset, value))
+                self.sent_details.extend((key, offset, value, more) for more in details)
             elif part[0] == "poll" and len(part) > 1:
                 for key, pairs in part[1].items():
-                    self.reads[key].extend((offset, value) for offset, value in pairs)
+                    for offset, value, *details in pairs:
+                        self.reads[key].append((offset, value))
+                        self.read_details.extend((key, offset, value, more) for more in details)
 
 
 class History:
@@ -66,7 +107,9 @@ class History:
                             self.sent[key].setdefault(value, None)
                 else:
                     start = begun.pop(entry["process"], None)
-                    self.operations.append(Operation(entry, start["index"] if start else None))
+                    operation = Operation(entry, start["index"] if start else None)
+                    operation.time_begun = (start or entry)["time"]
+                    self.operations.append(operation)
         for operation in self.operations:
             for key, sends in operation.sends.items():
                 for _, value in sends:
@@ -77,6 +120,28 @@ class History:
                 for key, reads in operation.reads.items():
                     self.read_ok[key].update(value for _, value in reads)
         self.versions()
+        # The operation that first showed that there is something at an offset.
+        self.known: dict[str, dict[int, Operation]] = defaultdict(dict)
+        for operation in self.operations:
+            told = [operation.reads] + ([operation.sends] if operation.type == "ok" else [])
+            for key, pairs in [item for by_key in told for item in by_key.items()]:
+                for offset, _ in pairs:
+                    if offset is not None:
+                        self.known[key].setdefault(offset, operation)
+
+    def known_before(self, key: str, index: int) -> list[int]:
+        """Offsets that were known to be there before the entry of this number, and were never trimmed away."""
+        known = self.known[key].items()
+        return [offset for offset, by in known if by.index < index and offset >= self.trimmed[key]]
+
+    def details(self, name: str):
+        """What was read of a detail: by partition, of each offset."""
+        found: dict[str, dict[int, set]] = defaultdict(lambda: defaultdict(set))
+        for operation in self.operations:
+            for key, offset, _, details in operation.read_details:
+                if name in details:
+                    found[key][offset].add(details[name])
+        return found
 
     def committed(self, operation: Operation | None) -> bool:
         """Whether an operation happened: it says so, or somebody read what it sent."""
@@ -364,12 +429,134 @@ def strongly_connected(edges: dict[int, set[int]]):
                         yield ring
 
 
-RULES = (offsets, sources, losses, polls, sends, promises, edges, cycles)
+def epochs(history: History):
+    """Leader epochs never go down along a partition, and end where it is told."""
+    found = history.details("epoch")
+    for key, by_offset in found.items():
+        highest = None
+        for offset in sorted(by_offset):
+            told = by_offset[offset]
+            if len(told) > 1 or (highest is not None and min(told) < highest):
+                yield Anomaly("epoch-back", f"{key} at {offset}: {sorted(told)} after {highest}")
+            highest = max(told) if highest is None else max(highest, *told)
+    for entry in history.entries:
+        if entry["f"] != "epoch-end" or entry["type"] != "ok":
+            continue
+        for key, (epoch, end) in entry["value"].items():
+            known = set(history.known_before(key, entry["index"]))
+            for offset, told in found[key].items():
+                beyond = max(told) <= epoch and offset >= end and offset in known
+                if beyond or (min(told) > epoch and offset < end):
+                    what = f"{key}: epoch {epoch} was told to end at {end}, at {offset} is {sorted(told)}"
+                    yield Anomaly("epoch-end", what)
+
+
+def contents(history: History):
+    """What is read has the checksum of what was sent."""
+    sums: dict[tuple[str, str], str] = {}
+    for operation in history.operations:
+        for key, _, value, details in operation.sent_details:
+            if "sum" in details:
+                sums[key, value] = details["sum"]
+    for operation in history.operations:
+        for key, offset, value, details in operation.read_details:
+            expected = sums.get((key, value))
+            if expected is not None and details.get("sum", expected) != expected:
+                yield Anomaly("content", f"{key}: {value} at {offset} has the sum {details['sum']}, not {expected}")
+
+
+def zombies(history: History):
+    """After a newer epoch of a producer was told, nothing of an older one is taken."""
+    fences: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for entry in history.entries:
+        if entry["f"] == "fence" and entry["type"] == "ok":
+            fences[entry["value"]["producer"]].append((entry["index"], entry["value"]["epoch"]))
+    for operation in history.operations:
+        for key, offset, value, details in operation.sent_details:
+            before = [epoch for index, epoch in fences[details.get("producer")] if index < operation.begun]
+            if not before or details["producer-epoch"] >= max(before):
+                continue
+            taken = operation.type == "ok" and offset is not None
+            if taken or history.index_of(key, value) is not None:
+                what = f"{key}: {value} of epoch {details['producer-epoch']} was taken after {max(before)} had begun"
+                yield Anomaly("zombie", what)
+
+
+def time_queries(history: History):
+    """A question for a time is answered with the first offset that is not older."""
+    times = history.details("time")
+    for entry in history.entries:
+        if entry["f"] != "offset-for-time" or entry["type"] != "ok":
+            continue
+        for key, (time, answer) in entry["value"].items():
+            known = set(history.known_before(key, entry["index"]))
+            fitting = [offset for offset in known if min(times[key].get(offset, [time - 1])) >= time]
+            first = min(fitting, default=None)
+            too_late = first is not None and (answer is None or first < answer)
+            if too_late or (answer is not None and max(times[key].get(answer, [time])) < time):
+                yield Anomaly("time-query", f"{key}: {time} was answered with {answer}, the first is {first}")
+
+
+def tiers(history: History):
+    """Everything known is either in the log or in one object, and the bucket has what is named, in the end nothing else."""
+    for entry in history.entries:
+        if entry["f"] != "tier" or entry["type"] != "ok":
+            continue
+        told, named = entry["value"], set()
+        for key in history.known:
+            ranges = [tuple(told["log"].get(key, (0, 0)))]
+            for base, end, name in told["extents"].get(key, []):
+                ranges.append((base, end))
+                named.add(name)
+            for offset in history.known_before(key, entry["index"]):
+                count = sum(base <= offset < end for base, end in ranges)
+                if count != 1:
+                    kind = "stored-twice" if count else "stored-nowhere"
+                    yield Anomaly(kind, f"{key} at {offset}: {count} of the log and the objects have it")
+        bucket = set(told["bucket"])
+        for name in sorted(named - bucket):
+            yield Anomaly("missing-object", f"{name} is named and not in the bucket")
+        if told.get("settled"):
+            for name in sorted(bucket - named - set(told.get("garbage", []))):
+                yield Anomaly("orphan", f"{name} is in the bucket and nothing names it")
+
+
+def worst_lag(history: History) -> tuple[int, str]:
+    """How long ago, when a poll began, the record behind its last one was known to be there; the most, and of whom.
+
+    The last polls, which begin at the beginning, are left out.
+    """
+    since: dict[str, tuple[list[int], list[int]]] = {}
+    for key, known in history.known.items():
+        offsets = sorted(known)
+        # Who knows a later offset knows that this one is there, too.
+        times = [known[offset].time for offset in offsets]
+        for at in range(len(times) - 2, -1, -1):
+            times[at] = min(times[at], times[at + 1])
+        since[key] = offsets, times
+    worst = (0, "nobody")
+    for operation in history.operations:
+        if history.final_from is not None and operation.index > history.final_from:
+            break
+        for key, reads in operation.reads.items():
+            if not reads or operation.type != "ok":
+                continue
+            offsets, times = since[key]
+            at = bisect_right(offsets, max(offset for offset, _ in reads))
+            if at < len(times):
+                worst = max(worst, (operation.time_begun - times[at], f"{operation.process} in {key}"))
+    return worst
+
+
+RULES = (offsets, sources, losses, polls, sends, promises, edges, cycles, epochs, contents, zombies, time_queries, tiers)
 
 
 def check(entries: list[dict]) -> list[Anomaly]:
     """All anomalies of a history."""
-    history = History(entries)
+    return judge(History(entries))
+
+
+def judge(history: History) -> list[Anomaly]:
     return [anomaly for rule in RULES for anomaly in rule(history)]
 
 
@@ -381,8 +568,8 @@ def main() -> int:
         parser.error("name a history")
     bad = 0
     for path in arguments.history:
-        entries = [json.loads(line) for line in path.read_text().splitlines() if line]
-        anomalies = check(entries)
+        history = History([json.loads(line) for line in path.read_text().splitlines() if line])
+        anomalies = judge(history)
         kinds: dict[str, int] = defaultdict(int)
         for anomaly in anomalies:
             kinds[anomaly.kind] += 1
@@ -390,7 +577,8 @@ def main() -> int:
                 print(f"{path}: {anomaly.kind}: {anomaly.what}")
         bad += sum(anomaly.is_bad for anomaly in anomalies)
         told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "nothing"
-        print(f"{path}: {len(entries)} entries; found {told}")
+        lag, who = worst_lag(history)
+        print(f"{path}: {len(history.entries)} entries; found {told}; worst lag {lag} of {who}")
     return 1 if bad else 0
 
 

@@ -15,7 +15,7 @@ from collections import Counter
 
 from chaos_s3 import Server
 from confluent_kafka import KafkaError
-from harness import SMALL_LOG, Broken, Broker, Load, arguments, check, make_cold, read_all, run_suite
+from harness import SMALL_LOG, Broken, Broker, Load, arguments, check, make_cold, read_all, run_suite, wait_until
 from raw_fetch import read_partition
 
 TOPIC, PARTITIONS = "bucket-faults", 3
@@ -42,16 +42,10 @@ SETTINGS = {
     "esker.bucket.retry.timeout.ms": 2000,
     "esker.bucket.request.timeout.ms": 2000,
 }
+# Keys that are no objects.
+MARKERS = {"prefix/cluster.json", "prefix/starts-1"}
 # What a reader may be told about records that only the bucket has.
 TOLD = {KafkaError.KAFKA_STORAGE_ERROR, KafkaError.REQUEST_TIMED_OUT}
-
-
-def wait_until(condition, patience_s, what):
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise Broken(f"{what}: not within {patience_s} s")
-        time.sleep(0.05)
 
 
 def mixed(broker, store, load, seconds):
@@ -114,6 +108,40 @@ def outage(broker, server, load, figures):
     figures["drained_after_outage_ms"] = round((time.monotonic() - back) * 1000)
 
 
+def verified(broker):
+    """What the broker says after it has read all objects that its metadata names."""
+    figures = json.loads(broker.call("v1/tier/verify").decode().strip().splitlines()[-1])
+    if figures.get("damaged") != 0:
+        raise Broken(f"a verification found damage: {figures}")
+    return figures
+
+
+def unnamed(broker, store):
+    """How many data objects, manifests and other keys the bucket has beyond those that are named.
+
+    All that is named is there, says the verification; so as many are the same ones.
+    """
+    named = verified(broker)["objects"]
+    with store.lock:
+        keys = sorted(store.objects)
+    objects, manifests = ([key for key in keys if key.startswith(f"prefix/{kind}/")] for kind in "dm")
+    others = set(keys) - set(objects) - set(manifests) - MARKERS
+    # Objects that only manifests list are not counted in this figure, and manifests are.
+    has_manifests = broker.metric("esker_objects") != named
+    return len(objects) - named, 0 if has_manifests else len(manifests), sorted(others)
+
+
+def wait_collected(broker, store):
+    """Waits until housekeeping has deleted everything that nothing names."""
+    seen = []
+
+    def is_rid():
+        seen[:] = [broker.metric("esker_garbage_objects"), unnamed(broker, store)]
+        return seen == [0, (0, 0, [])]
+
+    wait_until(is_rid, 60, lambda: f"the bucket is rid of what nothing names (garbage, and objects without a name: {seen})")
+
+
 def status(broker):
     return broker.call("v1/tier/status", "GET").replace(b" ", b"")
 
@@ -167,9 +195,8 @@ def main():
             check(load.known(), read_all(broker, TOPIC, PARTITIONS), "at the end")
             make_cold(broker)
             check(load.known(), read_all(broker, TOPIC, PARTITIONS), "at the end, cold")
-            figures["verified"] = json.loads(broker.call("v1/tier/verify").decode().strip().splitlines()[-1])
-            if figures["verified"].get("damaged") != 0:
-                raise Broken(f"a verification found damage: {figures['verified']}")
+            wait_collected(broker, store)
+            figures["verified"] = verified(broker)
             rewritten = [key for key in store.rewritten() if "/d/" in key or "/m/" in key]
             if rewritten:
                 raise Broken(f"objects were put with two contents: {rewritten[:3]}")
@@ -187,6 +214,7 @@ def main():
             "acknowledged": len(load.times),
             "lost": 0,
             "rewritten": 0,
+            "unnamed": 0,
         }
         return figures, []
 

@@ -2,11 +2,13 @@
 """Fills the broker's disk while the bucket lies on it, too, and empties it again; then the file system turns read-only.
 
 While there is no room: producers are told a code that they retry, what was acknowledged is read on, and the process
-lives. When room returns everything goes on without a restart, and nothing acknowledged is missing. A file system that the
-kernel made read-only under the broker is a failed disk: the broker says so and stops.
+lives. When room returns everything goes on without a restart, and nothing acknowledged is missing. Of a producer with five
+batches on their way, refused and sent again, every answer is judged (`pipeline.py`). A file system that the kernel made
+read-only under the broker is a failed disk: the broker says so and stops.
 """
 
 import itertools
+import os
 import sys
 import time
 from pathlib import Path
@@ -17,10 +19,12 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from disk_faults import DISK_FAILED, failure_of
 from faulty_disk import FaultyDisk
 from harness import QUIET, SMALL_LOG, Broken, Broker, Load, arguments, check, make_cold, read_all, run_suite
+from pipeline import Pipeline
+from raw_produce import NONE, STORAGE_ERROR
 
-TOPIC, PARTITIONS = "disk-full", 2
-
-
+TOPIC, AHEAD, PARTITIONS = "disk-full", "disk-full-ahead", 2
+# Batches ahead that are refused in each filling, at least.
+AHEAD_REFUSED = 20
 # The codes that every client retries by itself. The first is for a record that was taken and waits for room: whether it
 # will be written is open when its request runs out of time.
 RETRIED = {KafkaError.REQUEST_TIMED_OUT, KafkaError.KAFKA_STORAGE_ERROR}
@@ -80,11 +84,13 @@ def main():
         disk = FaultyDisk(directory, mebibytes=160, seed=options.seed)
         settings = {**SMALL_LOG, "esker.cache.disk.bytes": 0}
         broker = Broker(options.program, disk.files / "data", directory / "esker.log", settings)
-        load, codes, waited = None, set(), []
+        load, pipeline, codes, waited = None, None, set(), []
         try:
             disk.attach()
             broker.start()
-            broker.create_topic(TOPIC, PARTITIONS)
+            for topic in (TOPIC, AHEAD):
+                broker.create_topic(topic, PARTITIONS)
+            pipeline = Pipeline(broker, AHEAD, PARTITIONS).start()
             load = Load(broker, TOPIC, PARTITIONS, options.seed, value_max=200).start()
             known = {}
             for number in range(options.rounds):
@@ -94,6 +100,7 @@ def main():
                 except OSError:
                     pass
                 told, accepted = refusal(broker, number)
+                pipeline.wait_for(STORAGE_ERROR, AHEAD_REFUSED)
                 known.update(accepted)
                 codes |= {KafkaError(code).name() for code in told}
                 if told - RETRIED:
@@ -109,22 +116,28 @@ def main():
                 freed = time.monotonic()
                 load.wait_for(100)
                 waited.append(round((time.monotonic() - freed) * 1000))
+                pipeline.wait_for(NONE, 100)
                 try:
                     created[f"later-{number}"].result(90)
                 except KafkaException as problem:
                     if problem.args[0].code() not in RETRIED:
                         raise Broken(f"creating a topic on a full disk: {problem}") from None
             load.stop()
+            pipeline.stop()
             places, unplaced = load.known()
             everything = ({**places, **known}, unplaced)
-            check(everything, read_all(broker, TOPIC, PARTITIONS), "with room again")
-            make_cold(broker)
-            check(everything, read_all(broker, TOPIC, PARTITIONS), "with room again, cold")
+            for when in ("with room again", "with room again, cold"):
+                check(everything, read_all(broker, TOPIC, PARTITIONS), when)
+                ahead = pipeline.check(when)
+                if when == "with room again":
+                    make_cold(broker)
 
             # The kernel gives the file system up under the broker.
             trigger = Path("/sys/fs/ext4") / Path(disk.loop).name / "trigger_fs_error"
-            read_only = "skipped: this kernel cannot trigger a file system error"
-            if trigger.exists():
+            read_only, skipped = None, {}
+            if not os.access(trigger, os.W_OK):
+                skipped["read-only file system"] = f"this kernel lets nobody write {trigger}"
+            else:
                 position = broker.log_size()
                 last = Load(broker, TOPIC, PARTITIONS, options.seed + 1, value_max=200)
                 last.sent = 1 << 30
@@ -145,8 +158,8 @@ def main():
                 read_only = reason
             broker.stop()
         finally:
-            if load is not None:
-                load.ending.set()
+            for each in filter(None, (load, pipeline)):
+                each.ending.set()
             broker.kill()
             disk.detach()
         figures = {
@@ -155,7 +168,9 @@ def main():
             "first_100_acks_after_room_ms": waited,
             "acknowledged": len(everything[0]) + len(everything[1]),
             "lost": 0,
+            "ahead": {"batches": ahead, "answers": pipeline.answers()},
             "read_only": read_only,
+            "skipped": skipped,
         }
         return figures, []
 

@@ -1,16 +1,23 @@
-"""A file system on a disk that fails on demand: `disk/` serves an image through FUSE, a loop device makes it a disk."""
+"""A file system on a disk that fails on demand: `disk/` serves an image through FUSE, a loop device makes it a disk.
 
+What the machine does not allow is found out without that program, and skips; what fails afterwards is a failure.
+"""
+
+import ctypes
 import json
 import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
-from harness import Skipped
+from harness import Broken, Skipped
 
 PATIENCE_S = 20
+# Of umount2(2): away now, whoever uses it.
+MNT_DETACH = 2
 
 
 def program():
@@ -23,10 +30,16 @@ def program():
     source = Path(__file__).resolve().parent / "disk"
     cache = Path(os.environ.get("ESKER_TEST_CACHE") or Path.home() / ".cache" / "esker-tests")
     target = cache / "faulty-disk"
-    command = ["cargo", "build", "--quiet", "--release", "--locked", "--target-dir", str(target)]
+    if shutil.which("cc") is None:
+        raise Skipped("cc is not installed: tests/faults/disk needs it to be built")
+    fetched = subprocess.run(["cargo", "fetch", "--locked"], cwd=source, capture_output=True, text=True, check=False)
+    # A lock file that does not fit is our own fault, which the build tells.
+    if fetched.returncode != 0 and "--locked" not in fetched.stderr:
+        raise Skipped(f"what tests/faults/disk is built with cannot be had: {fetched.stderr.strip()[-300:]!r}")
+    command = ["cargo", "build", "--quiet", "--release", "--locked", "--offline", "--target-dir", str(target)]
     done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Skipped(f"tests/faults/disk cannot be built: {done.stderr.strip().splitlines()[-1:]}")
+        raise Broken(f"tests/faults/disk does not build: {done.stderr.strip()[-2000:]}")
     return str(target / "release" / "faulty-disk")
 
 
@@ -34,11 +47,47 @@ def require_rights():
     """Says what is missing to mount a disk of our own."""
     if os.geteuid() != 0:
         raise Skipped("mounting needs root")
-    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        raise Skipped("there is no /dev/fuse")
     for tool in ("losetup", "mount", "umount", "mkfs.ext4", "filefrag"):
         if shutil.which(tool) is None:
             raise Skipped(f"{tool} is not installed")
+    with tempfile.TemporaryDirectory(prefix="esker-rights-") as directory:
+        try_fuse(directory)
+        try_loop(Path(directory))
+
+
+def try_fuse(directory):
+    """Mounts a FUSE file system that nobody serves, and takes it away again."""
+    try:
+        device = os.open("/dev/fuse", os.O_RDWR)
+    except OSError as error:
+        raise Skipped(f"FUSE: {error}") from None
+    libc = ctypes.CDLL(None, use_errno=True)
+    options = f"fd={device},rootmode=40000,user_id=0,group_id=0".encode()
+    refused = libc.mount(b"rights", directory.encode(), b"fuse", 0, options)
+    reason = os.strerror(ctypes.get_errno())
+    if not refused:
+        libc.umount2(directory.encode(), MNT_DETACH)
+    os.close(device)
+    if refused:
+        raise Skipped(f"FUSE cannot be mounted here: {reason}")
+
+
+def try_loop(directory):
+    """Makes a disk of a plain file and mounts it."""
+    image, files, loop = directory / "image", directory / "files", None
+    files.mkdir()
+    with image.open("wb") as file:
+        file.truncate(4 << 20)
+    try:
+        run("mkfs.ext4", "-q", "-F", str(image))
+        loop = run("losetup", "-f", "--show", str(image))
+        run("mount", loop, str(files))
+        run("umount", str(files))
+    except OSError as error:
+        raise Skipped(f"no file can be mounted as a disk here: {error}") from None
+    finally:
+        if loop:
+            run("losetup", "-d", loop, check=False)
 
 
 def run(*command, check=True):
@@ -76,7 +125,7 @@ class FaultyDisk:
         deadline = time.monotonic() + PATIENCE_S
         while not (self.device / "disk.img").exists():
             if self.daemon.poll() is not None or time.monotonic() > deadline:
-                raise Skipped("FUSE cannot be mounted here")
+                raise Broken(f"the faulty disk is not there within {PATIENCE_S} s; its program ended with {self.daemon.poll()}")
             time.sleep(0.005)
         self.control = socket.socket(socket.AF_UNIX)
         self.control.connect(str(self.socket))
@@ -84,7 +133,7 @@ class FaultyDisk:
             self.loop = run("losetup", "-f", "--show", str(self.device / "disk.img"))
             run("mount", "-o", options, self.loop, str(self.files))
         except OSError as error:
-            raise Skipped(str(error)) from None
+            raise Broken(f"the faulty disk cannot be mounted: {error}") from None
         self.mounted = True
 
     def tell(self, command):

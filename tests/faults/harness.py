@@ -1,7 +1,8 @@
 """What the fault suites share: a broker as a process, producers that write down what was acknowledged, a reader, a judge.
 
 A suite is a program with a verdict of its own. Exit code 0: as promised; 1: not; 77: it could not run here, and the
-last line says why. The last line of a run is JSON with what was done and found.
+last line says why. The last line of a run is JSON with what was done and found; its `skipped` names the recipes of a suite
+that could not run here, and why: the runner counts them as skipped.
 """
 
 import argparse
@@ -36,6 +37,15 @@ SMALL_LOG = {
     "esker.flush.bytes": 2 << 20,
     "esker.flush.ms": 2000,
 }
+
+
+def wait_until(condition, patience_s, what):
+    """Waits for a condition; `what` it is, or a function that says it when it does not come."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Broken(f"{what() if callable(what) else what}: not within {patience_s} s")
+        time.sleep(0.05)
 
 
 class Broken(Exception):
@@ -111,6 +121,13 @@ class Broker:
         request = urllib.request.Request(f"http://{self.admin}/{path}", method=method)
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return answer.read()
+
+    def metric(self, name):
+        """A figure of `/metrics`, counted since the start."""
+        for line in self.call("metrics", "GET").decode().splitlines():
+            if line.startswith(f"{name} "):
+                return int(line.split()[1])
+        raise Broken(f"there is no metric {name}")
 
     def runs(self):
         return self.process is not None and self.process.poll() is None
@@ -213,10 +230,16 @@ def name_of(value):
 
 
 class Load:
-    """A thread with an idempotent producer that writes numbered values and notes what is acknowledged."""
+    """A thread with a producer that writes numbered values and notes what is acknowledged.
 
-    def __init__(self, broker, topic, partitions, seed, value_max=2000, pause_s=0.004, burst=8, timeout_ms=300000, history=UNTOLD):
-        self.history = history
+    It is idempotent and asks for acks=all, or `plain`: acks=1 and nothing that keeps a value that it sends again from
+    standing twice.
+    """
+
+    def __init__(
+        self, broker, topic, partitions, seed, value_max=2000, pause_s=0.004, burst=8, timeout_ms=300000, history=UNTOLD, plain=False
+    ):
+        self.history, self.plain = history, plain
         self.topic, self.partitions, self.chance = topic, partitions, random.Random(seed)
         self.value_max, self.pause_s, self.burst = value_max, pause_s, burst
         self.acknowledged, self.sent = {}, 0
@@ -228,8 +251,8 @@ class Load:
         self.problem = None
         self.config = {
             "bootstrap.servers": broker.kafka,
-            "acks": "all",
-            "enable.idempotence": True,
+            "acks": "1" if plain else "all",
+            "enable.idempotence": not plain,
             "linger.ms": 1,
             "message.timeout.ms": timeout_ms,
             "reconnect.backoff.ms": 20,
@@ -373,10 +396,10 @@ def judge(known, found):
     return len(lost), sum(count - 1 for count in values.values()), [*lost[:5], *doubled[:5]]
 
 
-def check(known, found, when):
-    """Raises with what is lost or doubled."""
+def check(known, found, when, plain=False):
+    """Raises with what is lost or doubled; a plain producer may double."""
     lost, doubled, some = judge(known, found)
-    if lost or doubled:
+    if lost or (doubled and not plain):
         raise Broken(f"{when}: {lost} records are lost, {doubled} doubled: {some}")
 
 
@@ -388,13 +411,21 @@ def make_cold(broker):
     broker.call("v1/cache/clear")
 
 
-def conclude(broker, load, history=UNTOLD):
-    """Ends the load and reads everything back, hot and then from the bucket alone. Answers figures and what is wrong."""
-    load.stop()
+def conclude(broker, load, history=UNTOLD, plain=None):
+    """Ends the load, and that of a plain producer on a topic of its own, and reads everything back, hot and then from the
+    bucket alone. Answers figures and what is wrong."""
+    for each in filter(None, (load, plain)):
+        each.stop()
     history.last_polls()
-    hot = judge(load.known(), read_all(broker, load.topic, load.partitions, history=history))
+
+    def read_back():
+        judged = judge(load.known(), read_all(broker, load.topic, load.partitions, history=history))
+        of_plain = judge(plain.known(), read_all(broker, plain.topic, plain.partitions)) if plain else None
+        return judged, of_plain
+
+    hot, plain_hot = read_back()
     make_cold(broker)
-    cold = judge(load.known(), read_all(broker, load.topic, load.partitions, history=history))
+    cold, plain_cold = read_back()
     broker.stop()
     problems = [f"lost and doubled: {hot} hot, {cold} cold"] if any(hot[:2] + cold[:2]) else []
     figures = {
@@ -406,6 +437,18 @@ def conclude(broker, load, history=UNTOLD):
         "lost_cold": cold[0],
         "doubled_cold": cold[1],
     }
+    if plain:
+        if plain_hot[0] or plain_cold[0]:
+            problems.append(f"of acks=1 lost: {plain_hot} hot, {plain_cold} cold")
+        if not plain.times:
+            problems.append("nothing was acknowledged with acks=1: that nothing of it is lost says nothing")
+        figures["acks_1"] = {
+            "sent": plain.sent,
+            "acknowledged": len(plain.times),
+            "lost_hot": plain_hot[0],
+            "lost_cold": plain_cold[0],
+            "sent_again_and_doubled": plain_cold[1],
+        }
     if history.file is not None:
         figures["history"] = history.index
     return figures, problems + history.judge()

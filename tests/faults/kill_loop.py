@@ -4,8 +4,9 @@
 Producers (idempotent, acks=all) write numbered values to three partitions while the broker is killed with SIGKILL at
 random moments, restarted on the same directory, and now and then told to flush. At the end every acknowledged record has
 to be at exactly the offset that was acknowledged, with its bytes, and no value may stand twice: once read as it is, once
-after a flush, an orderly restart and with empty caches, so that the bytes come from the bucket. What all clients did and
-were told goes through the checker of histories, too.
+after a flush, an orderly restart and with empty caches, so that the bytes come from the bucket. What all these clients did
+and were told goes through the checker of histories, too. Beside them a plain producer with acks=1 writes to a topic of its
+own: what was acknowledged to it has to be there as well, though a value that it sent again may stand twice.
 """
 
 import random
@@ -14,7 +15,7 @@ import time
 
 from harness import Broker, History, Load, arguments, check, conclude, read_all, run_suite
 
-TOPIC, PARTITIONS = "kill-loop", 3
+TOPIC, PLAIN, PARTITIONS = "kill-loop", "kill-loop-acks-1", 3
 READ_EVERY = 100
 
 
@@ -25,14 +26,18 @@ def main():
     def suite(directory):
         broker = Broker(options.program, directory / "data", directory / "esker.log")
         history = History(options.history or directory / "history.jsonl")
-        load = at_start = 0
+        load = plain = None
+        at_start = 0
         try:
             broker.start()
-            broker.create_topic(TOPIC, PARTITIONS)
+            for topic in (TOPIC, PLAIN):
+                broker.create_topic(topic, PARTITIONS)
             load = Load(broker, TOPIC, PARTITIONS, options.seed, value_max=200, history=history).start()
+            plain = Load(broker, PLAIN, PARTITIONS, options.seed + 1, value_max=200, plain=True).start()
             kills = 0
             while kills < options.rounds:
                 load.wait_for(1)
+                plain.wait_for(1)
                 time.sleep(chance.uniform(0.05, 0.6))
                 if chance.random() < 0.3:
                     try:
@@ -51,10 +56,12 @@ def main():
                     known = load.known()
                     found = read_all(broker, TOPIC, PARTITIONS, history=history)
                     check(known, found, f"after {kills} kills")
-            read_back, problems = conclude(broker, load, history)
+                    known = plain.known()
+                    check(known, read_all(broker, PLAIN, PARTITIONS), f"acks=1, after {kills} kills", plain=True)
+            read_back, problems = conclude(broker, load, history, plain)
         finally:
-            if load:
-                load.ending.set()
+            for each in filter(None, (load, plain)):
+                each.ending.set()
             broker.kill()
         figures = {
             "kills": kills,

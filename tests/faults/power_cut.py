@@ -2,8 +2,9 @@
 """Cuts the power of the broker's disk again and again under load, and reads everything back.
 
 The data directory, with the bucket in it, lies on a disk whose cache forgets what was not flushed: dropped, reordered
-or torn, see `disk/`. Producers (idempotent, acks=all) live through all cuts. Some cuts come while the broker starts.
-Only cuts that really threw written sectors away are counted.
+or torn, see `disk/`. Producers (idempotent, acks=all) live through all cuts, and a plain one with acks=1, whose values may
+stand twice but not be missing. Some cuts come while the broker starts. Only cuts that really threw written sectors away are
+counted.
 """
 
 import random
@@ -14,7 +15,7 @@ from collections import Counter
 from faulty_disk import FaultyDisk
 from harness import SMALL_LOG, Broker, History, Load, arguments, check, conclude, read_all, run_suite
 
-TOPIC, PARTITIONS = "power-cut", 3
+TOPIC, PLAIN, PARTITIONS = "power-cut", "power-cut-acks-1", 3
 READ_EVERY = 20
 
 
@@ -46,15 +47,19 @@ def main():
         disk = FaultyDisk(directory, mebibytes=2048, seed=options.seed * 1000)
         broker = Broker(options.program, disk.files / "data", directory / "esker.log", SMALL_LOG)
         history = History(options.history)
-        load, tally = None, Counter()
+        load = plain = None
+        tally = Counter()
         try:
             disk.attach()
             broker.start()
-            broker.create_topic(TOPIC, PARTITIONS)
+            for topic in (TOPIC, PLAIN):
+                broker.create_topic(topic, PARTITIONS)
             load = Load(broker, TOPIC, PARTITIONS, options.seed, value_max=600, history=history).start()
+            plain = Load(broker, PLAIN, PARTITIONS, options.seed + 1, value_max=600, plain=True).start()
             cuts = without_effect = at_start = 0
             while cuts < options.rounds:
                 load.wait_for(1)
+                plain.wait_for(1)
                 time.sleep(chance.uniform(0, 0.2))
                 if chance.random() < 0.3:
                     try:
@@ -73,10 +78,12 @@ def main():
                     known = load.known()
                     found = read_all(broker, TOPIC, PARTITIONS, history=history)
                     check(known, found, f"after {cuts} cuts")
-            read_back, problems = conclude(broker, load, history)
+                    known = plain.known()
+                    check(known, read_all(broker, PLAIN, PARTITIONS), f"acks=1, after {cuts} cuts", plain=True)
+            read_back, problems = conclude(broker, load, history, plain)
         finally:
-            if load is not None:
-                load.ending.set()
+            for each in filter(None, (load, plain)):
+                each.ending.set()
             broker.kill()
             disk.detach()
         figures = {

@@ -7,70 +7,23 @@ batch, is never out of order, and a repeated batch is answered with the offset t
 """
 
 import random
-import socket
-import struct
 import sys
 import time
 from collections import Counter
 
 from harness import Broken, Broker, History, arguments, run_suite
-from raw_fetch import read_partition, recv_all
+from raw_fetch import read_partition
+from raw_produce import NONE, STORAGE_ERROR, TIMED_OUT, answer, connect, new_producer, produce
 
 TOPIC, PARTITIONS, AHEAD = "sequences", 3, 2
-PRODUCE, INIT_PRODUCER_ID = 0, 22
-NONE, TIMED_OUT, STORAGE_ERROR = 0, 7, 56
 
 
-def crc32c_table():
-    for number in range(256):
-        for _ in range(8):
-            number = (number >> 1) ^ 0x82F63B78 if number & 1 else number >> 1
-        yield number
+def value_of(partition, sequence):
+    return b"%d-%d" % (partition, sequence)
 
 
-CRC_TABLE = list(crc32c_table())
-
-
-def crc32c(content):
-    crc = 0xFFFFFFFF
-    for byte in content:
-        crc = CRC_TABLE[(crc ^ byte) & 255] ^ (crc >> 8)
-    return crc ^ 0xFFFFFFFF
-
-
-def batch(producer, sequence, value):
-    """A batch of one record; the value is short, so that all its lengths are varints of one byte."""
-    record = b"\0\0\0\x01" + bytes([len(value) * 2]) + value + b"\0"
-    record = bytes([len(record) * 2]) + record
-    now = int(time.time() * 1000)
-    tail = struct.pack(">hiqqqhii", 0, 0, now, now, *producer, sequence, 1) + record
-    body = struct.pack(">ibI", 0, 2, crc32c(tail)) + tail
-    return struct.pack(">qi", 0, len(body)) + body
-
-
-def send(connection, key, version, body):
-    request = struct.pack(">hhih", key, version, 1, 3) + b"raw" + body
-    connection.sendall(struct.pack(">i", len(request)) + request)
-
-
-def receive(connection):
-    return recv_all(connection, struct.unpack(">i", recv_all(connection, 4))[0])
-
-
-def produce(connection, producer, partition, sequence):
-    content = batch(producer, sequence, b"%d-%d" % (partition, sequence))
-    body = struct.pack(">hhiih", -1, -1, 10000, 1, len(TOPIC)) + TOPIC.encode()
-    send(connection, PRODUCE, 7, body + struct.pack(">iii", 1, partition, len(content)) + content)
-
-
-def answer(connection):
-    """(error code, base offset)"""
-    return struct.unpack_from(">hq", receive(connection), 4 + 4 + 2 + len(TOPIC) + 4 + 4)
-
-
-def connect(broker):
-    host, port = broker.kafka.rsplit(":", 1)
-    return socket.create_connection((host, int(port)), timeout=30)
+def send(connection, producer, partition, sequence):
+    produce(connection, TOPIC, producer, partition, sequence, value_of(partition, sequence), 10000)
 
 
 def life(connection, producer, following, places, end, tally, history):
@@ -83,9 +36,9 @@ def life(connection, producer, following, places, end, tally, history):
             # A batch that is sent again is on its way since it was sent first.
             if (f"{TOPIC}-{partition}", str(sequence)) not in history.sending:
                 history.sent(f"{TOPIC}-{partition}", str(sequence))
-            produce(connection, producer, partition, sequence)
+            send(connection, producer, partition, sequence)
         for partition, sequence in sent:
-            code, offset = answer(connection)
+            code, offset = answer(connection, TOPIC)
             tally[code] += 1
             if code == NONE:
                 if sequence != following[partition]:
@@ -113,17 +66,14 @@ def main():
             broker.start()
             broker.create_topic(TOPIC, PARTITIONS)
             with connect(broker) as connection:
-                send(connection, INIT_PRODUCER_ID, 0, struct.pack(">hi", -1, 60000))
-                code, *producer = struct.unpack_from(">hqh", receive(connection), 8)
-                if code:
-                    raise Broken(f"no producer id: {code}")
+                producer = new_producer(connection)
             for _ in range(options.rounds):
                 with connect(broker) as connection:
                     life(connection, producer, following, places, time.monotonic() + chance.uniform(0, 0.4), tally, history)
                     if chance.random() < 0.5:
                         # On their way when the broker dies: written or not, they are sent again.
                         for partition in range(PARTITIONS):
-                            produce(connection, producer, partition, following[partition])
+                            send(connection, producer, partition, following[partition])
                         time.sleep(chance.uniform(0, 0.01))
                     broker.kill()
                 broker.start()
@@ -133,7 +83,7 @@ def main():
             told = {}
             for partition in range(PARTITIONS):
                 found, code = read_partition(broker.kafka, TOPIC, partition)
-                expected = {offset: b"%d-%d" % (partition, offset) for offset in range(following[partition])}
+                expected = {offset: value_of(partition, offset) for offset in range(following[partition])}
                 if code is not None or found != expected:
                     raise Broken(f"{partition}: what is read is not what was sent: {code}, {len(found)} records")
                 told[f"{TOPIC}-{partition}"] = [[at, value.decode().split("-")[1]] for at, value in found.items()]
