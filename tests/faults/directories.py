@@ -3,7 +3,8 @@
 found and what to do, exit code 2, and nothing in it changed.
 
 Two processes on one directory, a foreign one, one that cannot be written, a file in its place, one without its metadata,
-without its log, wiped under a bucket that is in use, and an old copy put back.
+without its log, wiped under a bucket that is in use, an old copy put back, and its log or its metadata alone put back from
+before.
 """
 
 import os
@@ -127,6 +128,7 @@ def main():
             # A copy from before the last start comes back.
             again = broker_on(data)
             shutil.copytree(data, directory / "old")
+            shutil.copytree(data, directory / "copied")
             again.start()
             load_again = Load(again, TOPIC, PARTITIONS, options.seed + 1)
             load_again.sent = 1 << 30
@@ -141,6 +143,18 @@ def main():
                 said["old copy"] = refused(broker_on(data), [str(data), "old copy", "newest"], data / "metadata")
             shutil.rmtree(data)
             shutil.move(directory / "newest", data)
+
+            # The log or the metadata alone comes back from before.
+            for part, words in [
+                ("wal", [str(data / "wal"), "older than the metadata", "one time"]),
+                ("metadata", [str(data / "metadata"), "older than the write-ahead log", "one time"]),
+            ]:
+                shutil.move(data / part, directory / f"newest-{part}")
+                shutil.copytree(directory / "copied" / part, data / part)
+                for _ in range(3):
+                    said[f"old {part}"] = refused(broker_on(data), words)
+                shutil.rmtree(data / part)
+                shutil.move(directory / f"newest-{part}", data / part)
 
             # After all this nothing is missing.
             last = broker_on(data)

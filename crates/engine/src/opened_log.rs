@@ -104,7 +104,7 @@ fn compare_journal(image: &State, row: &Journal, held: Held<'_>) -> Result<(), O
                 (partition.leader, partition.leader_incarnation) == (row.owner, row.incarnation)
             });
             return if led || row.drained > Seq::NONE {
-                Err(Older::Log("does not know it, although it was written".to_owned()))
+                Err(Older::Log("holds nothing, although it was written".to_owned()))
             } else {
                 Ok(())
             };

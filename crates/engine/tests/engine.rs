@@ -878,7 +878,7 @@ fn metadata_and_a_log_that_are_not_of_one_time_are_refused() {
     });
     copy_dir(&machine.wal(), &newest);
     let refused = machine.refuses(&stopped);
-    assert!(refused.contains("does not know it, although it was written"), "{refused}");
+    assert!(refused.contains("holds nothing, although it was written"), "{refused}");
     std::fs::remove_dir_all(machine.wal()).unwrap();
     copy_dir(&newest, &machine.wal());
     machine.run(async |engine| {
