@@ -6,7 +6,7 @@ use crate::network::NoPeers;
 use crate::patience::Patience;
 use crate::snapshot_file::{self, SnapshotFileError};
 use crate::state_machine::{Files, StateMachine};
-use crate::types::{LogId, Payload, Raft};
+use crate::types::{LogId, Payload, Raft, Runtime};
 use esker_env::watch;
 use esker_env::{Blocking, BoxFuture, Clock, Env, Place};
 use esker_meta::{Command, Proposal, Reply, State};
@@ -80,13 +80,14 @@ impl Quorum {
     pub async fn open(env: &Env, options: QuorumOptions) -> Result<Self, QuorumError> {
         let (opened, result) = oneshot::channel();
         let inner = env.clone();
-        // Its tasks live where they are spawned from.
+        let seed = env.entropy.next_u64();
+        // Its tasks live where they are spawned from, and draw from its seed.
         env.spawner.spawn(
             Place::Meta,
             "metadata",
-            Box::pin(async move {
+            Box::pin(Runtime::scope(seed, async move {
                 let _caller_gone = opened.send(Self::open_here(&inner, options).await);
-            }),
+            })),
         );
         result.await.map_err(|_| QuorumError::Raft("the runtime is shutting down".to_owned()))?
     }

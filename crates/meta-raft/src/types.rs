@@ -13,11 +13,17 @@ impl fmt::Display for Payload {
     }
 }
 
+/// tokio's tasks and timers, with randomness that follows from a seed: only what runs within [`Runtime::scope`] of one may
+/// start openraft's tasks.
+pub(crate) type Runtime =
+    openraft::rt::deterministic_rng::DeterministicRng<openraft::impls::TokioRuntime>;
+
 openraft::declare_raft_types!(
     /// One voter is a `u64`; its node is an address.
     pub(crate) TypeConfig:
         D = Payload,
         R = Option<Reply>,
+        AsyncRuntime = Runtime,
 );
 
 pub(crate) type Raft = openraft::Raft<TypeConfig, crate::state_machine::StateMachine>;

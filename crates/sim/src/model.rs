@@ -232,15 +232,19 @@ impl Model {
     }
 
     /// A consumer that began at `from` has read `offsets` by now.
-    pub fn stretch(&mut self, target: Target, from: i64, offsets: &[i64]) {
+    pub fn stretch(&mut self, time: u64, target: Target, from: i64, offsets: &[i64]) {
         let partition = self.partitions.entry(target).or_default();
         // A trim or retention may take what comes next under a consumer's eyes.
-        if partition.retained.is_some() {
-            return;
-        }
         let befores = std::iter::once(from).chain(offsets.iter().map(|offset| offset + 1));
         let mut pairs = befores.zip(offsets);
-        let gap = pairs.find(|(want, got)| want != *got && **got > partition.trim_tried);
+        let gone = partition.trim_tried.max(partition.start_seen);
+        let gap = pairs.find(|(want, got)| want != *got && **got > gone);
+        if let Some((_, start)) = gap.filter(|_| partition.retained.is_some()) {
+            // Then the partition begins there, and whoever asks is told so.
+            partition.start_seen = *start;
+            self.tell(|history| history.trim(time, target, *start));
+            return;
+        }
         if let Some((want, got)) = gap {
             let what = format!("a consumer that should read {want} was given {got}");
             self.problem(Oracle::Gap, target, &what);
@@ -394,15 +398,15 @@ mod tests {
     fn a_reader_that_is_led_past_a_record_is_found_unless_a_trim_took_it() {
         let mut model = Model::default();
         model.acknowledged(T, 0, 0, &values(&["a", "b", "c", "d"]));
-        model.stretch(T, 1, &[]);
-        model.stretch(T, 1, &[1, 2]);
+        model.stretch(0, T, 1, &[]);
+        model.stretch(0, T, 1, &[1, 2]);
         assert_eq!(oracles(&mut model), []);
         for passed in [[2, 3], [1, 3]] {
-            model.stretch(T, 1, &passed);
+            model.stretch(0, T, 1, &passed);
             assert_eq!(oracles(&mut model), [Oracle::Gap]);
         }
         model.partitions.get_mut(&T).unwrap().trim_tried = 3;
-        model.stretch(T, 1, &[1, 3]);
+        model.stretch(0, T, 1, &[1, 3]);
         assert_eq!(oracles(&mut model), []);
     }
 

@@ -154,7 +154,7 @@ impl Clients {
                     polled.push((record.offset, short(&value)));
                     model.read(stretch.target, record.offset, &value);
                 }
-                model.stretch(stretch.target, stretch.from, offsets);
+                model.stretch(time, stretch.target, stretch.from, offsets);
                 model.tell(|h| h.poll(time, &stretch.process, stretch.target, &polled));
             }
         }

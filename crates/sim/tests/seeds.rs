@@ -16,7 +16,8 @@ fn every_seed_passes() {
 
 #[test]
 fn a_seed_decides_everything() {
-    for seed in [1, 2, 5] {
+    // In the last one a first wait of the metadata quorum, drawn outside of the seed, decided who wrote first.
+    for seed in [1, 2, 5, 1_795_442_066_005] {
         let traces = [0, 1].map(|_| simulate(&Plan::new(seed)).trace);
         assert!(traces[0].1 > 1000, "seed {seed} has few events: {traces:?}");
         assert_eq!(traces[0], traces[1], "seed {seed} runs differently");
