@@ -10,20 +10,26 @@ use esker_wire_schema::{Message, SchemaFile};
 
 thread_local! {
     static ALLOCATED: Cell<usize> = const { Cell::new(0) };
+    /// What this thread has asked for and not given back; less than nothing where it gives back what is another's.
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    static HELD_MAX: Cell<isize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, counting the bytes that this thread ever asked for.
+/// The system's allocator, counting the bytes that this thread ever asked for, and those that it holds.
 struct Counting;
 
 // SAFETY: every call goes to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATED.set(ALLOCATED.get() + layout.size());
+        HELD.set(HELD.get() + layout.size().cast_signed());
+        HELD_MAX.set(HELD_MAX.get().max(HELD.get()));
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        HELD.set(HELD.get() - layout.size().cast_signed());
         // SAFETY: the caller's promises are passed on.
         unsafe { System.dealloc(ptr, layout) }
     }
@@ -52,6 +58,15 @@ pub fn check(len: usize, decode: impl FnOnce() -> Recoded) {
             assert!(done.stable);
         }
     }
+}
+
+/// Runs `work` and answers with it the most bytes that it held at once beyond what was held before. What C code asks for
+/// itself is not among them: that is limited by the flags of a run.
+pub fn most_held<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = HELD.get();
+    HELD_MAX.set(before);
+    let done = work();
+    (done, usize::try_from(HELD_MAX.get() - before).expect("it never falls"))
 }
 
 /// Sections of a metadata snapshot.

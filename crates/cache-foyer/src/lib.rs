@@ -293,8 +293,10 @@ impl ChunkCache for FoyerCache {
                 drop(opening);
                 return shared.memory.get(key).await;
             };
-            let counters = &shared.counters;
-            match open.cache.get(&shared.key(*key)).await {
+            let (counters, disk_key) = (&shared.counters, shared.key(*key));
+            let is_on_disk = || open.cache.storage().may_contains(&disk_key);
+            let was_on_disk = is_on_disk();
+            match open.cache.get(&disk_key).await {
                 Ok(Some(entry)) => {
                     count(match entry.source() {
                         Source::Disk => &counters.hits_disk,
@@ -303,13 +305,16 @@ impl ChunkCache for FoyerCache {
                     Some(entry.value().0.clone())
                 }
                 Ok(None) => {
-                    count(&counters.misses);
+                    // Foyer throws a chunk that fails its checksum out of its index, and answers as if it had never
+                    // been there. A chunk that gives way to others in this very moment looks the same.
+                    let is_corrupt = was_on_disk && !is_on_disk();
+                    count(if is_corrupt { &counters.corrupt } else { &counters.misses });
                     None
                 }
                 Err(error) => {
                     tracing::warn!(?key, %error, "a cached chunk does not read");
                     count(&counters.corrupt);
-                    open.cache.remove(&shared.key(*key));
+                    open.cache.remove(&disk_key);
                     None
                 }
             }

@@ -98,6 +98,8 @@ fn damaged_chunks_are_not_returned() {
         assert!(cache.ready().await);
         let found = found(&cache).await;
         assert!(found > 0 && found < CHUNKS, "{found} of {CHUNKS} came back");
+        let stats = cache.stats();
+        assert_eq!(stats.corrupt, u64::from(CHUNKS - found), "each is counted: {stats:?}");
         cache.close().await;
     });
 }
@@ -169,6 +171,8 @@ fn what_the_disk_cannot_take_is_dropped_and_counted() {
         assert!(cache.ready().await);
         let found = found(&cache).await;
         assert!(found > 0 && found < CHUNKS, "{found} of {CHUNKS} came back");
+        let stats = cache.stats();
+        assert_eq!(stats.corrupt, u64::from(CHUNKS - found), "each is counted: {stats:?}");
         cache.close().await;
     });
 }
