@@ -35,6 +35,14 @@ pub struct SimDisk {
     clock: Arc<dyn Clock>,
     entropy: Arc<SimEntropy>,
     faults: Arc<Mutex<DiskFaults>>,
+    done: Arc<Mutex<Done>>,
+}
+
+/// What was asked of a disk in one life.
+#[derive(Debug, Default)]
+struct Done {
+    syncs: u64,
+    writes: u64,
 }
 
 impl SimDisk {
@@ -50,7 +58,7 @@ impl SimDisk {
     ) -> Self {
         let entropy = Arc::new(entropy.branch("disk"));
         let faults = Arc::new(Mutex::new(faults));
-        Self { drive, power, trace, clock, entropy, faults }
+        Self { drive, power, trace, clock, entropy, faults, done: Arc::default() }
     }
 
     /// Nothing goes wrong by itself any more.
@@ -197,18 +205,17 @@ impl DiskFile for SimFile {
     fn write_all_at(&self, data: &[u8], position: u64) -> io::Result<()> {
         let start = self.place(position, data.len())?;
         self.disk.change("write", &self.path, position ^ ((data.len() as u64) << 40))?;
-        let (lost, failing) = {
-            let mut platter = self.disk.drive.platter.lock();
-            platter.writes += 1;
-            let lie = self.disk.drive.lie == Some(Lie::LoseWrite);
-            let log = self.path.to_string_lossy().contains("/wal/");
-            // Zeros ahead of use are of no interest.
-            let lost = lie
-                && log
-                && platter.writes.is_multiple_of(97)
-                && data.iter().any(|byte| *byte != 0);
-            (lost, self.disk.faults.lock().failing_write == Some(platter.writes))
+        let number = {
+            let mut done = self.disk.done.lock();
+            done.writes += 1;
+            done.writes
         };
+        let failing = self.disk.faults.lock().failing_write == Some(number);
+        // Zeros ahead of use are of no interest.
+        let lost = self.disk.drive.lie == Some(Lie::LoseWrite)
+            && self.path.to_string_lossy().contains("/wal/")
+            && number.is_multiple_of(97)
+            && data.iter().any(|byte| *byte != 0);
         if failing {
             self.disk.trace.note(
                 self.disk.clock.now().0,
@@ -253,9 +260,9 @@ impl DiskFile for SimFile {
     fn sync_data(&self) -> io::Result<()> {
         self.disk.change("sync", &self.path, 0)?;
         let failing = {
-            let mut platter = self.disk.drive.platter.lock();
-            platter.syncs += 1;
-            self.disk.faults.lock().failing_sync == Some(platter.syncs)
+            let mut done = self.disk.done.lock();
+            done.syncs += 1;
+            self.disk.faults.lock().failing_sync == Some(done.syncs)
         };
         let (lie, entropy) = (self.disk.drive.lie, &self.disk.entropy);
         self.with(|inode| {

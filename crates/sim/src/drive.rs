@@ -132,8 +132,6 @@ pub(crate) struct Platter {
     pub(crate) changes: Vec<Change>,
     pub(crate) locks: BTreeSet<PathBuf>,
     pub(crate) next_inode: u64,
-    pub(crate) syncs: u64,
-    pub(crate) writes: u64,
     /// Bytes that fit.
     pub(crate) capacity: Option<u64>,
 }
@@ -196,7 +194,6 @@ impl Drive {
         }
         platter.names = platter.durable_names.clone();
         platter.locks.clear();
-        platter.syncs = 0;
         let named: BTreeSet<u64> = platter.names.values().copied().collect();
         platter.inodes.retain(|inode, _| named.contains(inode));
         for inode in platter.inodes.values_mut() {
