@@ -1,5 +1,6 @@
 //! A bucket in memory: linearizable, slow, and at times out of reach.
 
+use crate::effects::Effect;
 use crate::entropy::SimEntropy;
 use crate::model::{Oracle, Problem};
 use crate::power::Power;
@@ -124,6 +125,8 @@ pub struct BucketFaults {
     pub stale: bool,
     /// Nothing gets through.
     pub out_of_reach: bool,
+    /// Nothing more fits.
+    pub full: bool,
     /// Credentials are not accepted.
     pub denied: bool,
 }
@@ -184,6 +187,9 @@ impl SimBucket {
         let fate = self.entropy.below(100);
         let faults = *self.faults.lock();
         let slow = if self.entropy.chance(faults.slow) { 4000 } else { 1 };
+        if slow > 1 {
+            self.trace.count(Effect::SlowRequest);
+        }
         let way = || Duration::from_millis(self.entropy.between(2, 20) * slow / 2 + 1);
         let (there, back) = (way(), way());
         pass(there).await;
@@ -195,18 +201,26 @@ impl SimBucket {
         // An outage may have begun or ended on the way.
         let faults = *self.faults.lock();
         if faults.out_of_reach {
+            self.trace.count(Effect::OutOfReach);
             return Err(failed("out of reach"));
         }
         if faults.denied {
+            self.trace.count(Effect::Denied);
             return Err(error(BucketErrorKind::Denied, "the credentials have expired"));
         }
+        if faults.full && operation == "put" {
+            self.trace.count(Effect::PutRefused);
+            return Err(failed("no space is left"));
+        }
         if fate < faults.failing / 2 {
+            self.trace.count(Effect::RequestFailed);
             return Err(failed("slow down"));
         }
         self.store.expire(self.now());
         let result = effect(&self.store);
         pass(back).await;
         if fate < faults.failing {
+            self.trace.count(Effect::AnswerLost);
             return Err(failed("the answer was lost"));
         }
         result
@@ -221,8 +235,10 @@ impl SimBucket {
         let at = usize::try_from(self.entropy.below(body.len() as u64)).expect("below a length");
         self.trace.note(self.clock.now().0, "damage", "body", at as u64);
         if self.entropy.chance(50) {
+            self.trace.count(Effect::BodyCut);
             return body.slice(..at);
         }
+        self.trace.count(Effect::BodyFlipped);
         let mut flipped = body.to_vec();
         flipped[at] ^= 1 << self.entropy.below(8);
         flipped.into()

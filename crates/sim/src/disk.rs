@@ -1,6 +1,7 @@
 //! A disk in memory, as one life of a machine sees it: its drive, and what goes wrong with it.
 
-use crate::drive::{Change, Drive, Inode, Lie, SECTOR};
+use crate::drive::{Change, Drive, Inode, Lie};
+use crate::effects::Effect;
 use crate::entropy::SimEntropy;
 use crate::power::Power;
 use crate::trace::Trace;
@@ -67,7 +68,11 @@ impl SimDisk {
     }
 
     fn change(&self, what: &str, path: &Path, number: u64) -> io::Result<()> {
+        let was_on = self.power.is_on();
         if !self.power.spend() {
+            if was_on {
+                self.trace.count(Effect::Cut);
+            }
             return Err(io::Error::other("the power failed"));
         }
         self.trace.note(self.clock.now().0, what, &path.to_string_lossy(), number);
@@ -223,6 +228,7 @@ impl DiskFile for SimFile {
                 &self.path.to_string_lossy(),
                 0,
             );
+            self.disk.trace.count(Effect::WriteFailed);
             return Err(io::Error::from_raw_os_error(EIO));
         }
         let end = start + data.len();
@@ -230,6 +236,7 @@ impl DiskFile for SimFile {
         if growth > 0 && growth > self.disk.free_bytes(&self.path)? {
             let path = self.path.to_string_lossy();
             self.disk.trace.note(self.disk.clock.now().0, "no room", &path, growth);
+            self.disk.trace.count(Effect::NoRoom);
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.with(|inode| {
@@ -237,8 +244,7 @@ impl DiskFile for SimFile {
                 inode.now.resize(end, 0);
             }
             if !lost {
-                inode.now[start..end].copy_from_slice(data);
-                inode.dirty.extend(start / SECTOR..end.div_ceil(SECTOR));
+                inode.write(start..end, data);
             }
         })
     }
@@ -247,12 +253,16 @@ impl DiskFile for SimFile {
         let start = self.place(position, buffer.len())?;
         let failing = self.disk.faults.lock().failing_reads;
         if failing > 0 && self.disk.entropy.below(1000) < failing {
+            self.disk.trace.count(Effect::ReadFailed);
             return Err(io::Error::from_raw_os_error(EIO));
         }
         self.with(|inode| {
             let rest = inode.now.get(start..).unwrap_or_default();
             let count = rest.len().min(buffer.len());
             buffer[..count].copy_from_slice(&rest[..count]);
+            if let Some(damage) = inode.damage(&(start..start + count)) {
+                self.disk.trace.count(damage);
+            }
             count
         })
     }
@@ -270,6 +280,7 @@ impl DiskFile for SimFile {
                 inode.sync(lie);
                 return Ok(());
             }
+            self.disk.trace.count(Effect::SyncFailed);
             inode.fail_sync(entropy);
             if lie == Some(Lie::HideFailure) {
                 Ok(())
@@ -286,7 +297,7 @@ impl DiskFile for SimFile {
             let old = inode.now.len();
             inode.now.resize(len, 0);
             // What is cut off and grown again reads as zeros.
-            inode.dirty.extend(old.min(len) / SECTOR..old.max(len).div_ceil(SECTOR));
+            inode.touch(old.min(len)..old.max(len));
         })
     }
 

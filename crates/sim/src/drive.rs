@@ -8,13 +8,15 @@
 //! Rot and misdirected writes change what *was* durable. They keep to sectors that something synced later vouches for:
 //! damage to the very last sync of a lone disk cannot be told from a write that never finished.
 
+use crate::effects::Effect;
 use crate::entropy::SimEntropy;
 use esker_env::Entropy;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-pub(crate) const SECTOR: usize = 512;
+const SECTOR: usize = 512;
 /// What a misdirected write moves.
 const PAGE: usize = 4096;
 
@@ -42,6 +44,18 @@ pub(crate) struct Inode {
     late: BTreeSet<usize>,
     /// Sectors of the last sync: nothing later vouches for them.
     last: BTreeSet<usize>,
+    /// Durable bytes that are not what was written, until something is written there.
+    bad: Vec<Bad>,
+}
+
+#[derive(Debug, Clone)]
+struct Bad {
+    place: Range<usize>,
+    misdirected: bool,
+}
+
+fn overlap(one: &Range<usize>, other: &Range<usize>) -> bool {
+    one.start < other.end && other.start < one.end
 }
 
 impl Inode {
@@ -74,7 +88,25 @@ impl Inode {
         }
     }
 
-    fn lose_power(&mut self, kept: u64, entropy: &SimEntropy) {
+    /// What is written heals what was damaged there.
+    pub(crate) fn write(&mut self, place: Range<usize>, data: &[u8]) {
+        self.bad.retain(|bad| !overlap(&bad.place, &place));
+        self.touch(place.clone());
+        self.now[place].copy_from_slice(data);
+    }
+
+    /// What is there has yet to be synced.
+    pub(crate) fn touch(&mut self, place: Range<usize>) {
+        self.dirty.extend(place.start / SECTOR..place.end.div_ceil(SECTOR));
+    }
+
+    /// Whose fault it is if what is read at `place` is not what was written.
+    pub(crate) fn damage(&self, place: &Range<usize>) -> Option<Effect> {
+        let bad = self.bad.iter().find(|bad| overlap(&bad.place, place))?;
+        Some(if bad.misdirected { Effect::MisdirectedRead } else { Effect::RotRead })
+    }
+
+    fn lose_power(&mut self, kept: u64, entropy: &SimEntropy) -> Loss {
         let len = match kept {
             0 => self.durable.len(),
             100 => self.now.len(),
@@ -82,15 +114,21 @@ impl Inode {
             _ => self.now.len(),
         };
         self.durable.resize(len, 0);
+        let (mut some_kept, mut some_lost) = (false, false);
         for sector in std::mem::take(&mut self.dirty) {
+            let changed = sector_of(&self.now, sector) != sector_of(&self.durable, sector);
             if entropy.chance(kept) {
                 copy_sector(&self.now, &mut self.durable, sector);
                 // Written after the last sync: nothing vouches for it.
                 self.last.insert(sector);
+                some_kept |= changed;
+            } else {
+                some_lost |= changed;
             }
         }
         self.late.clear();
         self.now.clone_from(&self.durable);
+        Loss { writes: some_lost, torn: some_lost && some_kept, names: false }
     }
 }
 
@@ -143,6 +181,17 @@ impl Platter {
     }
 }
 
+/// What a power failure took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Loss {
+    /// Something that was written.
+    pub(crate) writes: bool,
+    /// A part of what was written to a file, and not another.
+    pub(crate) torn: bool,
+    /// A change of a name.
+    pub(crate) names: bool,
+}
+
 /// What outlives a power failure.
 #[derive(Debug, Default)]
 pub struct Drive {
@@ -159,6 +208,8 @@ pub struct Copy(Platter);
 pub struct Injury {
     /// What was done, where.
     pub what: String,
+    /// Whether a write went elsewhere.
+    pub misdirected: bool,
     patches: Vec<Patch>,
 }
 
@@ -178,7 +229,7 @@ impl Drive {
     }
 
     /// Loses what was not synced: all of it, or any part.
-    pub fn lose_power(&self, entropy: &SimEntropy) {
+    pub(crate) fn lose_power(&self, entropy: &SimEntropy) -> Loss {
         let mut platter = self.platter.lock();
         let platter = &mut *platter;
         let kept = [0, 50, 100][usize::try_from(entropy.below(3)).expect("below 3")];
@@ -196,9 +247,13 @@ impl Drive {
         platter.locks.clear();
         let named: BTreeSet<u64> = platter.names.values().copied().collect();
         platter.inodes.retain(|inode, _| named.contains(inode));
+        let mut loss = Loss { names: survivors < changes.len(), ..Loss::default() };
         for inode in platter.inodes.values_mut() {
-            inode.lose_power(kept, entropy);
+            let lost = inode.lose_power(kept, entropy);
+            loss.writes |= lost.writes;
+            loss.torn |= lost.torn;
         }
+        loss
     }
 
     /// Lets so many more bytes fit than are there, or any number.
@@ -274,8 +329,11 @@ impl Drive {
         }
         for patch in &patches {
             patch.apply(platter, &patch.bad);
+            if let Some(inode) = platter.inodes.get_mut(&patch.inode) {
+                inode.bad.push(Bad { place: patch.place(), misdirected: misdirect });
+            }
         }
-        Some(Injury { what, patches })
+        Some(Injury { what, misdirected: misdirect, patches })
     }
 
     /// Puts back what an injury damaged, as far as nothing has been written there since.
@@ -308,28 +366,39 @@ impl Patch {
         Self { inode, at, good, bad }
     }
 
+    fn place(&self) -> Range<usize> {
+        self.at..self.at + self.bad.len()
+    }
+
     fn apply(&self, platter: &mut Platter, bytes: &[u8]) {
         let Some(inode) = platter.inodes.get_mut(&self.inode) else { return };
         for content in [&mut inode.now, &mut inode.durable] {
-            if let Some(place) = content.get_mut(self.at..self.at + bytes.len()) {
+            if let Some(place) = content.get_mut(self.place()) {
                 place.copy_from_slice(bytes);
             }
         }
     }
 
     fn apply_if_untouched(&self, platter: &mut Platter) {
-        let place = self.at..self.at + self.bad.len();
         let untouched = platter
             .inodes
             .get(&self.inode)
-            .is_some_and(|inode| inode.now.get(place) == Some(&self.bad[..]));
+            .is_some_and(|inode| inode.now.get(self.place()) == Some(&self.bad[..]));
         if untouched {
             self.apply(platter, &self.good);
+        }
+        if let Some(inode) = platter.inodes.get_mut(&self.inode) {
+            inode.bad.retain(|bad| !overlap(&bad.place, &self.place()));
         }
     }
 }
 
-pub(crate) fn copy_sector(from: &[u8], to: &mut [u8], sector: usize) {
+fn sector_of(bytes: &[u8], sector: usize) -> &[u8] {
+    let start = (sector * SECTOR).min(bytes.len());
+    &bytes[start..(start + SECTOR).min(bytes.len())]
+}
+
+fn copy_sector(from: &[u8], to: &mut [u8], sector: usize) {
     let start = sector * SECTOR;
     let end = (start + SECTOR).min(from.len()).min(to.len());
     if start < end {

@@ -16,6 +16,7 @@ pub mod cache;
 pub mod catalogue;
 pub mod disk;
 pub mod drive;
+pub mod effects;
 pub mod entropy;
 mod heal;
 pub mod history;
@@ -35,6 +36,7 @@ mod world;
 
 pub use catalogue::{CATALOGUE, Planted};
 pub use drive::Lie;
+pub use effects::Effects;
 pub use model::{Model, Oracle, PartitionModel, Problem, Target};
 pub use plan::{Feature, Plan};
 pub use run::{Outcome, simulate};

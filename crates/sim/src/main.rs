@@ -3,8 +3,10 @@
 use clap::Parser;
 use esker_env::Disk;
 use esker_env::real::FileSystem;
-use esker_sim::{CATALOGUE, Feature, Oracle, Outcome, Plan, Planted, Problem, shorten, simulate};
-use std::path::PathBuf;
+use esker_sim::{
+    CATALOGUE, Effects, Feature, Oracle, Outcome, Plan, Planted, Problem, shorten, simulate,
+};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -42,6 +44,9 @@ struct Options {
     /// Let the node log to standard error: `warn`, `debug`, or as in `esker_engine=debug`.
     #[arg(long)]
     log: Option<String>,
+    /// Write how often what took effect, as JSON, instead of telling it.
+    #[arg(long)]
+    effects: Option<PathBuf>,
     /// Write what the clients of a single seed did and saw, for `tests/checker`.
     #[arg(long)]
     history: Option<PathBuf>,
@@ -76,6 +81,7 @@ struct Totals {
     acks: u64,
     reads: u64,
     simulated: Duration,
+    effects: Effects,
 }
 
 impl Totals {
@@ -86,10 +92,11 @@ impl Totals {
         self.acks += outcome.acks;
         self.reads += outcome.reads;
         self.simulated += outcome.virtual_time;
+        self.effects.add(&outcome.effects);
     }
 
     fn tell(&self, real: Duration) {
-        let Self { run, failed, lives, refusals, acks, reads, simulated } = self;
+        let Self { run, failed, lives, refusals, acks, reads, simulated, effects: _ } = self;
         say(&format!(
             "{run} seeds, {failed} failed; {lives} lives, {refusals} refused for damage, {acks} batches acknowledged, \
              {reads} records compared; {:.2} virtual hours in {:.1} s, {:.0} times real time",
@@ -97,6 +104,14 @@ impl Totals {
             real.as_secs_f64(),
             simulated.as_secs_f64() / real.as_secs_f64().max(0.001)
         ));
+    }
+
+    fn tell_effects(&self) {
+        for (whose, counts) in self.effects.table() {
+            let counts: Vec<_> =
+                counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
+            say(&format!("{whose:22} {}", counts.join(", ")));
+        }
     }
 }
 
@@ -157,24 +172,35 @@ fn try_catalogue(options: &Options, range: &std::ops::Range<u64>) -> ExitCode {
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+fn write(path: &Path, text: &str) -> Result<(), ExitCode> {
+    FileSystem.replace(path, text.as_bytes()).map_err(|error| {
+        say(&format!("cannot write {}: {error}", path.display()));
+        ExitCode::from(2)
+    })
+}
+
 fn main() -> ExitCode {
+    run().unwrap_or_else(|code| code)
+}
+
+fn run() -> Result<ExitCode, ExitCode> {
     let options = Options::parse();
     let Some(range) = seeds(&options.seeds) else {
         say("--seeds takes A..B or a number");
-        return ExitCode::from(2);
+        return Err(ExitCode::from(2));
     };
     let planted = match options.planted.as_deref() {
         None => None,
-        Some("all") => return try_catalogue(&options, &range),
+        Some("all") => return Ok(try_catalogue(&options, &range)),
         Some("list") => {
             CATALOGUE.iter().for_each(|planted| say(planted.name));
-            return ExitCode::SUCCESS;
+            return Ok(ExitCode::SUCCESS);
         }
         Some(name) => {
             let known = Planted::named(name);
             if known.is_none() {
                 say(&format!("no bug is called `{name}`: --planted list names them"));
-                return ExitCode::from(2);
+                return Err(ExitCode::from(2));
             }
             known
         }
@@ -196,12 +222,8 @@ fn main() -> ExitCode {
         let plan = options.plan(seed, planted);
         let outcome = simulate(&plan);
         totals.add(&outcome);
-        if let Some(path) = &options.history
-            && let text = outcome.history.join("\n") + "\n"
-            && let Err(error) = FileSystem.replace(path, text.as_bytes())
-        {
-            say(&format!("cannot write {}: {error}", path.display()));
-            return ExitCode::from(2);
+        if let Some(path) = &options.history {
+            write(path, &(outcome.history.join("\n") + "\n"))?;
         }
         let mut problems = outcome.problems.clone();
         if options.twice {
@@ -222,5 +244,10 @@ fn main() -> ExitCode {
         }
     }
     totals.tell(began.elapsed());
-    if totals.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    match &options.effects {
+        Some(path) => write(path, &serde_json::json!(totals.effects.table()).to_string())?,
+        None if totals.run > 1 => totals.tell_effects(),
+        None => {}
+    }
+    Ok(if totals.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -3,6 +3,7 @@
 use crate::bucket::Store;
 use crate::catalogue::At;
 use crate::drive::{Drive, Injury};
+use crate::effects::{Effect, Effects};
 use crate::entropy::SimEntropy;
 use crate::history::History;
 use crate::model::{Model, Oracle, Problem};
@@ -43,6 +44,8 @@ pub struct Outcome {
     pub lives: u64,
     /// Starts that were refused because the disk was damaged.
     pub refusals: u64,
+    /// What took effect.
+    pub effects: Effects,
 }
 
 /// How a life ends.
@@ -142,6 +145,7 @@ pub fn simulate(plan: &Plan) -> Outcome {
         reads: model.reads,
         lives: simulation.lives,
         refusals: simulation.refusals,
+        effects: simulation.trace.effects(),
     }
 }
 
@@ -157,10 +161,18 @@ impl Simulation {
             let copy = drive.copy();
             if let Some(injury) = drive.injure(&entropy, misdirected) {
                 self.trace.note(0, "injury", &injury.what, self.lives);
+                let (done, refused) = match injury.misdirected {
+                    true => (Effect::Misdirected, Effect::MisdirectedRefused),
+                    false => (Effect::RotAtRest, Effect::RotRefused),
+                };
+                self.trace.count(done);
                 match self.live(end, Some(&injury)) {
                     Course::Went => drive.mend(&injury),
                     course => {
-                        self.refusals += u64::from(course == Course::Refused);
+                        if course == Course::Refused {
+                            self.refusals += 1;
+                            self.trace.count(refused);
+                        }
                         drive.restore(copy);
                     }
                 }
@@ -210,7 +222,15 @@ impl Simulation {
         self.before += took + Duration::from_secs(1);
         let drive = &self.machines[0].drive;
         if end != End::Stop {
-            drive.lose_power(&entropy.branch("power"));
+            let lost = drive.lose_power(&entropy.branch("power"));
+            let effects = [
+                (lost.writes, Effect::WritesLost),
+                (lost.torn, Effect::WritesTorn),
+                (lost.names, Effect::NamesLost),
+            ];
+            for (_, effect) in effects.into_iter().filter(|(happened, _)| *happened) {
+                self.trace.count(effect);
+            }
         }
         drive.leave_room(None);
         wounds.iter().rev().for_each(|injury| drive.mend(injury));

@@ -1,8 +1,10 @@
 //! Producers over the wire: with and without sequence numbers. They tell the model what they were told.
 
+use crate::effects::Effect;
 use crate::entropy::SimEntropy;
 use crate::history::short;
 use crate::model::{Model, Oracle, Target, UNIQUE};
+use crate::trace::Trace;
 use bytes::Bytes;
 use esker_client::{Client, ClientError, ErrorKind};
 use esker_env::Entropy;
@@ -45,6 +47,8 @@ pub struct Clients {
     pub model: Arc<Mutex<Model>>,
     /// The workload's dice.
     pub entropy: Arc<SimEntropy>,
+    /// What happened.
+    pub trace: Arc<Trace>,
     /// Virtual time of earlier lives.
     pub before: Duration,
     /// Producers hardly wait at the moment.
@@ -70,6 +74,8 @@ struct UnderWay {
     batch: Bytes,
     /// What was known of the partition when it was first sent.
     after: i64,
+    /// Whether it was sent before.
+    again: bool,
 }
 
 impl UnderWay {
@@ -110,7 +116,8 @@ impl SimProducer {
         if self.under_way.is_none() {
             self.under_way = Some(self.prepare(clients));
         }
-        let under_way = self.under_way.as_ref().expect("set above");
+        let under_way = self.under_way.as_mut().expect("set above");
+        let again = std::mem::replace(&mut under_way.again, true);
         let outcome = produce(clients, under_way).await;
         let target = under_way.target;
         let (code, base) = match outcome {
@@ -129,6 +136,11 @@ impl SimProducer {
                 model.acknowledged(target, base, under_way.after, &under_way.values);
                 model.tell(|h| h.send(time, &self.name, "ok", target, &shorts, Some(base)));
                 drop(model);
+                clients.trace.count(match (self.idempotent, again) {
+                    (false, _) => Effect::PlainAcked,
+                    (true, false) => Effect::IdempotentAcked,
+                    (true, true) => Effect::SentAgain,
+                });
                 self.done();
             }
             Some(ErrorCode::DuplicateSequenceNumber) if self.idempotent => {
@@ -155,6 +167,7 @@ impl SimProducer {
     /// Nobody will know whether it arrived.
     fn give_up(&mut self, clients: &Clients) {
         let Some(lost) = self.under_way.take() else { return };
+        clients.trace.count(Effect::PlainLost);
         let (time, shorts) = (clients.time(), lost.shorts());
         clients.model.lock().tell(|h| h.send(time, &self.name, "info", lost.target, &shorts, None));
     }
@@ -196,7 +209,7 @@ impl SimProducer {
         let mut model = clients.model.lock();
         let after = model.end_of(target);
         let batch = builder.build().into();
-        let under_way = UnderWay { target, values, batch, after };
+        let under_way = UnderWay { target, values, batch, after, again: false };
         let (time, shorts) = (clients.time(), under_way.shorts());
         model.tell(|h| h.send(time, &self.name, "invoke", target, &shorts, None));
         under_way
@@ -244,6 +257,7 @@ impl Clients {
         self.rush.store(true, Ordering::Relaxed);
         self.client.env().clock.sleep(wait).await;
         self.rush.store(false, Ordering::Relaxed);
+        self.trace.count(Effect::Rushed);
     }
 }
 

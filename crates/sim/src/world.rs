@@ -178,7 +178,8 @@ impl World {
             entropy,
             faults.bucket,
         );
-        let spawner = Arc::new(SimSpawner::new(Arc::clone(power), entropy, faults.slow_disk));
+        let spawner =
+            Arc::new(SimSpawner::new(Arc::clone(power), trace(), entropy, faults.slow_disk));
         let env = Env {
             clock: time(),
             entropy: entropy.fork("node"),
@@ -199,6 +200,7 @@ impl World {
             client: Client::new(outside, options),
             model: Arc::clone(&simulation.model),
             entropy: Arc::new(entropy.branch("workload")),
+            trace: trace(),
             before,
             rush: Arc::default(),
         };
@@ -362,8 +364,9 @@ impl World {
         let settings = Arc::new(LiveSettings::new(BROKER, BrokerSettings::default()));
         let bucket: Arc<dyn Bucket> = Arc::clone(&host.bucket) as _;
         let (forgetful, mistaken) = self.cache;
-        let cache = Arc::new(SimCache::new(1 << 20, &self.entropy, forgetful, mistaken));
-        let node = Node::start(&host.env, listener, bucket, cache, settings, options)
+        let trace = Arc::clone(&self.trace);
+        let cache = SimCache::new(1 << 20, trace, &self.entropy, forgetful, mistaken);
+        let node = Node::start(&host.env, listener, bucket, Arc::new(cache), settings, options)
             .await
             .map_err(|error| error.to_string())?;
         Ok((dir, Arc::new(node)))
