@@ -48,8 +48,6 @@ features! {
     SlowBucket = "slow-bucket",
     /// Bodies arrive cut short or with flipped bits.
     Bodies = "bodies",
-    /// Listings show the past.
-    StaleList = "stale-list",
     /// The bucket is out of reach, or denies, for a while.
     Outage = "outage",
     /// Connections break.

@@ -115,7 +115,6 @@ impl Faults {
             failing: some(Feature::Bucket, 70, entropy.below(30)),
             slow: some(Feature::SlowBucket, 40, entropy.below(4)),
             damaged: some(Feature::Bodies, 40, entropy.below(60)),
-            stale: some(Feature::StaleList, 40, 1) == 1,
             ..BucketFaults::default()
         };
         let disk = DiskFaults {
