@@ -2,6 +2,7 @@
 
 use crate::bucket::BucketLie;
 use crate::drive::Lie;
+use crate::model::Oracle;
 use crate::plan::Feature;
 use esker_types::Bug;
 use std::time::Duration;
@@ -13,6 +14,8 @@ pub struct Planted {
     pub name: &'static str,
     /// Where it is put in.
     pub at: At,
+    /// What it contradicts first; more than one where the seed decides which.
+    pub found_as: &'static [Oracle],
     /// A fault without which it does no harm, and that comes more often for its sake.
     pub needs: Option<Feature>,
 }
@@ -30,66 +33,68 @@ pub enum At {
     Code(Bug),
 }
 
-const fn code(name: &'static str, bug: Bug) -> Planted {
-    Planted { name, at: At::Code(bug), needs: None }
+const fn planted(at: At, name: &'static str, found_as: &'static [Oracle]) -> Planted {
+    Planted { name, at, found_as, needs: None }
 }
 
-const fn code_under(needs: Feature, name: &'static str, bug: Bug) -> Planted {
-    Planted { name, at: At::Code(bug), needs: Some(needs) }
+const fn disk(name: &'static str, lie: Lie, found_as: &'static [Oracle]) -> Planted {
+    planted(At::Disk(lie), name, found_as)
 }
 
-const fn disk(name: &'static str, lie: Lie) -> Planted {
-    Planted { name, at: At::Disk(lie), needs: None }
+const fn bucket(name: &'static str, lie: BucketLie, found_as: &'static [Oracle]) -> Planted {
+    planted(At::Bucket(lie), name, found_as)
 }
 
-const fn bucket(name: &'static str, lie: BucketLie) -> Planted {
-    Planted { name, at: At::Bucket(lie), needs: None }
+const fn code(name: &'static str, bug: Bug, found_as: &'static [Oracle]) -> Planted {
+    planted(At::Code(bug), name, found_as)
 }
 
 /// All of them.
 pub const CATALOGUE: &[Planted] = &[
-    disk("disk-syncs-nothing", Lie::SyncNothing),
-    disk("disk-syncs-late", Lie::SyncLate),
-    disk("disk-forgets-names", Lie::ForgetNames),
-    disk("disk-loses-write", Lie::LoseWrite),
-    Planted {
-        name: "disk-hides-failed-sync",
-        at: At::Disk(Lie::HideFailure),
-        needs: Some(Feature::SyncError),
-    },
-    bucket("bucket-loses-put", BucketLie::LosePut(4)),
-    bucket("bucket-cuts-put", BucketLie::CutPut(4)),
-    bucket("bucket-expires-objects", BucketLie::Expire(Duration::from_secs(45))),
-    Planted { name: "cache-mixes-objects", at: At::Cache, needs: None },
-    code("wal-sync-missing", Bug::WalSyncMissing),
-    code("wal-ack-before-sync", Bug::WalAckBeforeSync),
-    code_under(Feature::SyncError, "wal-sync-retried", Bug::WalSyncRetried),
-    code("wal-name-not-synced", Bug::WalNameNotSynced),
-    code_under(Feature::Rot, "wal-checksum-skipped", Bug::WalChecksumSkipped),
-    code_under(Feature::Rot, "wal-damage-ignored", Bug::WalDamageIgnored),
-    code_under(Feature::Full, "wal-refusal-not-awaited", Bug::WalRefusalNotAwaited),
-    code("wal-trimmed-early", Bug::WalTrimmedEarly),
-    code("meta-sync-missing", Bug::MetaSyncMissing),
-    code_under(Feature::Rot, "meta-damage-cut", Bug::MetaDamageCut),
-    code("flush-committed-before-put", Bug::FlushCommittedBeforePut),
-    code("flush-committed-twice", Bug::FlushCommittedTwice),
-    code("reference-dropped", Bug::ReferenceDropped),
-    code("deleted-by-clock", Bug::DeletedByClock),
-    code("object-ids-reused", Bug::ObjectIdsReused),
-    code("journal-id-reused", Bug::JournalIdReused),
-    code("tail-fixed-short", Bug::TailFixedShort),
-    code("visible-before-durable", Bug::VisibleBeforeDurable),
-    code("offset-skipped", Bug::OffsetSkipped),
-    code("trim-forgotten", Bug::TrimForgotten),
-    code("merge-loses-batch", Bug::MergeLosesBatch),
-    code_under(Feature::Bodies, "block-checksum-skipped", Bug::BlockChecksumSkipped),
-    code("large-batch-passed-over", Bug::LargeBatchPassedOver),
-    code("group-acknowledged-early", Bug::GroupAckEarly),
-    code("retention-takes-more", Bug::RetentionTakesMore),
-    code("deletion-forgotten", Bug::DeletionForgotten),
+    disk("disk-syncs-nothing", Lie::SyncNothing, &[Oracle::Start]),
+    disk("disk-syncs-late", Lie::SyncLate, &[Oracle::Start]),
+    disk("disk-forgets-names", Lie::ForgetNames, &[Oracle::Start]),
+    disk("disk-loses-write", Lie::LoseWrite, &[Oracle::Start]),
+    disk("disk-hides-failed-sync", Lie::HideFailure, &[Oracle::Start]).under(Feature::SyncError),
+    bucket("bucket-loses-put", BucketLie::LosePut(4), &[Oracle::Bucket]),
+    bucket("bucket-cuts-put", BucketLie::CutPut(4), &[Oracle::Bucket]),
+    bucket("bucket-expires-objects", BucketLie::Expire(Duration::from_secs(45)), &[Oracle::Bucket]),
+    planted(At::Cache, "cache-mixes-objects", &[Oracle::Cache]),
+    code("wal-sync-missing", Bug::WalSyncMissing, &[Oracle::Start]),
+    code("wal-ack-before-sync", Bug::WalAckBeforeSync, &[Oracle::Lost]),
+    code("wal-sync-retried", Bug::WalSyncRetried, &[Oracle::Start]).under(Feature::SyncError),
+    code("wal-name-not-synced", Bug::WalNameNotSynced, &[Oracle::Start]),
+    code("wal-checksum-skipped", Bug::WalChecksumSkipped, &[Oracle::Progress]).under(Feature::Rot),
+    code("wal-damage-ignored", Bug::WalDamageIgnored, &[Oracle::Start]).under(Feature::Rot),
+    code("wal-refusal-not-awaited", Bug::WalRefusalNotAwaited, &[Oracle::Panic])
+        .under(Feature::Full),
+    code("wal-trimmed-early", Bug::WalTrimmedEarly, &[Oracle::Start]),
+    code("meta-sync-missing", Bug::MetaSyncMissing, &[Oracle::Start]),
+    code("meta-damage-cut", Bug::MetaDamageCut, &[Oracle::Edge]).under(Feature::Rot),
+    code("flush-committed-before-put", Bug::FlushCommittedBeforePut, &[Oracle::Bucket]),
+    code("flush-committed-twice", Bug::FlushCommittedTwice, &[Oracle::Panic]),
+    code("reference-dropped", Bug::ReferenceDropped, &[Oracle::Metadata]),
+    code("deleted-by-clock", Bug::DeletedByClock, &[Oracle::Bucket]),
+    code("object-ids-reused", Bug::ObjectIdsReused, &[Oracle::Bucket]),
+    code("journal-id-reused", Bug::JournalIdReused, &[Oracle::Start]),
+    code("tail-fixed-short", Bug::TailFixedShort, &[Oracle::Lost]),
+    code("visible-before-durable", Bug::VisibleBeforeDurable, &[Oracle::Lost]),
+    code("offset-skipped", Bug::OffsetSkipped, &[Oracle::Panic]),
+    code("trim-forgotten", Bug::TrimForgotten, &[Oracle::Edge]),
+    code("merge-loses-batch", Bug::MergeLosesBatch, &[Oracle::Bucket]),
+    code("block-checksum-skipped", Bug::BlockChecksumSkipped, &[Oracle::Progress])
+        .under(Feature::Bodies),
+    code("large-batch-passed-over", Bug::LargeBatchPassedOver, &[Oracle::Gap]),
+    code("group-acknowledged-early", Bug::GroupAckEarly, &[Oracle::Group]),
+    code("retention-takes-more", Bug::RetentionTakesMore, &[Oracle::Lost]),
+    code("deletion-forgotten", Bug::DeletionForgotten, &[Oracle::Admin]),
 ];
 
 impl Planted {
+    const fn under(self, needs: Feature) -> Self {
+        Self { needs: Some(needs), ..self }
+    }
+
     /// The bug of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
