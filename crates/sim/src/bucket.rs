@@ -254,6 +254,7 @@ impl Bucket for SimBucket {
         body: Vec<Bytes>,
     ) -> BoxFuture<'a, Result<(), BucketError>> {
         let body = Bytes::from(body.concat());
+        self.trace.note_bytes(self.clock.now().0, "body of", key.as_str(), &body);
         Box::pin(self.request("put", key.as_str(), move |store| {
             store.put(key, body, self.now());
             Ok(())

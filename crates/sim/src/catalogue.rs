@@ -29,6 +29,8 @@ pub enum At {
     Bucket(BucketLie),
     /// The cache mixes objects up.
     Cache,
+    /// Something other than the seed decides what a node rolls.
+    Seed,
     /// The broker's own code is wrong.
     Code(Bug),
 }
@@ -60,6 +62,7 @@ pub const CATALOGUE: &[Planted] = &[
     bucket("bucket-cuts-put", BucketLie::CutPut(4), &[Oracle::Bucket]),
     bucket("bucket-expires-objects", BucketLie::Expire(Duration::from_secs(45)), &[Oracle::Bucket]),
     planted(At::Cache, "cache-mixes-objects", &[Oracle::Cache]),
+    planted(At::Seed, "seed-does-not-decide", &[Oracle::Determinism]),
     code("wal-sync-missing", Bug::WalSyncMissing, &[Oracle::Start]),
     code("wal-ack-before-sync", Bug::WalAckBeforeSync, &[Oracle::Lost]),
     code("wal-sync-retried", Bug::WalSyncRetried, &[Oracle::Start]).under(Feature::SyncError),

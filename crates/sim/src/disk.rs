@@ -209,7 +209,8 @@ impl SimFile {
 impl DiskFile for SimFile {
     fn write_all_at(&self, data: &[u8], position: u64) -> io::Result<()> {
         let start = self.place(position, data.len())?;
-        self.disk.change("write", &self.path, position ^ ((data.len() as u64) << 40))?;
+        self.disk.change("write", &self.path, position)?;
+        self.disk.trace.note_bytes(self.disk.clock.now().0, "of", "", data);
         let number = {
             let mut done = self.disk.done.lock();
             done.writes += 1;

@@ -313,7 +313,7 @@ impl AsyncWrite for SimStream {
         let at = pipe.pieces.back().map_or(soonest, |(last, ..)| (*last).max(soonest));
         pipe.pieces.push_back((at, data[..count].to_vec(), 0));
         pipe.under_way += count;
-        net.trace.note(now.0, "send", "", count as u64);
+        net.trace.note_bytes(now.0, "send", &self.peer, &data[..count]);
         drop(pipe);
         net.wake_at_arrival(&self.outgoing, at.since(now));
         Poll::Ready(Ok(count))

@@ -1,6 +1,6 @@
 //! What a simulation is made of, and what can be left out of it.
 
-use crate::catalogue::Planted;
+use crate::catalogue::{At, Planted};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -111,6 +111,8 @@ pub struct Plan {
     pub seed: u64,
     /// A bug that is put in.
     pub planted: Option<Planted>,
+    /// It is run twice, and both have to agree.
+    pub twice: bool,
     /// What is left out.
     pub without: BTreeSet<Feature>,
     /// Lives of the node at most, the one in which everything heals included.
@@ -133,7 +135,8 @@ impl Plan {
     /// With a bug.
     #[must_use]
     pub fn planted(self, planted: Planted) -> Self {
-        Self { planted: Some(planted), ..self }
+        let twice = self.twice || planted.at == At::Seed;
+        Self { planted: Some(planted), twice, ..self }
     }
 
     /// Whether `feature` is part of it.
@@ -164,6 +167,9 @@ impl Plan {
         }
         if let Some(planted) = self.planted {
             words += &format!(" --planted {}", planted.name);
+        }
+        if self.twice {
+            words += " --twice";
         }
         words
     }

@@ -84,14 +84,35 @@ pub(crate) struct Simulation {
     refusals: u64,
 }
 
-/// Runs a simulation.
+/// Runs a simulation, and once more where it is told to.
 #[must_use]
 pub fn simulate(plan: &Plan) -> Outcome {
+    let mut outcome = run(plan);
+    if plan.twice {
+        let again = run(plan);
+        outcome.problems.extend(difference(&outcome, &again));
+    }
+    outcome
+}
+
+fn difference(one: &Outcome, other: &Outcome) -> Option<Problem> {
+    if one.trace == other.trace {
+        return None;
+    }
+    let mut pairs = one.lines.iter().zip(&other.lines).enumerate();
+    let first = pairs.find(|(_, (one, other))| one != other);
+    let first = first.map(|(at, (one, other))| format!(", first at {at}: `{one}`, `{other}`"));
+    let first = first.unwrap_or_default();
+    let what = format!("runs differ: {:?}, {:?}{first}", one.trace, other.trace);
+    Some(Problem::new(Oracle::Determinism, what))
+}
+
+fn run(plan: &Plan) -> Outcome {
     let (lie, bucket_lie, bug) = match plan.planted.map(|planted| planted.at) {
         Some(At::Disk(lie)) => (Some(lie), None, None),
         Some(At::Bucket(lie)) => (None, Some(lie), None),
         Some(At::Code(bug)) => (None, None, Some(bug)),
-        Some(At::Cache) | None => (None, None, None),
+        Some(At::Cache | At::Seed) | None => (None, None, None),
     };
     esker_types::plant(bug);
     let producers = (0..PRODUCERS).filter_map(|number| {

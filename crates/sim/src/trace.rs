@@ -37,6 +37,12 @@ impl Trace {
         }
     }
 
+    /// Notes what was written or sent as `what`: its length and its content.
+    pub fn note_bytes(&self, nanos: u64, what: &str, subject: &str, bytes: &[u8]) {
+        let checksum = u64::from(crc_fast::crc32_iscsi(bytes));
+        self.note(nanos, what, subject, (bytes.len() as u64) << 32 | checksum);
+    }
+
     /// Counts an effect.
     pub(crate) fn count(&self, effect: Effect) {
         self.0.lock().effects.count(effect);

@@ -22,6 +22,7 @@ use esker_node::{DataDir, Node, NodeOptions};
 use esker_settings::BrokerSettings;
 use esker_types::{BrokerId, ByteCount, MonoTime};
 use parking_lot::Mutex;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -179,9 +180,15 @@ impl World {
         );
         let spawner =
             Arc::new(SimSpawner::new(Arc::clone(power), trace(), entropy, faults.slow_disk));
+        let undecided = plan.planted.is_some_and(|planted| planted.at == At::Seed);
+        let node = match undecided {
+            // What a hash map goes by: two runs never agree on it.
+            true => SimEntropy::new(RandomState::new().build_hasher().finish()),
+            false => entropy.branch("node"),
+        };
         let env = Env {
             clock: time(),
-            entropy: entropy.fork("node"),
+            entropy: Arc::new(node),
             spawner: Arc::clone(&spawner) as _,
             disk: Arc::clone(&disk) as _,
             net: Arc::new(net.clone()),
