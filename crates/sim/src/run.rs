@@ -176,8 +176,8 @@ impl Simulation {
         let entropy = self.entropy.branch(&format!("damage {}", self.lives));
         let drive = Arc::clone(&self.machines[0].drive);
         let rotten =
-            self.plan.has(Feature::Rot) && entropy.chance(self.plan.percent(Feature::Rot, 12));
-        let misdirected = self.plan.has(Feature::Misdirect) && entropy.chance(8);
+            self.plan.has(Feature::Rot) && entropy.chance(self.plan.percent(Feature::Rot, 14));
+        let misdirected = self.plan.has(Feature::Misdirect) && entropy.chance(12);
         if self.lives > 0 && end != End::Last && (rotten || misdirected) {
             let copy = drive.copy();
             if let Some(injury) = drive.injure(&entropy, misdirected) {

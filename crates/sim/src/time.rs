@@ -55,6 +55,9 @@ impl Points {
 
     fn hold(&self, now: MonoTime, point: &'static str) -> Option<Duration> {
         let percent = self.percent.load(Ordering::Relaxed);
+        let failures = failures_at(point);
+        // What is seldom reached is awkward more often.
+        let percent = if failures == SELDOM { percent * 2 } else { percent };
         // A place is awkward all through a life or not at all; then every other visit is.
         if percent == 0
             || self.entropy.branch(point).below(100) >= percent
@@ -62,7 +65,7 @@ impl Points {
         {
             return None;
         }
-        if self.crashes && self.entropy.chance(15) {
+        if self.crashes && self.entropy.chance(failures) {
             self.trace.note(now.0, "power fails at", point, 0);
             self.trace.count(Effect::FailedAtPoint);
             self.trace.count(Effect::Failure(point));
@@ -76,6 +79,17 @@ impl Points {
         self.trace.count(Effect::Held);
         self.trace.count(Effect::Wait(point));
         Some(Duration::from_millis(wait))
+    }
+}
+
+/// Percent of the awkward visits that end in a power failure, at a place that is seldom reached.
+const SELDOM: u64 = 50;
+
+fn failures_at(point: &str) -> u64 {
+    match point.split(':').next() {
+        Some("garbage" | "merge" | "recovery" | "spill") => SELDOM,
+        Some("flush") => 25,
+        _ => 10,
     }
 }
 

@@ -99,15 +99,24 @@ impl SimProducer {
     /// Errors that may pass; the same batch is sent again at the next call.
     pub async fn step(&mut self, clients: &Clients) -> Result<(), ClientError> {
         if self.idempotent && self.identity.is_none() {
-            let request =
-                InitProducerIdRequest { transaction_timeout_ms: i32::MAX, ..Default::default() };
+            let request = InitProducerIdRequest {
+                transactional_id: None,
+                transaction_timeout_ms: i32::MAX,
+                ..Default::default()
+            };
             let reply = clients.client.call_any(&request).await?;
             let response: InitProducerIdResponse = reply.read()?;
-            if response.error_code != 0 {
-                return Ok(());
+            match ErrorCode::from_code(response.error_code) {
+                Some(ErrorCode::None) => {}
+                Some(code) if code.is_retriable() => return Ok(()),
+                other => {
+                    let what = format!("producer {} got no id but {other:?}", self.name);
+                    clients.model.lock().problem(Oracle::Producer, ("?", -1), &what);
+                    return Ok(());
+                }
             }
-            self.identity =
-                Some((ProducerId(response.producer_id), ProducerEpoch(response.producer_epoch)));
+            let id = ProducerId(response.producer_id);
+            self.identity = Some((id, ProducerEpoch(response.producer_epoch)));
         }
         if !self.idempotent {
             // The node died while it was on its way.
@@ -120,7 +129,7 @@ impl SimProducer {
         let again = std::mem::replace(&mut under_way.again, true);
         let outcome = produce(clients, under_way).await;
         let target = under_way.target;
-        let (code, base) = match outcome {
+        let (code, base, message) = match outcome {
             Ok(outcome) => outcome,
             Err(error) => {
                 if !self.idempotent {
@@ -156,7 +165,7 @@ impl SimProducer {
                 }
             }
             other => {
-                let what = format!("producer {} was told {other:?} ({code})", self.name);
+                let what = format!("producer {} was told {other:?} ({code}): {message}", self.name);
                 clients.model.lock().problem(Oracle::Producer, target, &what);
                 self.under_way = None;
             }
@@ -216,7 +225,10 @@ impl SimProducer {
     }
 }
 
-async fn produce(clients: &Clients, under_way: &UnderWay) -> Result<(i16, i64), ClientError> {
+async fn produce(
+    clients: &Clients,
+    under_way: &UnderWay,
+) -> Result<(i16, i64, String), ClientError> {
     let (name, index) = under_way.target;
     let records = Some(under_way.batch.clone().into());
     let partition = PartitionProduceData { index, records };
@@ -232,7 +244,7 @@ async fn produce(clients: &Clients, under_way: &UnderWay) -> Result<(i16, i64), 
     let response: ProduceResponse<'_> = reply.read()?;
     let first = response.responses.iter().find_map(|topic| {
         let row = topic.partition_responses.iter().next()?;
-        Some((row.error_code, row.base_offset))
+        Some((row.error_code, row.base_offset, row.error_message.unwrap_or_default().to_owned()))
     });
     first.ok_or_else(|| ClientError::Invalid("produce was answered without partitions".to_owned()))
 }

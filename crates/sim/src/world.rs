@@ -120,7 +120,7 @@ impl Faults {
         };
         let disk = DiskFaults {
             failing_sync: nth(some(Feature::SyncError, 12, 1 + entropy.below(200))),
-            failing_write: nth(some(Feature::WriteError, 6, 1 + entropy.below(300))),
+            failing_write: nth(some(Feature::WriteError, 12, 1 + entropy.below(300))),
             failing_reads: if crash { some(Feature::ReadError, 10, entropy.below(30)) } else { 0 },
         };
         let clock = plan.has(Feature::Clock);
@@ -350,6 +350,8 @@ impl World {
             // Objects that are not merged but listed in manifests.
             engine.segment_bytes_min = ByteCount(1);
             engine.extents_inline = 17;
+            engine.flush_bytes = ByteCount::kib(16);
+            engine.flush_age = Duration::from_secs(1);
         }
         engine.segment_bytes_max = ByteCount::kib(256);
         engine.merge_extents = 4;
