@@ -2,7 +2,10 @@
 
 use crate::bucket::BucketLie;
 use crate::drive::Lie;
-use crate::model::Oracle;
+use crate::model::Oracle::{
+    self, Admin, Bucket, Cache, Determinism, Edge, Gap, Group, Lost, Metadata, Panic, Progress,
+    Start,
+};
 use crate::plan::Feature;
 use esker_types::Bug;
 use std::time::Duration;
@@ -53,44 +56,47 @@ const fn code(name: &'static str, bug: Bug, found_as: &'static [Oracle]) -> Plan
 
 /// All of them.
 pub const CATALOGUE: &[Planted] = &[
-    disk("disk-syncs-nothing", Lie::SyncNothing, &[Oracle::Start]),
-    disk("disk-syncs-late", Lie::SyncLate, &[Oracle::Start]),
-    disk("disk-forgets-names", Lie::ForgetNames, &[Oracle::Start]),
-    disk("disk-loses-write", Lie::LoseWrite, &[Oracle::Start]),
-    disk("disk-hides-failed-sync", Lie::HideFailure, &[Oracle::Start]).under(Feature::SyncError),
-    bucket("bucket-loses-put", BucketLie::LosePut(4), &[Oracle::Bucket]),
-    bucket("bucket-cuts-put", BucketLie::CutPut(4), &[Oracle::Bucket]),
-    bucket("bucket-expires-objects", BucketLie::Expire(Duration::from_secs(45)), &[Oracle::Bucket]),
-    planted(At::Cache, "cache-mixes-objects", &[Oracle::Cache]),
-    planted(At::Seed, "seed-does-not-decide", &[Oracle::Determinism]),
-    code("wal-sync-missing", Bug::WalSyncMissing, &[Oracle::Start]),
-    code("wal-ack-before-sync", Bug::WalAckBeforeSync, &[Oracle::Lost]),
-    code("wal-sync-retried", Bug::WalSyncRetried, &[Oracle::Start]).under(Feature::SyncError),
-    code("wal-name-not-synced", Bug::WalNameNotSynced, &[Oracle::Start]),
-    code("wal-checksum-skipped", Bug::WalChecksumSkipped, &[Oracle::Progress]).under(Feature::Rot),
-    code("wal-damage-ignored", Bug::WalDamageIgnored, &[Oracle::Start]).under(Feature::Rot),
-    code("wal-refusal-not-awaited", Bug::WalRefusalNotAwaited, &[Oracle::Panic])
-        .under(Feature::Full),
-    code("wal-trimmed-early", Bug::WalTrimmedEarly, &[Oracle::Start]),
-    code("meta-sync-missing", Bug::MetaSyncMissing, &[Oracle::Start]),
-    code("meta-damage-cut", Bug::MetaDamageCut, &[Oracle::Edge]).under(Feature::Rot),
-    code("flush-committed-before-put", Bug::FlushCommittedBeforePut, &[Oracle::Bucket]),
-    code("flush-committed-twice", Bug::FlushCommittedTwice, &[Oracle::Panic]),
-    code("reference-dropped", Bug::ReferenceDropped, &[Oracle::Metadata]),
-    code("deleted-by-clock", Bug::DeletedByClock, &[Oracle::Bucket]),
-    code("object-ids-reused", Bug::ObjectIdsReused, &[Oracle::Bucket]),
-    code("journal-id-reused", Bug::JournalIdReused, &[Oracle::Start]),
-    code("tail-fixed-short", Bug::TailFixedShort, &[Oracle::Lost]),
-    code("visible-before-durable", Bug::VisibleBeforeDurable, &[Oracle::Lost]),
-    code("offset-skipped", Bug::OffsetSkipped, &[Oracle::Panic]),
-    code("trim-forgotten", Bug::TrimForgotten, &[Oracle::Edge]),
-    code("merge-loses-batch", Bug::MergeLosesBatch, &[Oracle::Bucket]),
-    code("block-checksum-skipped", Bug::BlockChecksumSkipped, &[Oracle::Progress])
-        .under(Feature::Bodies),
-    code("large-batch-passed-over", Bug::LargeBatchPassedOver, &[Oracle::Gap]),
-    code("group-acknowledged-early", Bug::GroupAckEarly, &[Oracle::Group]),
-    code("retention-takes-more", Bug::RetentionTakesMore, &[Oracle::Lost]),
-    code("deletion-forgotten", Bug::DeletionForgotten, &[Oracle::Admin]),
+    disk("disk-syncs-nothing", Lie::SyncNothing, &[Start, Lost, Edge]),
+    disk("disk-syncs-late", Lie::SyncLate, &[Start]),
+    disk("disk-forgets-names", Lie::ForgetNames, &[Start, Lost, Edge]),
+    disk("disk-loses-write", Lie::LoseWrite, &[Start, Progress]),
+    disk("disk-hides-failed-sync", Lie::HideFailure, &[Start, Lost, Edge])
+        .under(Feature::SyncError),
+    bucket("bucket-loses-put", BucketLie::LosePut(4), &[Bucket]),
+    bucket("bucket-cuts-put", BucketLie::CutPut(4), &[Bucket]),
+    bucket(
+        "bucket-expires-objects",
+        BucketLie::Expire(Duration::from_secs(45)),
+        &[Bucket, Progress],
+    ),
+    planted(At::Cache, "cache-mixes-objects", &[Cache, Progress]),
+    planted(At::Seed, "seed-does-not-decide", &[Determinism]),
+    code("wal-sync-missing", Bug::WalSyncMissing, &[Start, Lost]),
+    code("wal-ack-before-sync", Bug::WalAckBeforeSync, &[Start, Lost]),
+    code("wal-sync-retried", Bug::WalSyncRetried, &[Start]).under(Feature::SyncError),
+    code("wal-name-not-synced", Bug::WalNameNotSynced, &[Start, Lost, Edge]),
+    code("wal-checksum-skipped", Bug::WalChecksumSkipped, &[Progress, Panic]).under(Feature::Rot),
+    code("wal-damage-ignored", Bug::WalDamageIgnored, &[Start]).under(Feature::Rot),
+    code("wal-refusal-not-awaited", Bug::WalRefusalNotAwaited, &[Panic]).under(Feature::Full),
+    code("wal-trimmed-early", Bug::WalTrimmedEarly, &[Start]),
+    code("meta-sync-missing", Bug::MetaSyncMissing, &[Start, Lost, Edge]),
+    code("meta-damage-cut", Bug::MetaDamageCut, &[Start, Edge]).under(Feature::Rot),
+    code("flush-committed-before-put", Bug::FlushCommittedBeforePut, &[Bucket, Progress]),
+    code("flush-committed-twice", Bug::FlushCommittedTwice, &[Panic]),
+    code("reference-dropped", Bug::ReferenceDropped, &[Metadata, Panic]),
+    code("deleted-by-clock", Bug::DeletedByClock, &[Bucket]),
+    code("object-ids-reused", Bug::ObjectIdsReused, &[Bucket]),
+    code("journal-id-reused", Bug::JournalIdReused, &[Start]),
+    code("tail-fixed-short", Bug::TailFixedShort, &[Lost, Edge]),
+    code("visible-before-durable", Bug::VisibleBeforeDurable, &[Lost, Edge]),
+    code("offset-skipped", Bug::OffsetSkipped, &[Panic]),
+    code("trim-forgotten", Bug::TrimForgotten, &[Edge]),
+    code("merge-loses-batch", Bug::MergeLosesBatch, &[Bucket]),
+    code("block-checksum-skipped", Bug::BlockChecksumSkipped, &[Progress]).under(Feature::Bodies),
+    code("large-batch-passed-over", Bug::LargeBatchPassedOver, &[Gap]),
+    code("group-acknowledged-early", Bug::GroupAckEarly, &[Group]),
+    code("retention-takes-more", Bug::RetentionTakesMore, &[Lost]),
+    code("deletion-forgotten", Bug::DeletionForgotten, &[Admin]),
 ];
 
 impl Planted {

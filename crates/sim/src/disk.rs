@@ -80,6 +80,15 @@ impl SimDisk {
     }
 }
 
+impl SimDisk {
+    /// Counts a sync, and answers whether it is the one that fails.
+    fn is_failing_sync(&self) -> bool {
+        let mut done = self.done.lock();
+        done.syncs += 1;
+        self.faults.lock().failing_sync == Some(done.syncs)
+    }
+}
+
 fn absent(path: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, path.display().to_string())
 }
@@ -145,9 +154,18 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.change("sync directory", dir, 0)?;
+        let failing = self.is_failing_sync();
         let mut platter = self.drive.platter.lock();
         if self.drive.lie == Some(Lie::ForgetNames) {
             return Ok(());
+        }
+        if failing {
+            // What it should have covered is as it was before: it may survive and may not.
+            self.trace.count(Effect::DirSyncFailed);
+            return match self.drive.lie {
+                Some(Lie::HideFailure) => Ok(()),
+                _ => Err(io::Error::from_raw_os_error(EIO)),
+            };
         }
         let platter = &mut *platter;
         let (covered, rest): (Vec<_>, Vec<_>) =
@@ -270,11 +288,7 @@ impl DiskFile for SimFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.disk.change("sync", &self.path, 0)?;
-        let failing = {
-            let mut done = self.disk.done.lock();
-            done.syncs += 1;
-            self.disk.faults.lock().failing_sync == Some(done.syncs)
-        };
+        let failing = self.disk.is_failing_sync();
         let (lie, entropy) = (self.disk.drive.lie, &self.disk.entropy);
         self.with(|inode| {
             if !failing {
@@ -310,5 +324,37 @@ impl DiskFile for SimFile {
 impl std::fmt::Debug for SimDisk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SimDisk").field("faults", &self.faults.lock()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::{Points, SimClock};
+    use esker_node::DataDir;
+    use esker_types::BrokerId;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_identity_that_a_killed_process_wrote_outlives_a_power_failure() {
+        for (operations, seed) in (0..9).flat_map(|count| [(count, 0), (count, 1), (count, 2)]) {
+            let (drive, entropy) = (Arc::new(Drive::new(None)), SimEntropy::new(seed));
+            let open = |operations| {
+                let (power, trace) = (Arc::new(Power::new(operations)), Arc::<Trace>::default());
+                let points =
+                    Points::new(&entropy, Arc::clone(&power), Arc::clone(&trace), 0, false);
+                let clock = Arc::new(SimClock::new(Duration::ZERO, 0, 0, points));
+                let (drive, faults) = (Arc::clone(&drive), DiskFaults::default());
+                let disk = SimDisk::new(drive, power, trace, clock, &entropy, faults);
+                let dir =
+                    DataDir::open(&disk, Path::new("/data"), BrokerId(1), entropy.next_u128());
+                dir.map(|dir| dir.identity().cluster)
+            };
+            let _killed = open(Some(operations));
+            drive.lose_process();
+            let cluster = open(None).unwrap();
+            drive.lose_power(&entropy);
+            assert_eq!(open(None).unwrap(), cluster, "killed after {operations} operations");
+        }
     }
 }

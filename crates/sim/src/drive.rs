@@ -44,6 +44,8 @@ pub(crate) struct Inode {
     late: BTreeSet<usize>,
     /// Sectors of the last sync: nothing later vouches for them.
     last: BTreeSet<usize>,
+    /// Sectors of a sync that failed: forgotten when their process ends.
+    failed: BTreeSet<usize>,
     /// Durable bytes that are not what was written, until something is written there.
     bad: Vec<Bad>,
 }
@@ -78,14 +80,27 @@ impl Inode {
         }
     }
 
-    /// The kernel marks the pages clean and forgets them: what reached the device is anyone's guess.
+    /// The kernel marks the pages clean and forgets them: what reached the device is anyone's guess. (One that keeps
+    /// them, readable and never to be written, deceives every later start: no program can tell.)
     pub(crate) fn fail_sync(&mut self, entropy: &SimEntropy) {
         self.durable.resize(self.now.len(), 0);
         for sector in std::mem::take(&mut self.dirty) {
             if entropy.chance(50) {
                 copy_sector(&self.now, &mut self.durable, sector);
+            } else {
+                self.failed.insert(sector);
             }
         }
+    }
+
+    /// Whether something was written that no sync has covered.
+    fn lose_process(&mut self) -> bool {
+        for sector in std::mem::take(&mut self.failed) {
+            if !self.dirty.contains(&sector) {
+                copy_sector(&self.durable, &mut self.now, sector);
+            }
+        }
+        !self.dirty.is_empty()
     }
 
     /// What is written heals what was damaged there.
@@ -127,6 +142,7 @@ impl Inode {
             }
         }
         self.late.clear();
+        self.failed.clear();
         self.now.clone_from(&self.durable);
         Loss { writes: some_lost, torn: some_lost && some_kept, names: false }
     }
@@ -181,7 +197,7 @@ impl Platter {
     }
 }
 
-/// What a power failure took.
+/// What a power failure took, or would have taken.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Loss {
     /// Something that was written.
@@ -208,6 +224,8 @@ pub struct Copy(Platter);
 pub struct Injury {
     /// What was done, where.
     pub what: String,
+    /// The files that were damaged.
+    pub files: Vec<PathBuf>,
     /// Whether a write went elsewhere.
     pub misdirected: bool,
     patches: Vec<Patch>,
@@ -254,6 +272,15 @@ impl Drive {
             loss.torn |= lost.torn;
         }
         loss
+    }
+
+    /// Forgets the process that worked with it. Answers what is there and was not synced.
+    pub(crate) fn lose_process(&self) -> Loss {
+        let mut platter = self.platter.lock();
+        platter.locks.clear();
+        let writes =
+            platter.inodes.values_mut().fold(false, |any, inode| inode.lose_process() | any);
+        Loss { writes, torn: false, names: !platter.changes.is_empty() }
     }
 
     /// Lets so many more bytes fit than are there, or any number.
@@ -304,6 +331,7 @@ impl Drive {
         };
         let at = units[pick(units.len())] * unit;
         let mut patches = Vec::new();
+        let mut files = vec![path.clone()];
         let what = if misdirect {
             let (other_path, other, other_units) = &candidates[pick(candidates.len())];
             let there = other_units[pick(other_units.len())] * unit;
@@ -312,6 +340,7 @@ impl Drive {
             patches.push(Patch::of(platter, *inode, at, vec![0; unit]));
             if (*other, there) != (*inode, at) {
                 patches.push(Patch::of(platter, *other, there, stray));
+                files.push(other_path.clone());
             }
             let (from, to) = (path.display(), other_path.display());
             format!("a page meant for {from} at {at} went to {to} at {there}")
@@ -333,7 +362,7 @@ impl Drive {
                 inode.bad.push(Bad { place: patch.place(), misdirected: misdirect });
             }
         }
-        Some(Injury { what, misdirected: misdirect, patches })
+        Some(Injury { what, files, misdirected: misdirect, patches })
     }
 
     /// Puts back what an injury damaged, as far as nothing has been written there since.

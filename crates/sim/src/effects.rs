@@ -27,7 +27,7 @@ macro_rules! effects {
             $(#[doc = $what] $name,)*
             /// A wait at one of [`POINTS`].
             Wait(&'static str),
-            /// A power failure at one of [`POINTS`].
+            /// A sudden end at one of [`POINTS`].
             Failure(&'static str),
         }
 
@@ -39,7 +39,7 @@ macro_rules! effects {
                 match self {
                     $(Self::$name => (Feature::$feature.name(), $what),)*
                     Self::Wait(point) => (point, "waits"),
-                    Self::Failure(point) => (point, "power failures"),
+                    Self::Failure(point) => (point, "sudden ends"),
                 }
             }
         }
@@ -51,7 +51,11 @@ effects! {
     WritesLost = PowerCut "with writes lost",
     WritesTorn = PowerCut "with writes torn",
     NamesLost = PowerCut "with names lost",
-    SyncFailed = SyncError "syncs",
+    Killed = Kill "processes",
+    KilledUnsynced = Kill "with writes not synced",
+    KilledUnnamed = Kill "with names not synced",
+    SyncFailed = SyncError "of files",
+    DirSyncFailed = SyncError "of directories",
     WriteFailed = WriteError "writes",
     ReadFailed = ReadError "reads",
     RotAtRest = Rot "at rest",
@@ -76,7 +80,7 @@ effects! {
     WallJumped = Clock "jumps",
     StoodStill = Pause "of the machine",
     Held = Points "waits",
-    FailedAtPoint = Points "power failures",
+    FailedAtPoint = Points "sudden ends",
     Forgotten = Cache "chunks forgotten",
     NotTaken = Cache "chunks not taken in",
     PlainAcked = Plain "batches acknowledged",

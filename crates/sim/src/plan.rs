@@ -28,7 +28,9 @@ macro_rules! features {
 features! {
     /// The power fails between two operations of the disk.
     PowerCut = "power-cut",
-    /// The nth sync fails.
+    /// The process is killed: what it wrote and did not sync is still there.
+    Kill = "kill",
+    /// The nth sync fails, of a file or of a directory.
     SyncError = "sync-error",
     /// The nth write fails.
     WriteError = "write-error",

@@ -53,12 +53,21 @@ pub struct Outcome {
 pub(crate) enum End {
     /// The power fails after a time, or after so many operations of the disk.
     Crash { operations: Option<u64> },
+    /// The process is killed then.
+    Kill { operations: Option<u64> },
     /// The node is stopped.
     Stop,
     /// Everything is checked, if it can be, after some work under faults.
     Last,
     /// Everything is checked, and nothing fails any more.
     Peace,
+}
+
+impl End {
+    /// Whether a process may end between any two steps.
+    pub(crate) const fn is_sudden(self) -> bool {
+        matches!(self, Self::Crash { .. } | Self::Kill { .. })
+    }
 }
 
 /// A machine: what of it outlives its lives.
@@ -146,6 +155,12 @@ fn run(plan: &Plan) -> Outcome {
             0..8 => End::Crash { operations: None },
             _ => End::Stop,
         };
+        let end = match end {
+            End::Crash { operations } if entropy.chance(30) && plan.has(Feature::Kill) => {
+                End::Kill { operations }
+            }
+            end => end,
+        };
         simulation.live_through(end);
         if !simulation.model.lock().problems.is_empty() {
             break;
@@ -176,7 +191,7 @@ impl Simulation {
         let entropy = self.entropy.branch(&format!("damage {}", self.lives));
         let drive = Arc::clone(&self.machines[0].drive);
         let rotten =
-            self.plan.has(Feature::Rot) && entropy.chance(self.plan.percent(Feature::Rot, 14));
+            self.plan.has(Feature::Rot) && entropy.chance(self.plan.percent(Feature::Rot, 18));
         let misdirected = self.plan.has(Feature::Misdirect) && entropy.chance(12);
         if self.lives > 0 && end != End::Last && (rotten || misdirected) {
             let copy = drive.copy();
@@ -209,7 +224,7 @@ impl Simulation {
         self.lives += 1;
         let entropy = self.entropy.branch(&format!("life {}", self.lives));
         let operations = match end {
-            End::Crash { operations } => operations,
+            End::Crash { operations } | End::Kill { operations } => operations,
             End::Stop | End::Last | End::Peace => None,
         };
         let power = Arc::new(Power::new(operations));
@@ -242,16 +257,27 @@ impl Simulation {
         drop(model);
         self.before += took + Duration::from_secs(1);
         let drive = &self.machines[0].drive;
-        if end != End::Stop {
-            let lost = drive.lose_power(&entropy.branch("power"));
-            let effects = [
-                (lost.writes, Effect::WritesLost),
-                (lost.torn, Effect::WritesTorn),
-                (lost.names, Effect::NamesLost),
-            ];
-            for (_, effect) in effects.into_iter().filter(|(happened, _)| *happened) {
-                self.trace.count(effect);
+        let effects = match end {
+            End::Stop => Vec::new(),
+            End::Kill { .. } => {
+                let left = drive.lose_process();
+                vec![
+                    (true, Effect::Killed),
+                    (left.writes, Effect::KilledUnsynced),
+                    (left.names, Effect::KilledUnnamed),
+                ]
             }
+            End::Crash { .. } | End::Last | End::Peace => {
+                let lost = drive.lose_power(&entropy.branch("power"));
+                vec![
+                    (lost.writes, Effect::WritesLost),
+                    (lost.torn, Effect::WritesTorn),
+                    (lost.names, Effect::NamesLost),
+                ]
+            }
+        };
+        for (_, effect) in effects.into_iter().filter(|(happened, _)| *happened) {
+            self.trace.count(effect);
         }
         drive.leave_room(None);
         wounds.iter().rev().for_each(|injury| drive.mend(injury));

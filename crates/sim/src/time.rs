@@ -83,13 +83,13 @@ impl Points {
 }
 
 /// Percent of the awkward visits that end in a power failure, at a place that is seldom reached.
-const SELDOM: u64 = 50;
+const SELDOM: u64 = 80;
 
 fn failures_at(point: &str) -> u64 {
     match point.split(':').next() {
         Some("garbage" | "merge" | "recovery" | "spill") => SELDOM,
-        Some("flush") => 25,
-        _ => 10,
+        Some("flush") => 40,
+        _ => 25,
     }
 }
 
