@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Fresh seeds for the simulator, on all cores; some of them twice, some with their histories checked.
 
-Ends with 1 when a seed fails, and prints the command that shows it. `--first` repeats an earlier run.
+Ends with 1 when a seed fails, and prints the command that shows it; and when a fault or a kind of work never took effect
+in enough seeds that each should have. `--first` repeats an earlier run.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +16,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 CHECKER = REPOSITORY / "tests" / "checker" / "check.py"
+# In so many seeds everything takes effect, the rarest some thirty times.
+ENOUGH = 300
 
 
 def simulator() -> Path:
@@ -32,6 +36,28 @@ def check_history(program: Path, seed: int, directory: str) -> bool:
     return ran.returncode == 0 and judged.returncode == 0
 
 
+def add_up(paths: list[Path]) -> dict[str, dict[str, int]]:
+    """How often what took effect, in all runs together."""
+    total: dict[str, dict[str, int]] = {}
+    for path in paths:
+        for whose, counts in json.loads(path.read_text()).items():
+            for what, count in counts.items():
+                of_it = total.setdefault(whose, {})
+                of_it[what] = of_it.get(what, 0) + count
+    return total
+
+
+def judge_effects(total: dict[str, dict[str, int]], rounds: int) -> bool:
+    """Tells what took effect; whether nothing is missing that should not be."""
+    for whose, counts in total.items():
+        print(f"{whose:22} " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+    missing = [f"{whose}: {what}" for whose, counts in total.items() for what, count in counts.items() if not count]
+    if missing and rounds >= ENOUGH:
+        print(f"in {rounds} seeds there were no {'; no '.join(missing)}", flush=True)
+        return False
+    return bool(total)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=300, help="seeds")
@@ -42,23 +68,26 @@ def main() -> int:
     program, first = simulator(), arguments.first
     began, cores = time.monotonic(), os.cpu_count() or 1
     share = -(-arguments.rounds // cores)
-    runs = []
+    directory = tempfile.TemporaryDirectory()
+    runs, effects = [], []
     for start in range(first, first + arguments.rounds, share):
         end = min(start + share, first + arguments.rounds)
-        command = [program, "--seeds", f"{start}..{end}", "--minutes", "600"]
+        effects.append(Path(directory.name) / f"effects-{start}.json")
+        command = [program, "--seeds", f"{start}..{end}", "--minutes", "600", "--effects", effects[-1]]
         runs.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
     failed = False
     for run in runs:
         told, _ = run.communicate()
         print(told, end="", flush=True)
         failed |= run.returncode != 0
+    failed |= not all(path.exists() for path in effects) or not judge_effects(add_up(effects), arguments.rounds)
     again = arguments.twice
     same = True
     if again:
         command = [program, "--seeds", f"{first}..{first + again}", "--twice", "--as-is"]
         same = subprocess.run(command, check=False).returncode == 0
-    with tempfile.TemporaryDirectory() as directory:
-        clean = [check_history(program, first + number, directory) for number in range(arguments.histories)]
+    with directory:
+        clean = [check_history(program, first + number, directory.name) for number in range(arguments.histories)]
     failed |= not same or not all(clean)
     print(
         f"{arguments.rounds} seeds from {first}, {again} of them twice, {len(clean)} histories:"

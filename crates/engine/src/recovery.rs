@@ -199,11 +199,7 @@ fn read_directories(
         if head.is_err() && planted(Bug::WalDamageIgnored) {
             continue;
         }
-        let head = head?.ok_or_else(|| {
-            EngineError::Damaged(format!(
-                "entry {seq} of journal {id} is not in the write-ahead log, but was acknowledged"
-            ))
-        })?;
+        let head = head?.ok_or(ReadError::Lost { seq })?;
         let mut ends = BTreeMap::new();
         let mut bytes = 0;
         for place in 0..head.frame_count() {

@@ -132,6 +132,8 @@ impl DataDir {
             _ => io("lock", path)(source),
         })?;
         let identity = if known {
+            // A process may have given the name and been killed before it synced it.
+            disk.sync_dir(path).map_err(io("sync", path))?;
             let bytes =
                 disk.read(&identity_path, IDENTITY_LEN_MAX).map_err(io("read", &identity_path))?;
             read_identity(&identity_path, &bytes)?

@@ -220,13 +220,17 @@ impl PartitionLog {
     }
 
     /// Puts the producers' state as of the objects' end in place and brings it up to the log end. `tail` are the
-    /// tail's batches from the objects' end on, in order; they count as seen at `now`.
+    /// tail's batches from the objects' end on, in order; they count as seen at `now`. A log that knows its producers
+    /// keeps what it knows: whoever looked them up beside the first has not seen what was appended since.
     pub fn load_producers<'a>(
         &mut self,
         mut table: ProducerTable,
         tail: impl Iterator<Item = BatchView<'a>>,
         now: Timestamp,
     ) {
+        if self.producers.is_some() {
+            return;
+        }
         for batch in tail {
             table.note(&batch, now);
         }

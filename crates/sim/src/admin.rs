@@ -1,5 +1,6 @@
 //! Clients that change things: topics, settings, trims; and members of a group.
 
+use crate::effects::Effect;
 use crate::model::{Oracle, Target};
 use crate::readers::{SET, SETTING, consumer_options};
 use crate::time::within;
@@ -83,6 +84,9 @@ impl Clients {
         self.client.delete_records(target.0, &BTreeMap::from([(target.1, offset)])).await?;
         let mut model = self.model.lock();
         let known = model.partitions.entry(target).or_default();
+        if offset > known.trimmed {
+            self.trace.count(Effect::Trimmed);
+        }
         known.trimmed = known.trimmed.max(offset);
         Ok(())
     }
@@ -95,6 +99,7 @@ impl Clients {
         let name = format!("churn-{:016x}", self.entropy.next_u64());
         self.make_topic(&name, 2, Vec::new()).await?;
         self.model.lock().topics.insert(name.clone(), true);
+        self.trace.count(Effect::TopicMade);
         let mut producer = Producer::new(self.client.clone(), ProducerOptions::default())?;
         for _ in 0..20 {
             let value = Some(Bytes::from_static(&[b'c'; 300]));
@@ -103,10 +108,12 @@ impl Clients {
         producer.flush().await?;
         if self.entropy.chance(30) {
             self.client.create_partitions(&name, 3, false).await?;
+            self.trace.count(Effect::PartitionsAdded);
         }
         if self.entropy.chance(80) {
             self.model.lock().topics.insert(name.clone(), false);
             self.client.delete_topic(&name).await?;
+            self.trace.count(Effect::TopicDeleted);
         }
         Ok(())
     }
@@ -141,9 +148,13 @@ impl Clients {
                 model.again_read(AGAIN, &record.value.unwrap_or_default());
             }
         }
+        if self.model.lock().deleted.contains_key(AGAIN) {
+            self.trace.count(Effect::ComeAgain);
+        }
         if self.entropy.chance(60) {
             self.client.delete_topic(AGAIN).await?;
             self.model.lock().deleted.entry(AGAIN).or_default().extend(sent);
+            self.trace.count(Effect::DeletedToComeAgain);
         }
         Ok(())
     }
@@ -158,10 +169,10 @@ impl Clients {
             let bytes = self.entropy.between(20_000, 90_000);
             self.may_retain(bytes);
             let change = [ConfigOp::Set("retention.bytes".to_owned(), bytes.to_string())];
-            return self
-                .client
-                .alter_configs(ConfigResource::Topic(RETAINED), &change, false)
-                .await;
+            let topic = ConfigResource::Topic(RETAINED);
+            self.client.alter_configs(topic, &change, false).await?;
+            self.trace.count(Effect::RetentionChanged);
+            return Ok(());
         }
         let topic = SET[usize::try_from(number).expect("0 or 1")];
         let value = {
@@ -174,6 +185,7 @@ impl Clients {
         let change = [ConfigOp::Set(SETTING.to_owned(), value.to_string())];
         self.client.alter_configs(ConfigResource::Topic(topic), &change, false).await?;
         self.model.lock().settings.entry(topic).or_default().acknowledge(value);
+        self.trace.count(Effect::SettingRaised);
         Ok(())
     }
 
@@ -207,6 +219,7 @@ impl Clients {
                         continue;
                     };
                     model.read(target, record.offset, &record.value.unwrap_or_default());
+                    self.trace.count(Effect::MemberRead);
                     let end = ends.entry(target).or_default();
                     *end = record.offset + 1;
                 }
@@ -220,10 +233,12 @@ impl Clients {
             let mut model = self.model.lock();
             for (target, end) in ends {
                 model.committed.entry((MEMBERS, target)).or_default().acknowledge(end);
+                self.trace.count(Effect::MemberCommitted);
             }
         }
         if self.entropy.chance(60) {
             member.leave().await?;
+            self.trace.count(Effect::MemberLeft);
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! A bucket in memory: linearizable, slow, and at times out of reach.
 
+use crate::effects::Effect;
 use crate::entropy::SimEntropy;
 use crate::model::{Oracle, Problem};
 use crate::power::Power;
@@ -15,9 +16,6 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Keys in a page of a listing.
-const PAGE: usize = 1000;
 
 /// A lie that a bucket tells. Planted by tests: the oracles must find out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,10 +118,10 @@ pub struct BucketFaults {
     pub slow: u64,
     /// Bodies of a thousand that arrive cut short or with a bit flipped.
     pub damaged: u64,
-    /// Listings show the past.
-    pub stale: bool,
     /// Nothing gets through.
     pub out_of_reach: bool,
+    /// Nothing more fits.
+    pub full: bool,
     /// Credentials are not accepted.
     pub denied: bool,
 }
@@ -138,8 +136,6 @@ pub struct SimBucket {
     before: Duration,
     entropy: SimEntropy,
     faults: Mutex<BucketFaults>,
-    /// What a stale listing shows.
-    seen: Mutex<BTreeMap<ObjectKey, u64>>,
 }
 
 impl SimBucket {
@@ -155,7 +151,7 @@ impl SimBucket {
     ) -> Self {
         let entropy = entropy.branch("bucket");
         let faults = Mutex::new(faults);
-        Self { store, power, trace, clock, before, entropy, faults, seen: Mutex::default() }
+        Self { store, power, trace, clock, before, entropy, faults }
     }
 
     /// Changes what goes wrong.
@@ -184,6 +180,9 @@ impl SimBucket {
         let fate = self.entropy.below(100);
         let faults = *self.faults.lock();
         let slow = if self.entropy.chance(faults.slow) { 4000 } else { 1 };
+        if slow > 1 {
+            self.trace.count(Effect::SlowRequest);
+        }
         let way = || Duration::from_millis(self.entropy.between(2, 20) * slow / 2 + 1);
         let (there, back) = (way(), way());
         pass(there).await;
@@ -195,18 +194,26 @@ impl SimBucket {
         // An outage may have begun or ended on the way.
         let faults = *self.faults.lock();
         if faults.out_of_reach {
+            self.trace.count(Effect::OutOfReach);
             return Err(failed("out of reach"));
         }
         if faults.denied {
+            self.trace.count(Effect::Denied);
             return Err(error(BucketErrorKind::Denied, "the credentials have expired"));
         }
+        if faults.full && operation == "put" {
+            self.trace.count(Effect::PutRefused);
+            return Err(failed("no space is left"));
+        }
         if fate < faults.failing / 2 {
+            self.trace.count(Effect::RequestFailed);
             return Err(failed("slow down"));
         }
         self.store.expire(self.now());
         let result = effect(&self.store);
         pass(back).await;
         if fate < faults.failing {
+            self.trace.count(Effect::AnswerLost);
             return Err(failed("the answer was lost"));
         }
         result
@@ -221,8 +228,10 @@ impl SimBucket {
         let at = usize::try_from(self.entropy.below(body.len() as u64)).expect("below a length");
         self.trace.note(self.clock.now().0, "damage", "body", at as u64);
         if self.entropy.chance(50) {
+            self.trace.count(Effect::BodyCut);
             return body.slice(..at);
         }
+        self.trace.count(Effect::BodyFlipped);
         let mut flipped = body.to_vec();
         flipped[at] ^= 1 << self.entropy.below(8);
         flipped.into()
@@ -245,6 +254,7 @@ impl Bucket for SimBucket {
         body: Vec<Bytes>,
     ) -> BoxFuture<'a, Result<(), BucketError>> {
         let body = Bytes::from(body.concat());
+        self.trace.note_bytes(self.clock.now().0, "body of", key.as_str(), &body);
         Box::pin(self.request("put", key.as_str(), move |store| {
             store.put(key, body, self.now());
             Ok(())
@@ -295,22 +305,9 @@ impl Bucket for SimBucket {
     fn list<'a>(
         &'a self,
         prefix: &'a str,
-        after: Option<&'a ObjectKey>,
+        _after: Option<&'a ObjectKey>,
     ) -> BoxFuture<'a, Result<ListPage, BucketError>> {
-        Box::pin(self.request("list", prefix, move |store| {
-            let mut seen = self.seen.lock();
-            if !self.faults.lock().stale || self.entropy.chance(20) {
-                let objects = store.objects.lock();
-                *seen = objects.iter().map(|(k, body)| (k.clone(), body.len() as u64)).collect();
-            }
-            let mut found = seen
-                .iter()
-                .filter(|(key, _)| key.as_str().starts_with(prefix))
-                .filter(|(key, _)| after.is_none_or(|after| *key > after))
-                .map(|(key, len)| (key.clone(), *len));
-            let objects = found.by_ref().take(PAGE).collect();
-            Ok(ListPage { objects, more: found.next().is_some() })
-        }))
+        unreachable!("a broker lists nothing, here `{prefix}`: once it does, show it the past, too")
     }
 }
 

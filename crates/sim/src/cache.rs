@@ -1,13 +1,17 @@
 //! A chunk cache that forgets at random, as a cache on a disk does that is busy, full or restarted.
 
+use crate::effects::Effect;
 use crate::entropy::SimEntropy;
+use crate::trace::Trace;
 use bytes::Bytes;
 use esker_cache::{CacheStats, ChunkCache, ChunkKey, MemoryCache};
 use esker_env::BoxFuture;
+use std::sync::Arc;
 
 /// A cache that drops some of what it is given and forgets some of what it has.
 pub struct SimCache {
     kept: MemoryCache,
+    trace: Arc<Trace>,
     entropy: SimEntropy,
     /// Percent of chunks that are not taken in, and of looks that find nothing.
     forgetful: u64,
@@ -18,9 +22,15 @@ pub struct SimCache {
 impl SimCache {
     /// A cache of at most `bytes_max` bytes.
     #[must_use]
-    pub fn new(bytes_max: usize, entropy: &SimEntropy, forgetful: u64, mistaken: bool) -> Self {
+    pub fn new(
+        bytes_max: usize,
+        trace: Arc<Trace>,
+        entropy: &SimEntropy,
+        forgetful: u64,
+        mistaken: bool,
+    ) -> Self {
         let entropy = entropy.branch("cache");
-        Self { kept: MemoryCache::new(bytes_max), entropy, forgetful, mistaken }
+        Self { kept: MemoryCache::new(bytes_max), trace, entropy, forgetful, mistaken }
     }
 
     fn key(&self, key: ChunkKey) -> ChunkKey {
@@ -34,7 +44,14 @@ impl SimCache {
 
 impl ChunkCache for SimCache {
     fn peek(&self, key: &ChunkKey) -> Option<Bytes> {
-        if self.entropy.chance(self.forgetful) { None } else { self.kept.peek(&self.key(*key)) }
+        let key = self.key(*key);
+        if !self.entropy.chance(self.forgetful) {
+            return self.kept.peek(&key);
+        }
+        if self.kept.holds(&key) {
+            self.trace.count(Effect::Forgotten);
+        }
+        None
     }
 
     fn holds(&self, key: &ChunkKey) -> bool {
@@ -50,7 +67,9 @@ impl ChunkCache for SimCache {
     }
 
     fn insert(&self, key: ChunkKey, chunk: Bytes) {
-        if !self.entropy.chance(self.forgetful) {
+        if self.entropy.chance(self.forgetful) {
+            self.trace.count(Effect::NotTaken);
+        } else {
             self.kept.insert(self.key(key), chunk);
         }
     }

@@ -2,6 +2,10 @@
 
 use crate::bucket::BucketLie;
 use crate::drive::Lie;
+use crate::model::Oracle::{
+    self, Admin, Bucket, Cache, Determinism, Edge, Gap, Group, Lost, Metadata, Panic, Progress,
+    Start,
+};
 use crate::plan::Feature;
 use esker_types::Bug;
 use std::time::Duration;
@@ -13,6 +17,8 @@ pub struct Planted {
     pub name: &'static str,
     /// Where it is put in.
     pub at: At,
+    /// What it contradicts first; more than one where the seed decides which.
+    pub found_as: &'static [Oracle],
     /// A fault without which it does no harm, and that comes more often for its sake.
     pub needs: Option<Feature>,
 }
@@ -26,70 +32,78 @@ pub enum At {
     Bucket(BucketLie),
     /// The cache mixes objects up.
     Cache,
+    /// Something other than the seed decides what a node rolls.
+    Seed,
     /// The broker's own code is wrong.
     Code(Bug),
 }
 
-const fn code(name: &'static str, bug: Bug) -> Planted {
-    Planted { name, at: At::Code(bug), needs: None }
+const fn planted(at: At, name: &'static str, found_as: &'static [Oracle]) -> Planted {
+    Planted { name, at, found_as, needs: None }
 }
 
-const fn code_under(needs: Feature, name: &'static str, bug: Bug) -> Planted {
-    Planted { name, at: At::Code(bug), needs: Some(needs) }
+const fn disk(name: &'static str, lie: Lie, found_as: &'static [Oracle]) -> Planted {
+    planted(At::Disk(lie), name, found_as)
 }
 
-const fn disk(name: &'static str, lie: Lie) -> Planted {
-    Planted { name, at: At::Disk(lie), needs: None }
+const fn bucket(name: &'static str, lie: BucketLie, found_as: &'static [Oracle]) -> Planted {
+    planted(At::Bucket(lie), name, found_as)
 }
 
-const fn bucket(name: &'static str, lie: BucketLie) -> Planted {
-    Planted { name, at: At::Bucket(lie), needs: None }
+const fn code(name: &'static str, bug: Bug, found_as: &'static [Oracle]) -> Planted {
+    planted(At::Code(bug), name, found_as)
 }
 
 /// All of them.
 pub const CATALOGUE: &[Planted] = &[
-    disk("disk-syncs-nothing", Lie::SyncNothing),
-    disk("disk-syncs-late", Lie::SyncLate),
-    disk("disk-forgets-names", Lie::ForgetNames),
-    disk("disk-loses-write", Lie::LoseWrite),
-    Planted {
-        name: "disk-hides-failed-sync",
-        at: At::Disk(Lie::HideFailure),
-        needs: Some(Feature::SyncError),
-    },
-    bucket("bucket-loses-put", BucketLie::LosePut(4)),
-    bucket("bucket-cuts-put", BucketLie::CutPut(4)),
-    bucket("bucket-expires-objects", BucketLie::Expire(Duration::from_secs(45))),
-    Planted { name: "cache-mixes-objects", at: At::Cache, needs: None },
-    code("wal-sync-missing", Bug::WalSyncMissing),
-    code("wal-ack-before-sync", Bug::WalAckBeforeSync),
-    code_under(Feature::SyncError, "wal-sync-retried", Bug::WalSyncRetried),
-    code("wal-name-not-synced", Bug::WalNameNotSynced),
-    code_under(Feature::Rot, "wal-checksum-skipped", Bug::WalChecksumSkipped),
-    code_under(Feature::Rot, "wal-damage-ignored", Bug::WalDamageIgnored),
-    code_under(Feature::Full, "wal-refusal-not-awaited", Bug::WalRefusalNotAwaited),
-    code("wal-trimmed-early", Bug::WalTrimmedEarly),
-    code("meta-sync-missing", Bug::MetaSyncMissing),
-    code_under(Feature::Rot, "meta-damage-cut", Bug::MetaDamageCut),
-    code("flush-committed-before-put", Bug::FlushCommittedBeforePut),
-    code("flush-committed-twice", Bug::FlushCommittedTwice),
-    code("reference-dropped", Bug::ReferenceDropped),
-    code("deleted-by-clock", Bug::DeletedByClock),
-    code("object-ids-reused", Bug::ObjectIdsReused),
-    code("journal-id-reused", Bug::JournalIdReused),
-    code("tail-fixed-short", Bug::TailFixedShort),
-    code("visible-before-durable", Bug::VisibleBeforeDurable),
-    code("offset-skipped", Bug::OffsetSkipped),
-    code("trim-forgotten", Bug::TrimForgotten),
-    code("merge-loses-batch", Bug::MergeLosesBatch),
-    code_under(Feature::Bodies, "block-checksum-skipped", Bug::BlockChecksumSkipped),
-    code("large-batch-passed-over", Bug::LargeBatchPassedOver),
-    code("group-acknowledged-early", Bug::GroupAckEarly),
-    code("retention-takes-more", Bug::RetentionTakesMore),
-    code("deletion-forgotten", Bug::DeletionForgotten),
+    disk("disk-syncs-nothing", Lie::SyncNothing, &[Start, Lost, Edge]),
+    disk("disk-syncs-late", Lie::SyncLate, &[Start]),
+    disk("disk-forgets-names", Lie::ForgetNames, &[Start, Lost, Edge]),
+    disk("disk-loses-write", Lie::LoseWrite, &[Start, Progress]),
+    disk("disk-hides-failed-sync", Lie::HideFailure, &[Start, Lost, Edge])
+        .under(Feature::SyncError),
+    bucket("bucket-loses-put", BucketLie::LosePut(4), &[Bucket]),
+    bucket("bucket-cuts-put", BucketLie::CutPut(4), &[Bucket]),
+    bucket(
+        "bucket-expires-objects",
+        BucketLie::Expire(Duration::from_secs(45)),
+        &[Bucket, Progress],
+    ),
+    planted(At::Cache, "cache-mixes-objects", &[Cache, Progress]),
+    planted(At::Seed, "seed-does-not-decide", &[Determinism]),
+    code("wal-sync-missing", Bug::WalSyncMissing, &[Start, Lost]),
+    code("wal-ack-before-sync", Bug::WalAckBeforeSync, &[Start, Lost]),
+    code("wal-sync-retried", Bug::WalSyncRetried, &[Start]).under(Feature::SyncError),
+    code("wal-name-not-synced", Bug::WalNameNotSynced, &[Start, Lost, Edge]),
+    code("wal-checksum-skipped", Bug::WalChecksumSkipped, &[Progress, Panic]).under(Feature::Rot),
+    code("wal-damage-ignored", Bug::WalDamageIgnored, &[Start]).under(Feature::Rot),
+    code("wal-refusal-not-awaited", Bug::WalRefusalNotAwaited, &[Panic]).under(Feature::Full),
+    code("wal-trimmed-early", Bug::WalTrimmedEarly, &[Start]),
+    code("meta-sync-missing", Bug::MetaSyncMissing, &[Start, Lost, Edge]),
+    code("meta-damage-cut", Bug::MetaDamageCut, &[Start, Edge]).under(Feature::Rot),
+    code("flush-committed-before-put", Bug::FlushCommittedBeforePut, &[Bucket, Progress]),
+    code("flush-committed-twice", Bug::FlushCommittedTwice, &[Panic]),
+    code("reference-dropped", Bug::ReferenceDropped, &[Metadata, Panic]),
+    code("deleted-by-clock", Bug::DeletedByClock, &[Bucket]),
+    code("object-ids-reused", Bug::ObjectIdsReused, &[Bucket]),
+    code("journal-id-reused", Bug::JournalIdReused, &[Start]),
+    code("tail-fixed-short", Bug::TailFixedShort, &[Lost, Edge]),
+    code("visible-before-durable", Bug::VisibleBeforeDurable, &[Lost, Edge]),
+    code("offset-skipped", Bug::OffsetSkipped, &[Panic]),
+    code("trim-forgotten", Bug::TrimForgotten, &[Edge]),
+    code("merge-loses-batch", Bug::MergeLosesBatch, &[Bucket]),
+    code("block-checksum-skipped", Bug::BlockChecksumSkipped, &[Progress]).under(Feature::Bodies),
+    code("large-batch-passed-over", Bug::LargeBatchPassedOver, &[Gap]),
+    code("group-acknowledged-early", Bug::GroupAckEarly, &[Group]),
+    code("retention-takes-more", Bug::RetentionTakesMore, &[Lost]),
+    code("deletion-forgotten", Bug::DeletionForgotten, &[Admin]),
 ];
 
 impl Planted {
+    const fn under(self, needs: Feature) -> Self {
+        Self { needs: Some(needs), ..self }
+    }
+
     /// The bug of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

@@ -1,6 +1,7 @@
 //! A disk in memory, as one life of a machine sees it: its drive, and what goes wrong with it.
 
-use crate::drive::{Change, Drive, Inode, Lie, SECTOR};
+use crate::drive::{Change, Drive, Inode, Lie};
+use crate::effects::Effect;
 use crate::entropy::SimEntropy;
 use crate::power::Power;
 use crate::trace::Trace;
@@ -35,6 +36,14 @@ pub struct SimDisk {
     clock: Arc<dyn Clock>,
     entropy: Arc<SimEntropy>,
     faults: Arc<Mutex<DiskFaults>>,
+    done: Arc<Mutex<Done>>,
+}
+
+/// What was asked of a disk in one life.
+#[derive(Debug, Default)]
+struct Done {
+    syncs: u64,
+    writes: u64,
 }
 
 impl SimDisk {
@@ -50,7 +59,7 @@ impl SimDisk {
     ) -> Self {
         let entropy = Arc::new(entropy.branch("disk"));
         let faults = Arc::new(Mutex::new(faults));
-        Self { drive, power, trace, clock, entropy, faults }
+        Self { drive, power, trace, clock, entropy, faults, done: Arc::default() }
     }
 
     /// Nothing goes wrong by itself any more.
@@ -59,11 +68,24 @@ impl SimDisk {
     }
 
     fn change(&self, what: &str, path: &Path, number: u64) -> io::Result<()> {
+        let was_on = self.power.is_on();
         if !self.power.spend() {
+            if was_on {
+                self.trace.count(Effect::Cut);
+            }
             return Err(io::Error::other("the power failed"));
         }
         self.trace.note(self.clock.now().0, what, &path.to_string_lossy(), number);
         Ok(())
+    }
+}
+
+impl SimDisk {
+    /// Counts a sync, and answers whether it is the one that fails.
+    fn is_failing_sync(&self) -> bool {
+        let mut done = self.done.lock();
+        done.syncs += 1;
+        self.faults.lock().failing_sync == Some(done.syncs)
     }
 }
 
@@ -132,9 +154,18 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.change("sync directory", dir, 0)?;
+        let failing = self.is_failing_sync();
         let mut platter = self.drive.platter.lock();
         if self.drive.lie == Some(Lie::ForgetNames) {
             return Ok(());
+        }
+        if failing {
+            // What it should have covered is as it was before: it may survive and may not.
+            self.trace.count(Effect::DirSyncFailed);
+            return match self.drive.lie {
+                Some(Lie::HideFailure) => Ok(()),
+                _ => Err(io::Error::from_raw_os_error(EIO)),
+            };
         }
         let platter = &mut *platter;
         let (covered, rest): (Vec<_>, Vec<_>) =
@@ -196,19 +227,19 @@ impl SimFile {
 impl DiskFile for SimFile {
     fn write_all_at(&self, data: &[u8], position: u64) -> io::Result<()> {
         let start = self.place(position, data.len())?;
-        self.disk.change("write", &self.path, position ^ ((data.len() as u64) << 40))?;
-        let (lost, failing) = {
-            let mut platter = self.disk.drive.platter.lock();
-            platter.writes += 1;
-            let lie = self.disk.drive.lie == Some(Lie::LoseWrite);
-            let log = self.path.to_string_lossy().contains("/wal/");
-            // Zeros ahead of use are of no interest.
-            let lost = lie
-                && log
-                && platter.writes.is_multiple_of(97)
-                && data.iter().any(|byte| *byte != 0);
-            (lost, self.disk.faults.lock().failing_write == Some(platter.writes))
+        self.disk.change("write", &self.path, position)?;
+        self.disk.trace.note_bytes(self.disk.clock.now().0, "of", "", data);
+        let number = {
+            let mut done = self.disk.done.lock();
+            done.writes += 1;
+            done.writes
         };
+        let failing = self.disk.faults.lock().failing_write == Some(number);
+        // Zeros ahead of use are of no interest.
+        let lost = self.disk.drive.lie == Some(Lie::LoseWrite)
+            && self.path.to_string_lossy().contains("/wal/")
+            && number.is_multiple_of(97)
+            && data.iter().any(|byte| *byte != 0);
         if failing {
             self.disk.trace.note(
                 self.disk.clock.now().0,
@@ -216,6 +247,7 @@ impl DiskFile for SimFile {
                 &self.path.to_string_lossy(),
                 0,
             );
+            self.disk.trace.count(Effect::WriteFailed);
             return Err(io::Error::from_raw_os_error(EIO));
         }
         let end = start + data.len();
@@ -223,6 +255,7 @@ impl DiskFile for SimFile {
         if growth > 0 && growth > self.disk.free_bytes(&self.path)? {
             let path = self.path.to_string_lossy();
             self.disk.trace.note(self.disk.clock.now().0, "no room", &path, growth);
+            self.disk.trace.count(Effect::NoRoom);
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.with(|inode| {
@@ -230,8 +263,7 @@ impl DiskFile for SimFile {
                 inode.now.resize(end, 0);
             }
             if !lost {
-                inode.now[start..end].copy_from_slice(data);
-                inode.dirty.extend(start / SECTOR..end.div_ceil(SECTOR));
+                inode.write(start..end, data);
             }
         })
     }
@@ -240,29 +272,30 @@ impl DiskFile for SimFile {
         let start = self.place(position, buffer.len())?;
         let failing = self.disk.faults.lock().failing_reads;
         if failing > 0 && self.disk.entropy.below(1000) < failing {
+            self.disk.trace.count(Effect::ReadFailed);
             return Err(io::Error::from_raw_os_error(EIO));
         }
         self.with(|inode| {
             let rest = inode.now.get(start..).unwrap_or_default();
             let count = rest.len().min(buffer.len());
             buffer[..count].copy_from_slice(&rest[..count]);
+            if let Some(damage) = inode.damage(&(start..start + count)) {
+                self.disk.trace.count(damage);
+            }
             count
         })
     }
 
     fn sync_data(&self) -> io::Result<()> {
         self.disk.change("sync", &self.path, 0)?;
-        let failing = {
-            let mut platter = self.disk.drive.platter.lock();
-            platter.syncs += 1;
-            self.disk.faults.lock().failing_sync == Some(platter.syncs)
-        };
+        let failing = self.disk.is_failing_sync();
         let (lie, entropy) = (self.disk.drive.lie, &self.disk.entropy);
         self.with(|inode| {
             if !failing {
                 inode.sync(lie);
                 return Ok(());
             }
+            self.disk.trace.count(Effect::SyncFailed);
             inode.fail_sync(entropy);
             if lie == Some(Lie::HideFailure) {
                 Ok(())
@@ -279,7 +312,7 @@ impl DiskFile for SimFile {
             let old = inode.now.len();
             inode.now.resize(len, 0);
             // What is cut off and grown again reads as zeros.
-            inode.dirty.extend(old.min(len) / SECTOR..old.max(len).div_ceil(SECTOR));
+            inode.touch(old.min(len)..old.max(len));
         })
     }
 
@@ -291,5 +324,37 @@ impl DiskFile for SimFile {
 impl std::fmt::Debug for SimDisk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SimDisk").field("faults", &self.faults.lock()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::{Points, SimClock};
+    use esker_node::DataDir;
+    use esker_types::BrokerId;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_identity_that_a_killed_process_wrote_outlives_a_power_failure() {
+        for (operations, seed) in (0..9).flat_map(|count| [(count, 0), (count, 1), (count, 2)]) {
+            let (drive, entropy) = (Arc::new(Drive::new(None)), SimEntropy::new(seed));
+            let open = |operations| {
+                let (power, trace) = (Arc::new(Power::new(operations)), Arc::<Trace>::default());
+                let points =
+                    Points::new(&entropy, Arc::clone(&power), Arc::clone(&trace), 0, false);
+                let clock = Arc::new(SimClock::new(Duration::ZERO, 0, 0, points));
+                let (drive, faults) = (Arc::clone(&drive), DiskFaults::default());
+                let disk = SimDisk::new(drive, power, trace, clock, &entropy, faults);
+                let dir =
+                    DataDir::open(&disk, Path::new("/data"), BrokerId(1), entropy.next_u128());
+                dir.map(|dir| dir.identity().cluster)
+            };
+            let _killed = open(Some(operations));
+            drive.lose_process();
+            let cluster = open(None).unwrap();
+            drive.lose_power(&entropy);
+            assert_eq!(open(None).unwrap(), cluster, "killed after {operations} operations");
+        }
     }
 }

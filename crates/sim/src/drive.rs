@@ -8,13 +8,15 @@
 //! Rot and misdirected writes change what *was* durable. They keep to sectors that something synced later vouches for:
 //! damage to the very last sync of a lone disk cannot be told from a write that never finished.
 
+use crate::effects::Effect;
 use crate::entropy::SimEntropy;
 use esker_env::Entropy;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-pub(crate) const SECTOR: usize = 512;
+const SECTOR: usize = 512;
 /// What a misdirected write moves.
 const PAGE: usize = 4096;
 
@@ -42,6 +44,20 @@ pub(crate) struct Inode {
     late: BTreeSet<usize>,
     /// Sectors of the last sync: nothing later vouches for them.
     last: BTreeSet<usize>,
+    /// Sectors of a sync that failed: forgotten when their process ends.
+    failed: BTreeSet<usize>,
+    /// Durable bytes that are not what was written, until something is written there.
+    bad: Vec<Bad>,
+}
+
+#[derive(Debug, Clone)]
+struct Bad {
+    place: Range<usize>,
+    misdirected: bool,
+}
+
+fn overlap(one: &Range<usize>, other: &Range<usize>) -> bool {
+    one.start < other.end && other.start < one.end
 }
 
 impl Inode {
@@ -64,17 +80,48 @@ impl Inode {
         }
     }
 
-    /// The kernel marks the pages clean and forgets them: what reached the device is anyone's guess.
+    /// The kernel marks the pages clean and forgets them: what reached the device is anyone's guess. (One that keeps
+    /// them, readable and never to be written, deceives every later start: no program can tell.)
     pub(crate) fn fail_sync(&mut self, entropy: &SimEntropy) {
         self.durable.resize(self.now.len(), 0);
         for sector in std::mem::take(&mut self.dirty) {
             if entropy.chance(50) {
                 copy_sector(&self.now, &mut self.durable, sector);
+            } else {
+                self.failed.insert(sector);
             }
         }
     }
 
-    fn lose_power(&mut self, kept: u64, entropy: &SimEntropy) {
+    /// Whether something was written that no sync has covered.
+    fn lose_process(&mut self) -> bool {
+        for sector in std::mem::take(&mut self.failed) {
+            if !self.dirty.contains(&sector) {
+                copy_sector(&self.durable, &mut self.now, sector);
+            }
+        }
+        !self.dirty.is_empty()
+    }
+
+    /// What is written heals what was damaged there.
+    pub(crate) fn write(&mut self, place: Range<usize>, data: &[u8]) {
+        self.bad.retain(|bad| !overlap(&bad.place, &place));
+        self.touch(place.clone());
+        self.now[place].copy_from_slice(data);
+    }
+
+    /// What is there has yet to be synced.
+    pub(crate) fn touch(&mut self, place: Range<usize>) {
+        self.dirty.extend(place.start / SECTOR..place.end.div_ceil(SECTOR));
+    }
+
+    /// Whose fault it is if what is read at `place` is not what was written.
+    pub(crate) fn damage(&self, place: &Range<usize>) -> Option<Effect> {
+        let bad = self.bad.iter().find(|bad| overlap(&bad.place, place))?;
+        Some(if bad.misdirected { Effect::MisdirectedRead } else { Effect::RotRead })
+    }
+
+    fn lose_power(&mut self, kept: u64, entropy: &SimEntropy) -> Loss {
         let len = match kept {
             0 => self.durable.len(),
             100 => self.now.len(),
@@ -82,15 +129,22 @@ impl Inode {
             _ => self.now.len(),
         };
         self.durable.resize(len, 0);
+        let (mut some_kept, mut some_lost) = (false, false);
         for sector in std::mem::take(&mut self.dirty) {
+            let changed = sector_of(&self.now, sector) != sector_of(&self.durable, sector);
             if entropy.chance(kept) {
                 copy_sector(&self.now, &mut self.durable, sector);
                 // Written after the last sync: nothing vouches for it.
                 self.last.insert(sector);
+                some_kept |= changed;
+            } else {
+                some_lost |= changed;
             }
         }
         self.late.clear();
+        self.failed.clear();
         self.now.clone_from(&self.durable);
+        Loss { writes: some_lost, torn: some_lost && some_kept, names: false }
     }
 }
 
@@ -132,8 +186,6 @@ pub(crate) struct Platter {
     pub(crate) changes: Vec<Change>,
     pub(crate) locks: BTreeSet<PathBuf>,
     pub(crate) next_inode: u64,
-    pub(crate) syncs: u64,
-    pub(crate) writes: u64,
     /// Bytes that fit.
     pub(crate) capacity: Option<u64>,
 }
@@ -143,6 +195,17 @@ impl Platter {
         let named = self.names.values().filter_map(|inode| self.inodes.get(inode));
         named.map(|inode| inode.now.len() as u64).sum()
     }
+}
+
+/// What a power failure took, or would have taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Loss {
+    /// Something that was written.
+    pub(crate) writes: bool,
+    /// A part of what was written to a file, and not another.
+    pub(crate) torn: bool,
+    /// A change of a name.
+    pub(crate) names: bool,
 }
 
 /// What outlives a power failure.
@@ -161,6 +224,10 @@ pub struct Copy(Platter);
 pub struct Injury {
     /// What was done, where.
     pub what: String,
+    /// The files that were damaged.
+    pub files: Vec<PathBuf>,
+    /// Whether a write went elsewhere.
+    pub misdirected: bool,
     patches: Vec<Patch>,
 }
 
@@ -180,7 +247,7 @@ impl Drive {
     }
 
     /// Loses what was not synced: all of it, or any part.
-    pub fn lose_power(&self, entropy: &SimEntropy) {
+    pub(crate) fn lose_power(&self, entropy: &SimEntropy) -> Loss {
         let mut platter = self.platter.lock();
         let platter = &mut *platter;
         let kept = [0, 50, 100][usize::try_from(entropy.below(3)).expect("below 3")];
@@ -196,12 +263,24 @@ impl Drive {
         }
         platter.names = platter.durable_names.clone();
         platter.locks.clear();
-        platter.syncs = 0;
         let named: BTreeSet<u64> = platter.names.values().copied().collect();
         platter.inodes.retain(|inode, _| named.contains(inode));
+        let mut loss = Loss { names: survivors < changes.len(), ..Loss::default() };
         for inode in platter.inodes.values_mut() {
-            inode.lose_power(kept, entropy);
+            let lost = inode.lose_power(kept, entropy);
+            loss.writes |= lost.writes;
+            loss.torn |= lost.torn;
         }
+        loss
+    }
+
+    /// Forgets the process that worked with it. Answers what is there and was not synced.
+    pub(crate) fn lose_process(&self) -> Loss {
+        let mut platter = self.platter.lock();
+        platter.locks.clear();
+        let writes =
+            platter.inodes.values_mut().fold(false, |any, inode| inode.lose_process() | any);
+        Loss { writes, torn: false, names: !platter.changes.is_empty() }
     }
 
     /// Lets so many more bytes fit than are there, or any number.
@@ -252,6 +331,7 @@ impl Drive {
         };
         let at = units[pick(units.len())] * unit;
         let mut patches = Vec::new();
+        let mut files = vec![path.clone()];
         let what = if misdirect {
             let (other_path, other, other_units) = &candidates[pick(candidates.len())];
             let there = other_units[pick(other_units.len())] * unit;
@@ -260,6 +340,7 @@ impl Drive {
             patches.push(Patch::of(platter, *inode, at, vec![0; unit]));
             if (*other, there) != (*inode, at) {
                 patches.push(Patch::of(platter, *other, there, stray));
+                files.push(other_path.clone());
             }
             let (from, to) = (path.display(), other_path.display());
             format!("a page meant for {from} at {at} went to {to} at {there}")
@@ -277,8 +358,11 @@ impl Drive {
         }
         for patch in &patches {
             patch.apply(platter, &patch.bad);
+            if let Some(inode) = platter.inodes.get_mut(&patch.inode) {
+                inode.bad.push(Bad { place: patch.place(), misdirected: misdirect });
+            }
         }
-        Some(Injury { what, patches })
+        Some(Injury { what, files, misdirected: misdirect, patches })
     }
 
     /// Puts back what an injury damaged, as far as nothing has been written there since.
@@ -311,28 +395,39 @@ impl Patch {
         Self { inode, at, good, bad }
     }
 
+    fn place(&self) -> Range<usize> {
+        self.at..self.at + self.bad.len()
+    }
+
     fn apply(&self, platter: &mut Platter, bytes: &[u8]) {
         let Some(inode) = platter.inodes.get_mut(&self.inode) else { return };
         for content in [&mut inode.now, &mut inode.durable] {
-            if let Some(place) = content.get_mut(self.at..self.at + bytes.len()) {
+            if let Some(place) = content.get_mut(self.place()) {
                 place.copy_from_slice(bytes);
             }
         }
     }
 
     fn apply_if_untouched(&self, platter: &mut Platter) {
-        let place = self.at..self.at + self.bad.len();
         let untouched = platter
             .inodes
             .get(&self.inode)
-            .is_some_and(|inode| inode.now.get(place) == Some(&self.bad[..]));
+            .is_some_and(|inode| inode.now.get(self.place()) == Some(&self.bad[..]));
         if untouched {
             self.apply(platter, &self.good);
+        }
+        if let Some(inode) = platter.inodes.get_mut(&self.inode) {
+            inode.bad.retain(|bad| !overlap(&bad.place, &self.place()));
         }
     }
 }
 
-pub(crate) fn copy_sector(from: &[u8], to: &mut [u8], sector: usize) {
+fn sector_of(bytes: &[u8], sector: usize) -> &[u8] {
+    let start = (sector * SECTOR).min(bytes.len());
+    &bytes[start..(start + SECTOR).min(bytes.len())]
+}
+
+fn copy_sector(from: &[u8], to: &mut [u8], sector: usize) {
     let start = sector * SECTOR;
     let end = (start + SECTOR).min(from.len()).min(to.len());
     if start < end {

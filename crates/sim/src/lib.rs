@@ -1,10 +1,9 @@
 //! The whole node in a world that a seed decides.
 //!
 //! [`simulate`] runs a real node (metadata quorum, engine, request side) and real clients on one thread in virtual time.
-//! Its disk forgets what was not synced, rots and fills up; its bucket fails, lies about its listings and is out of
-//! reach; its network stalls and breaks; its walls jump; its power fails between any two operations of the disk. Each
-//! life of the node is a runtime of its own: dropping it is the crash. Disks, bucket and the clients' knowledge outlive
-//! it.
+//! Its disk forgets what was not synced, rots and fills up; its bucket fails and is out of reach; its network stalls and
+//! breaks; its walls jump; its power fails between any two operations of the disk. Each life of the node is a runtime of
+//! its own: dropping it is the crash. Disks, bucket and the clients' knowledge outlive it.
 //!
 //! [`Model`] holds what the clients were told and says what contradicts it, as an [`Oracle`]. A [`Plan`] is a seed and
 //! what is left out of its simulation; [`shorten`] leaves out what a failure does not need. [`CATALOGUE`] lists bugs that
@@ -16,6 +15,7 @@ pub mod cache;
 pub mod catalogue;
 pub mod disk;
 pub mod drive;
+pub mod effects;
 pub mod entropy;
 mod heal;
 pub mod history;
@@ -35,6 +35,7 @@ mod world;
 
 pub use catalogue::{CATALOGUE, Planted};
 pub use drive::Lie;
+pub use effects::Effects;
 pub use model::{Model, Oracle, PartitionModel, Problem, Target};
 pub use plan::{Feature, Plan};
 pub use run::{Outcome, simulate};

@@ -263,8 +263,16 @@ impl Model {
     }
 
     /// Somebody was told at `time` where `target` starts and ends, having asked when `before` was known.
-    pub fn edges(&mut self, time: u64, target: Target, (start, end): (i64, i64), before: Known) {
+    /// Answers whether retention has moved the start since the last time.
+    pub fn edges(
+        &mut self,
+        time: u64,
+        target: Target,
+        (start, end): (i64, i64),
+        before: Known,
+    ) -> bool {
         let partition = self.partitions.entry(target).or_default();
+        let moved = start > partition.start_seen.max(partition.trim_tried);
         partition.start_seen = start.max(partition.start_seen);
         partition.end_seen = end.max(partition.end_seen);
         let retained = partition.retained.is_some();
@@ -280,6 +288,7 @@ impl Model {
         if retained {
             self.tell(|history| history.trim(time, target, start));
         }
+        retained && moved
     }
 
     /// A whole partition was read: it has `offsets`, ascending, between `start` and `end`, asked when `before` was known.

@@ -1,5 +1,6 @@
 //! What goes on beside each other until a life ends: clients at work, and faults that come and go.
 
+use crate::effects::Effect;
 use crate::plan::Feature;
 use crate::readers::Follower;
 use crate::time::pause;
@@ -91,10 +92,11 @@ impl World {
             tasks.push(self.repeat(6_000, async move || clients.configure().await));
         }
         if self.plan.has(Feature::Flushes) {
-            let node = Arc::clone(node);
+            let (node, trace) = (Arc::clone(node), Arc::clone(&self.trace));
             tasks.push(self.repeat(8_000, async move || {
                 node.engine().flush_all(None).await;
                 node.engine().clear_cache().await;
+                trace.count(Effect::Flushed);
                 Ok(())
             }));
         }
@@ -107,6 +109,7 @@ impl World {
         let host = self.host();
         let clock = || Arc::clone(&host.env.clock);
         let entropy = || Arc::clone(&self.entropy);
+        let trace = || Arc::clone(&self.trace);
         if self.sometimes(Feature::Break, 60) {
             let net = self.net.clone();
             tasks.push(self.repeat(6_000, async move || {
@@ -145,17 +148,19 @@ impl World {
             }));
         }
         if self.sometimes(Feature::Clock, 40) {
-            let (clock, entropy) = (Arc::clone(&host.clock), entropy());
+            let (clock, entropy, trace) = (Arc::clone(&host.clock), entropy(), trace());
             tasks.push(self.repeat(40_000, async move || {
                 let by = i64::try_from(entropy.below(1_200_000)).expect("small") - 600_000;
                 clock.jump(by);
+                trace.count(Effect::WallJumped);
                 Ok(())
             }));
         }
         if self.sometimes(Feature::Pause, 40) {
-            let entropy = entropy();
+            let (entropy, trace) = (entropy(), trace());
             tasks.push(self.repeat(40_000, async move || {
                 pause(Duration::from_millis(entropy.between(100, 45_000))).await;
+                trace.count(Effect::StoodStill);
                 Ok(())
             }));
         }
@@ -166,22 +171,23 @@ impl World {
             tasks.push(self.repeat(15_000, async move || {
                 drive.leave_room(Some(entropy.below(32 << 10)));
                 // A bucket on the same disk takes nothing either, so that the log has to grow.
-                bucket.set_faults(|faults| faults.out_of_reach = entropy.chance(60));
+                bucket.set_faults(|faults| faults.full = entropy.chance(60));
                 if let Some(clients) = &clients {
                     clients.rush(Duration::from_millis(entropy.below(1_500))).await;
                 }
                 clock.sleep(Duration::from_millis(entropy.between(200, 30_000))).await;
-                bucket.set_faults(|faults| faults.out_of_reach = false);
+                bucket.set_faults(|faults| faults.full = false);
                 drive.leave_room(None);
                 Ok(())
             }));
         }
         if self.sometimes(Feature::Rot, 8) && self.life > 1 {
             let (drive, entropy) = (Arc::clone(&host.drive), entropy());
-            let (wounds, trace) = (Arc::clone(&self.wounds), Arc::clone(&self.trace));
+            let (wounds, trace) = (Arc::clone(&self.wounds), trace());
             tasks.push(self.repeat(20_000, async move || {
                 if let Some(injury) = drive.injure(&entropy, false) {
                     trace.note(0, "wound", &injury.what, 0);
+                    trace.count(Effect::RotAwake);
                     wounds.lock().push(injury);
                 }
                 Ok(())

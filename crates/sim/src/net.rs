@@ -1,5 +1,6 @@
 //! A network in memory: bytes take their time, in order; connections break, and ways between hosts close for a while.
 
+use crate::effects::Effect;
 use crate::entropy::SimEntropy;
 use crate::power::Power;
 use crate::time::pass;
@@ -121,6 +122,9 @@ impl SimNet {
         let places = self.shared.lock();
         let open = places.closed.get(&(Arc::clone(from), Arc::clone(to))).copied();
         let latency = Duration::from_millis(self.entropy.between(1, places.latency_max));
+        if open.is_some_and(|open| open > now) {
+            self.trace.count(Effect::WayClosed);
+        }
         open.unwrap_or(now).max(now).plus(latency)
     }
 
@@ -136,6 +140,7 @@ impl SimNet {
         let (there, back) = places.connections.swap_remove(victim);
         drop(places);
         self.trace.note(self.clock.now().0, "break", "connection", victim as u64);
+        self.trace.count(Effect::Broken);
         for pipe in [there, back] {
             let mut pipe = pipe.lock();
             pipe.broken = true;
@@ -308,7 +313,7 @@ impl AsyncWrite for SimStream {
         let at = pipe.pieces.back().map_or(soonest, |(last, ..)| (*last).max(soonest));
         pipe.pieces.push_back((at, data[..count].to_vec(), 0));
         pipe.under_way += count;
-        net.trace.note(now.0, "send", "", count as u64);
+        net.trace.note_bytes(now.0, "send", &self.peer, &data[..count]);
         drop(pipe);
         net.wake_at_arrival(&self.outgoing, at.since(now));
         Poll::Ready(Ok(count))

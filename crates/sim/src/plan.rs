@@ -1,6 +1,6 @@
 //! What a simulation is made of, and what can be left out of it.
 
-use crate::catalogue::Planted;
+use crate::catalogue::{At, Planted};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -28,7 +28,9 @@ macro_rules! features {
 features! {
     /// The power fails between two operations of the disk.
     PowerCut = "power-cut",
-    /// The nth sync fails.
+    /// The process is killed: what it wrote and did not sync is still there.
+    Kill = "kill",
+    /// The nth sync fails, of a file or of a directory.
     SyncError = "sync-error",
     /// The nth write fails.
     WriteError = "write-error",
@@ -48,8 +50,6 @@ features! {
     SlowBucket = "slow-bucket",
     /// Bodies arrive cut short or with flipped bits.
     Bodies = "bodies",
-    /// Listings show the past.
-    StaleList = "stale-list",
     /// The bucket is out of reach, or denies, for a while.
     Outage = "outage",
     /// Connections break.
@@ -113,6 +113,8 @@ pub struct Plan {
     pub seed: u64,
     /// A bug that is put in.
     pub planted: Option<Planted>,
+    /// It is run twice, and both have to agree.
+    pub twice: bool,
     /// What is left out.
     pub without: BTreeSet<Feature>,
     /// Lives of the node at most, the one in which everything heals included.
@@ -135,7 +137,8 @@ impl Plan {
     /// With a bug.
     #[must_use]
     pub fn planted(self, planted: Planted) -> Self {
-        Self { planted: Some(planted), ..self }
+        let twice = self.twice || planted.at == At::Seed;
+        Self { planted: Some(planted), twice, ..self }
     }
 
     /// Whether `feature` is part of it.
@@ -166,6 +169,9 @@ impl Plan {
         }
         if let Some(planted) = self.planted {
             words += &format!(" --planted {}", planted.name);
+        }
+        if self.twice {
+            words += " --twice";
         }
         words
     }

@@ -1,8 +1,9 @@
 //! Clients that read: single stretches, whole partitions, group offsets, settings.
 
+use crate::effects::Effect;
 use crate::entropy::SimEntropy;
 use crate::history::short;
-use crate::model::{Oracle, Target};
+use crate::model::{Known, Oracle, Target};
 use crate::workload::{Clients, pick, targets};
 use esker_client::{
     At, ClientError, ConfigResource, Consumer, ConsumerOptions, Position, Received,
@@ -53,14 +54,18 @@ impl Follower {
         // Between the two questions records may have come, and gone by retention.
         let end = end.max(start);
         let time = clients.time();
-        clients.model.lock().edges(time, self.target, (start, end), before);
+        clients.edges(time, self.target, (start, end), before);
         let from = self.next.max(start);
         if from > self.next || self.next == 0 {
             clients.model.lock().tell(|h| h.assign(time, &self.name, self.target));
         }
         let stretch = Stretch { target: self.target, from, end, process: self.name.clone() };
         let offsets = clients.read(vec![stretch], 100, consumer_options()).await?;
-        self.next = offsets.into_iter().flatten().last().map_or(from, |last| last + 1);
+        let last = offsets.into_iter().flatten().last();
+        if last.is_some() {
+            clients.trace.count(Effect::Followed);
+        }
+        self.next = last.map_or(from, |last| last + 1);
         Ok(())
     }
 }
@@ -99,11 +104,8 @@ impl Clients {
                 let start = self.edge(target, At::Start).await?;
                 let end = self.edge(target, At::End).await?;
                 let time = self.time();
-                {
-                    let mut model = self.model.lock();
-                    model.edges(time, target, (start, end), before);
-                    model.tell(|h| h.assign(time, process, target));
-                }
+                self.edges(time, target, (start, end), before);
+                self.model.lock().tell(|h| h.assign(time, process, target));
                 let stretch = Stretch { target, from: start, end, process: process.to_owned() };
                 let offsets = self.read(vec![stretch], usize::MAX, consumer_options()).await?;
                 let offsets = offsets.into_iter().next().unwrap_or_default();
@@ -120,6 +122,13 @@ impl Clients {
             }
         }
         Ok(())
+    }
+
+    /// Lets the model judge the edges that `target` was said to have.
+    fn edges(&self, time: u64, target: Target, edges: (i64, i64), before: Known) {
+        if self.model.lock().edges(time, target, edges, before) {
+            self.trace.count(Effect::Retained);
+        }
     }
 
     async fn edge(&self, target: Target, at: At) -> Result<i64, ClientError> {
@@ -190,7 +199,11 @@ impl Clients {
             self.model.lock().tell(|h| h.assign(time, &process, target));
             stretches.push(Stretch { target, from, end, process });
         }
-        self.read(stretches, 50, options).await.map(drop)
+        let offsets = self.read(stretches, 50, options).await?;
+        if offsets.iter().any(|offsets| !offsets.is_empty()) {
+            self.trace.count(Effect::StretchRead);
+        }
+        Ok(())
     }
 
     /// Commits an offset that is larger than those before.
@@ -210,6 +223,7 @@ impl Clients {
         self.client.commit_offsets(GROUP, &offsets).await?;
         let mut model = self.model.lock();
         model.committed.entry((GROUP, target)).or_default().acknowledge(offset);
+        self.trace.count(Effect::Committed);
         Ok(())
     }
 
@@ -275,6 +289,9 @@ impl Clients {
                     }
                 }
             }
+        }
+        if !owned.is_empty() {
+            self.trace.count(Effect::GroupStable);
         }
         Ok(())
     }

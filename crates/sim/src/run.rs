@@ -3,6 +3,7 @@
 use crate::bucket::Store;
 use crate::catalogue::At;
 use crate::drive::{Drive, Injury};
+use crate::effects::{Effect, Effects};
 use crate::entropy::SimEntropy;
 use crate::history::History;
 use crate::model::{Model, Oracle, Problem};
@@ -43,6 +44,8 @@ pub struct Outcome {
     pub lives: u64,
     /// Starts that were refused because the disk was damaged.
     pub refusals: u64,
+    /// What took effect.
+    pub effects: Effects,
 }
 
 /// How a life ends.
@@ -50,12 +53,21 @@ pub struct Outcome {
 pub(crate) enum End {
     /// The power fails after a time, or after so many operations of the disk.
     Crash { operations: Option<u64> },
+    /// The process is killed then.
+    Kill { operations: Option<u64> },
     /// The node is stopped.
     Stop,
     /// Everything is checked, if it can be, after some work under faults.
     Last,
     /// Everything is checked, and nothing fails any more.
     Peace,
+}
+
+impl End {
+    /// Whether a process may end between any two steps.
+    pub(crate) const fn is_sudden(self) -> bool {
+        matches!(self, Self::Crash { .. } | Self::Kill { .. })
+    }
 }
 
 /// A machine: what of it outlives its lives.
@@ -81,14 +93,35 @@ pub(crate) struct Simulation {
     refusals: u64,
 }
 
-/// Runs a simulation.
+/// Runs a simulation, and once more where it is told to.
 #[must_use]
 pub fn simulate(plan: &Plan) -> Outcome {
+    let mut outcome = run(plan);
+    if plan.twice {
+        let again = run(plan);
+        outcome.problems.extend(difference(&outcome, &again));
+    }
+    outcome
+}
+
+fn difference(one: &Outcome, other: &Outcome) -> Option<Problem> {
+    if one.trace == other.trace {
+        return None;
+    }
+    let mut pairs = one.lines.iter().zip(&other.lines).enumerate();
+    let first = pairs.find(|(_, (one, other))| one != other);
+    let first = first.map(|(at, (one, other))| format!(", first at {at}: `{one}`, `{other}`"));
+    let first = first.unwrap_or_default();
+    let what = format!("runs differ: {:?}, {:?}{first}", one.trace, other.trace);
+    Some(Problem::new(Oracle::Determinism, what))
+}
+
+fn run(plan: &Plan) -> Outcome {
     let (lie, bucket_lie, bug) = match plan.planted.map(|planted| planted.at) {
         Some(At::Disk(lie)) => (Some(lie), None, None),
         Some(At::Bucket(lie)) => (None, Some(lie), None),
         Some(At::Code(bug)) => (None, None, Some(bug)),
-        Some(At::Cache) | None => (None, None, None),
+        Some(At::Cache | At::Seed) | None => (None, None, None),
     };
     esker_types::plant(bug);
     let producers = (0..PRODUCERS).filter_map(|number| {
@@ -122,6 +155,12 @@ pub fn simulate(plan: &Plan) -> Outcome {
             0..8 => End::Crash { operations: None },
             _ => End::Stop,
         };
+        let end = match end {
+            End::Crash { operations } if entropy.chance(30) && plan.has(Feature::Kill) => {
+                End::Kill { operations }
+            }
+            end => end,
+        };
         simulation.live_through(end);
         if !simulation.model.lock().problems.is_empty() {
             break;
@@ -142,6 +181,7 @@ pub fn simulate(plan: &Plan) -> Outcome {
         reads: model.reads,
         lives: simulation.lives,
         refusals: simulation.refusals,
+        effects: simulation.trace.effects(),
     }
 }
 
@@ -151,16 +191,24 @@ impl Simulation {
         let entropy = self.entropy.branch(&format!("damage {}", self.lives));
         let drive = Arc::clone(&self.machines[0].drive);
         let rotten =
-            self.plan.has(Feature::Rot) && entropy.chance(self.plan.percent(Feature::Rot, 12));
-        let misdirected = self.plan.has(Feature::Misdirect) && entropy.chance(8);
+            self.plan.has(Feature::Rot) && entropy.chance(self.plan.percent(Feature::Rot, 18));
+        let misdirected = self.plan.has(Feature::Misdirect) && entropy.chance(12);
         if self.lives > 0 && end != End::Last && (rotten || misdirected) {
             let copy = drive.copy();
             if let Some(injury) = drive.injure(&entropy, misdirected) {
                 self.trace.note(0, "injury", &injury.what, self.lives);
+                let (done, refused) = match injury.misdirected {
+                    true => (Effect::Misdirected, Effect::MisdirectedRefused),
+                    false => (Effect::RotAtRest, Effect::RotRefused),
+                };
+                self.trace.count(done);
                 match self.live(end, Some(&injury)) {
                     Course::Went => drive.mend(&injury),
                     course => {
-                        self.refusals += u64::from(course == Course::Refused);
+                        if course == Course::Refused {
+                            self.refusals += 1;
+                            self.trace.count(refused);
+                        }
                         drive.restore(copy);
                     }
                 }
@@ -176,7 +224,7 @@ impl Simulation {
         self.lives += 1;
         let entropy = self.entropy.branch(&format!("life {}", self.lives));
         let operations = match end {
-            End::Crash { operations } => operations,
+            End::Crash { operations } | End::Kill { operations } => operations,
             End::Stop | End::Last | End::Peace => None,
         };
         let power = Arc::new(Power::new(operations));
@@ -209,8 +257,27 @@ impl Simulation {
         drop(model);
         self.before += took + Duration::from_secs(1);
         let drive = &self.machines[0].drive;
-        if end != End::Stop {
-            drive.lose_power(&entropy.branch("power"));
+        let effects = match end {
+            End::Stop => Vec::new(),
+            End::Kill { .. } => {
+                let left = drive.lose_process();
+                vec![
+                    (true, Effect::Killed),
+                    (left.writes, Effect::KilledUnsynced),
+                    (left.names, Effect::KilledUnnamed),
+                ]
+            }
+            End::Crash { .. } | End::Last | End::Peace => {
+                let lost = drive.lose_power(&entropy.branch("power"));
+                vec![
+                    (lost.writes, Effect::WritesLost),
+                    (lost.torn, Effect::WritesTorn),
+                    (lost.names, Effect::NamesLost),
+                ]
+            }
+        };
+        for (_, effect) in effects.into_iter().filter(|(happened, _)| *happened) {
+            self.trace.count(effect);
         }
         drive.leave_room(None);
         wounds.iter().rev().for_each(|injury| drive.mend(injury));

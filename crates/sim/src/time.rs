@@ -1,5 +1,6 @@
 //! Virtual time and the tasks that live in it.
 
+use crate::effects::Effect;
 use crate::entropy::SimEntropy;
 use crate::power::Power;
 use crate::trace::Trace;
@@ -54,6 +55,9 @@ impl Points {
 
     fn hold(&self, now: MonoTime, point: &'static str) -> Option<Duration> {
         let percent = self.percent.load(Ordering::Relaxed);
+        let failures = failures_at(point);
+        // What is seldom reached is awkward more often.
+        let percent = if failures == SELDOM { percent * 2 } else { percent };
         // A place is awkward all through a life or not at all; then every other visit is.
         if percent == 0
             || self.entropy.branch(point).below(100) >= percent
@@ -61,8 +65,10 @@ impl Points {
         {
             return None;
         }
-        if self.crashes && self.entropy.chance(15) {
+        if self.crashes && self.entropy.chance(failures) {
             self.trace.note(now.0, "power fails at", point, 0);
+            self.trace.count(Effect::FailedAtPoint);
+            self.trace.count(Effect::Failure(point));
             self.power.fail();
             return Some(Duration::from_hours(1));
         }
@@ -70,7 +76,20 @@ impl Points {
             [20, 300, 3_000, 12_000][usize::try_from(self.entropy.below(4)).expect("below 4")];
         let wait = self.entropy.between(1, longest);
         self.trace.note(now.0, "hold at", point, wait);
+        self.trace.count(Effect::Held);
+        self.trace.count(Effect::Wait(point));
         Some(Duration::from_millis(wait))
+    }
+}
+
+/// Percent of the awkward visits that end in a power failure, at a place that is seldom reached.
+const SELDOM: u64 = 80;
+
+fn failures_at(point: &str) -> u64 {
+    match point.split(':').next() {
+        Some("garbage" | "merge" | "recovery" | "spill") => SELDOM,
+        Some("flush") => 40,
+        _ => 25,
     }
 }
 
@@ -145,29 +164,46 @@ impl Clock for SimClock {
 pub struct SimSpawner {
     runtime: Handle,
     power: Arc<Power>,
-    latency: Arc<SimEntropy>,
+    pace: Pace,
+}
+
+/// How long pieces of blocking work take.
+#[derive(Debug, Clone)]
+struct Pace {
+    entropy: Arc<SimEntropy>,
     slow_disk: Arc<AtomicBool>,
+    trace: Arc<Trace>,
 }
 
 impl SimSpawner {
     /// A spawner for the current runtime. Every piece of blocking work takes a millisecond or a few; more where the
     /// disk is slow.
     #[must_use]
-    pub fn new(power: Arc<Power>, entropy: &SimEntropy, slow_disk: bool) -> Self {
-        let latency = Arc::new(entropy.branch("work"));
+    pub fn new(
+        power: Arc<Power>,
+        trace: Arc<Trace>,
+        entropy: &SimEntropy,
+        slow_disk: bool,
+    ) -> Self {
+        let entropy = Arc::new(entropy.branch("work"));
         let slow_disk = Arc::new(AtomicBool::new(slow_disk));
-        Self { runtime: Handle::current(), power, latency, slow_disk }
+        Self { runtime: Handle::current(), power, pace: Pace { entropy, slow_disk, trace } }
     }
 
     /// The disk is slow no more.
     pub fn calm(&self) {
-        self.slow_disk.store(false, Ordering::Relaxed);
+        self.pace.slow_disk.store(false, Ordering::Relaxed);
     }
 }
 
-fn work_time(latency: &SimEntropy, slow_disk: &AtomicBool) -> Duration {
-    let slow = slow_disk.load(Ordering::Relaxed) && latency.chance(10);
-    Duration::from_millis(if slow { latency.between(20, 400) } else { latency.between(1, 4) })
+impl Pace {
+    fn next(&self) -> Duration {
+        if self.slow_disk.load(Ordering::Relaxed) && self.entropy.chance(10) {
+            self.trace.count(Effect::SlowWork);
+            return Duration::from_millis(self.entropy.between(20, 400));
+        }
+        Duration::from_millis(self.entropy.between(1, 4))
+    }
 }
 
 impl Spawner for SimSpawner {
@@ -181,7 +217,7 @@ impl Spawner for SimSpawner {
     }
 
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {
-        let wait = work_time(&self.latency, &self.slow_disk);
+        let wait = self.pace.next();
         drop(self.runtime.spawn(async move {
             pass(wait).await;
             work();
@@ -190,9 +226,7 @@ impl Spawner for SimSpawner {
 
     fn disk_loop(&self, _name: &'static str, mut body: Box<dyn DiskLoop>) -> Doorbell {
         let bell = Arc::new(Bell(Notify::new()));
-        let (heard, latency) = (Arc::clone(&bell), Arc::clone(&self.latency));
-        let slow = Arc::clone(&self.slow_disk);
-        let power = Arc::clone(&self.power);
+        let (heard, power, pace) = (Arc::clone(&bell), Arc::clone(&self.power), self.pace.clone());
         drop(self.runtime.spawn(async move {
             while power.is_on() {
                 match body.step() {
@@ -203,7 +237,7 @@ impl Spawner for SimSpawner {
                     }
                     LoopState::Busy => {}
                 }
-                pass(work_time(&latency, &slow)).await;
+                pass(pace.next()).await;
             }
         }));
         Doorbell::new(bell)

@@ -1,5 +1,6 @@
-//! What happened, folded into one number: two runs of a seed must agree on it.
+//! What happened, folded into one number: two runs of a seed must agree on it. And what of it a feature brought about.
 
+use crate::effects::{Effect, Effects};
 use crate::entropy::mix;
 use parking_lot::Mutex;
 
@@ -11,6 +12,7 @@ pub struct Trace(Mutex<Folded>);
 struct Folded {
     hash: u64,
     events: u64,
+    effects: Effects,
     /// Kept only when someone wants to read it.
     lines: Option<Vec<String>>,
 }
@@ -33,6 +35,23 @@ impl Trace {
         if let Some(lines) = &mut folded.lines {
             lines.push(format!("{:>13} {what} {subject} {number}", nanos / 1000));
         }
+    }
+
+    /// Notes what was written or sent as `what`: its length and its content.
+    pub fn note_bytes(&self, nanos: u64, what: &str, subject: &str, bytes: &[u8]) {
+        let checksum = u64::from(crc_fast::crc32_iscsi(bytes));
+        self.note(nanos, what, subject, (bytes.len() as u64) << 32 | checksum);
+    }
+
+    /// Counts an effect.
+    pub(crate) fn count(&self, effect: Effect) {
+        self.0.lock().effects.count(effect);
+    }
+
+    /// The effects so far.
+    #[must_use]
+    pub fn effects(&self) -> Effects {
+        self.0.lock().effects.clone()
     }
 
     /// The hash of all events so far, and their number.

@@ -1,8 +1,10 @@
 //! Producers over the wire: with and without sequence numbers. They tell the model what they were told.
 
+use crate::effects::Effect;
 use crate::entropy::SimEntropy;
 use crate::history::short;
 use crate::model::{Model, Oracle, Target, UNIQUE};
+use crate::trace::Trace;
 use bytes::Bytes;
 use esker_client::{Client, ClientError, ErrorKind};
 use esker_env::Entropy;
@@ -45,6 +47,8 @@ pub struct Clients {
     pub model: Arc<Mutex<Model>>,
     /// The workload's dice.
     pub entropy: Arc<SimEntropy>,
+    /// What happened.
+    pub trace: Arc<Trace>,
     /// Virtual time of earlier lives.
     pub before: Duration,
     /// Producers hardly wait at the moment.
@@ -70,6 +74,8 @@ struct UnderWay {
     batch: Bytes,
     /// What was known of the partition when it was first sent.
     after: i64,
+    /// Whether it was sent before.
+    again: bool,
 }
 
 impl UnderWay {
@@ -93,15 +99,24 @@ impl SimProducer {
     /// Errors that may pass; the same batch is sent again at the next call.
     pub async fn step(&mut self, clients: &Clients) -> Result<(), ClientError> {
         if self.idempotent && self.identity.is_none() {
-            let request =
-                InitProducerIdRequest { transaction_timeout_ms: i32::MAX, ..Default::default() };
+            let request = InitProducerIdRequest {
+                transactional_id: None,
+                transaction_timeout_ms: i32::MAX,
+                ..Default::default()
+            };
             let reply = clients.client.call_any(&request).await?;
             let response: InitProducerIdResponse = reply.read()?;
-            if response.error_code != 0 {
-                return Ok(());
+            match ErrorCode::from_code(response.error_code) {
+                Some(ErrorCode::None) => {}
+                Some(code) if code.is_retriable() => return Ok(()),
+                other => {
+                    let what = format!("producer {} got no id but {other:?}", self.name);
+                    clients.model.lock().problem(Oracle::Producer, ("?", -1), &what);
+                    return Ok(());
+                }
             }
-            self.identity =
-                Some((ProducerId(response.producer_id), ProducerEpoch(response.producer_epoch)));
+            let id = ProducerId(response.producer_id);
+            self.identity = Some((id, ProducerEpoch(response.producer_epoch)));
         }
         if !self.idempotent {
             // The node died while it was on its way.
@@ -110,10 +125,11 @@ impl SimProducer {
         if self.under_way.is_none() {
             self.under_way = Some(self.prepare(clients));
         }
-        let under_way = self.under_way.as_ref().expect("set above");
+        let under_way = self.under_way.as_mut().expect("set above");
+        let again = std::mem::replace(&mut under_way.again, true);
         let outcome = produce(clients, under_way).await;
         let target = under_way.target;
-        let (code, base) = match outcome {
+        let (code, base, message) = match outcome {
             Ok(outcome) => outcome,
             Err(error) => {
                 if !self.idempotent {
@@ -129,6 +145,11 @@ impl SimProducer {
                 model.acknowledged(target, base, under_way.after, &under_way.values);
                 model.tell(|h| h.send(time, &self.name, "ok", target, &shorts, Some(base)));
                 drop(model);
+                clients.trace.count(match (self.idempotent, again) {
+                    (false, _) => Effect::PlainAcked,
+                    (true, false) => Effect::IdempotentAcked,
+                    (true, true) => Effect::SentAgain,
+                });
                 self.done();
             }
             Some(ErrorCode::DuplicateSequenceNumber) if self.idempotent => {
@@ -144,7 +165,7 @@ impl SimProducer {
                 }
             }
             other => {
-                let what = format!("producer {} was told {other:?} ({code})", self.name);
+                let what = format!("producer {} was told {other:?} ({code}): {message}", self.name);
                 clients.model.lock().problem(Oracle::Producer, target, &what);
                 self.under_way = None;
             }
@@ -155,6 +176,7 @@ impl SimProducer {
     /// Nobody will know whether it arrived.
     fn give_up(&mut self, clients: &Clients) {
         let Some(lost) = self.under_way.take() else { return };
+        clients.trace.count(Effect::PlainLost);
         let (time, shorts) = (clients.time(), lost.shorts());
         clients.model.lock().tell(|h| h.send(time, &self.name, "info", lost.target, &shorts, None));
     }
@@ -196,14 +218,17 @@ impl SimProducer {
         let mut model = clients.model.lock();
         let after = model.end_of(target);
         let batch = builder.build().into();
-        let under_way = UnderWay { target, values, batch, after };
+        let under_way = UnderWay { target, values, batch, after, again: false };
         let (time, shorts) = (clients.time(), under_way.shorts());
         model.tell(|h| h.send(time, &self.name, "invoke", target, &shorts, None));
         under_way
     }
 }
 
-async fn produce(clients: &Clients, under_way: &UnderWay) -> Result<(i16, i64), ClientError> {
+async fn produce(
+    clients: &Clients,
+    under_way: &UnderWay,
+) -> Result<(i16, i64, String), ClientError> {
     let (name, index) = under_way.target;
     let records = Some(under_way.batch.clone().into());
     let partition = PartitionProduceData { index, records };
@@ -219,7 +244,7 @@ async fn produce(clients: &Clients, under_way: &UnderWay) -> Result<(i16, i64), 
     let response: ProduceResponse<'_> = reply.read()?;
     let first = response.responses.iter().find_map(|topic| {
         let row = topic.partition_responses.iter().next()?;
-        Some((row.error_code, row.base_offset))
+        Some((row.error_code, row.base_offset, row.error_message.unwrap_or_default().to_owned()))
     });
     first.ok_or_else(|| ClientError::Invalid("produce was answered without partitions".to_owned()))
 }
@@ -244,6 +269,7 @@ impl Clients {
         self.rush.store(true, Ordering::Relaxed);
         self.client.env().clock.sleep(wait).await;
         self.rush.store(false, Ordering::Relaxed);
+        self.trace.count(Effect::Rushed);
     }
 }
 

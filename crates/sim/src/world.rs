@@ -22,7 +22,8 @@ use esker_node::{DataDir, Node, NodeOptions};
 use esker_settings::BrokerSettings;
 use esker_types::{BrokerId, ByteCount, MonoTime};
 use parking_lot::Mutex;
-use std::path::Path;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -57,8 +58,8 @@ pub(crate) struct Host {
     pub(crate) spawner: Arc<SimSpawner>,
     pub(crate) disk: Arc<SimDisk>,
     pub(crate) bucket: Arc<SimBucket>,
-    /// Its disk was damaged before it started: what was done.
-    injury: Option<String>,
+    /// Its disk was damaged before it started: what was done, and to which files.
+    injury: Option<(String, Vec<PathBuf>)>,
     /// Operations of its disk fail: it may fail for good.
     pub(crate) disk_fails: bool,
 }
@@ -109,18 +110,19 @@ impl Faults {
             let range = i64::try_from(range).expect("small");
             i64::try_from(entropy.below(2 * range.unsigned_abs() + 1)).expect("small") - range
         };
-        let crash = matches!(end, End::Crash { .. });
+        let crash = end.is_sudden();
         let nth = |number: u64| (crash && number > 0).then_some(number);
         let bucket = BucketFaults {
             failing: some(Feature::Bucket, 70, entropy.below(30)),
             slow: some(Feature::SlowBucket, 40, entropy.below(4)),
             damaged: some(Feature::Bodies, 40, entropy.below(60)),
-            stale: some(Feature::StaleList, 40, 1) == 1,
             ..BucketFaults::default()
         };
+        let some_syncs = if entropy.chance(50) { 10 } else { 200 };
         let disk = DiskFaults {
-            failing_sync: nth(some(Feature::SyncError, 12, 1 + entropy.below(200))),
-            failing_write: nth(some(Feature::WriteError, 6, 1 + entropy.below(300))),
+            // Syncs of directories are among the first.
+            failing_sync: nth(some(Feature::SyncError, 25, 1 + entropy.below(some_syncs))),
+            failing_write: nth(some(Feature::WriteError, 12, 1 + entropy.below(300))),
             failing_reads: if crash { some(Feature::ReadError, 10, entropy.below(30)) } else { 0 },
         };
         let clock = plan.has(Feature::Clock);
@@ -150,7 +152,7 @@ impl World {
         let faults = Faults::new(&plan, entropy, end);
         let machine = &simulation.machines[0];
         let trace = || Arc::clone(&simulation.trace);
-        let crashes = matches!(end, End::Crash { .. });
+        let crashes = end.is_sudden();
         let points = Points::new(entropy, Arc::clone(power), trace(), faults.points, crashes);
         let before = simulation.before;
         let clock = Arc::new(SimClock::new(before, faults.skew_ms, faults.drift_ppm, points));
@@ -178,10 +180,17 @@ impl World {
             entropy,
             faults.bucket,
         );
-        let spawner = Arc::new(SimSpawner::new(Arc::clone(power), entropy, faults.slow_disk));
+        let spawner =
+            Arc::new(SimSpawner::new(Arc::clone(power), trace(), entropy, faults.slow_disk));
+        let undecided = plan.planted.is_some_and(|planted| planted.at == At::Seed);
+        let node = match undecided {
+            // What a hash map goes by: two runs never agree on it.
+            true => SimEntropy::new(RandomState::new().build_hasher().finish()),
+            false => entropy.branch("node"),
+        };
         let env = Env {
             clock: time(),
-            entropy: entropy.fork("node"),
+            entropy: Arc::new(node),
             spawner: Arc::clone(&spawner) as _,
             disk: Arc::clone(&disk) as _,
             net: Arc::new(net.clone()),
@@ -199,6 +208,7 @@ impl World {
             client: Client::new(outside, options),
             model: Arc::clone(&simulation.model),
             entropy: Arc::new(entropy.branch("workload")),
+            trace: trace(),
             before,
             rush: Arc::default(),
         };
@@ -210,7 +220,7 @@ impl World {
             spawner,
             disk,
             bucket: Arc::new(bucket),
-            injury: injury.map(|injury| injury.what.clone()),
+            injury: injury.map(|injury| (injury.what.clone(), injury.files.clone())),
             disk_fails: faults.disk.failing_sync.is_some()
                 || faults.disk.failing_write.is_some()
                 || faults.disk.failing_reads > 0,
@@ -267,13 +277,12 @@ impl World {
         let (_dir, node) = match (started, &host.injury) {
             (Ok(started), _) => started,
             (Err(_), _) if host.disk_fails || !self.power.is_on() => return Ok(Course::Unborn),
-            (Err(error), Some(injury)) if says_what_is_damaged(&error) => {
+            (Err(error), Some((_, files))) if names_what_is_damaged(&error, files) => {
                 self.trace.note(self.now().0, "refused", &error, 0);
-                let _ = injury;
                 return Ok(Course::Refused);
             }
             (Err(error), injury) => {
-                let damaged = injury.as_ref().map(|injury| format!(" after {injury}"));
+                let damaged = injury.as_ref().map(|(what, _)| format!(" after {what}"));
                 let damaged = damaged.unwrap_or_default();
                 let what = format!("the node does not start{damaged}: {error}");
                 return Err(Problem::new(Oracle::Start, what));
@@ -342,6 +351,8 @@ impl World {
             // Objects that are not merged but listed in manifests.
             engine.segment_bytes_min = ByteCount(1);
             engine.extents_inline = 17;
+            engine.flush_bytes = ByteCount::kib(16);
+            engine.flush_age = Duration::from_millis(500);
         }
         engine.segment_bytes_max = ByteCount::kib(256);
         engine.merge_extents = 4;
@@ -362,8 +373,9 @@ impl World {
         let settings = Arc::new(LiveSettings::new(BROKER, BrokerSettings::default()));
         let bucket: Arc<dyn Bucket> = Arc::clone(&host.bucket) as _;
         let (forgetful, mistaken) = self.cache;
-        let cache = Arc::new(SimCache::new(1 << 20, &self.entropy, forgetful, mistaken));
-        let node = Node::start(&host.env, listener, bucket, cache, settings, options)
+        let trace = Arc::clone(&self.trace);
+        let cache = SimCache::new(1 << 20, trace, &self.entropy, forgetful, mistaken);
+        let node = Node::start(&host.env, listener, bucket, Arc::new(cache), settings, options)
             .await
             .map_err(|error| error.to_string())?;
         Ok((dir, Arc::new(node)))
@@ -382,8 +394,13 @@ impl World {
     }
 }
 
-/// Whether a refusal tells an operator which file is damaged or what is missing from where.
-fn says_what_is_damaged(error: &str) -> bool {
-    let places = ["/data/", "write-ahead log", ".seg", "`STORE`", "identity.json"];
-    places.iter().any(|place| error.contains(place))
+/// Whether a refusal tells an operator which of `damaged` is damaged: its path, or its name and its directory.
+fn names_what_is_damaged(error: &str, damaged: &[PathBuf]) -> bool {
+    let said = |path: Option<&Path>, quote: &str| {
+        path.is_some_and(|path| error.contains(&format!("{quote}{}{quote}", path.display())))
+    };
+    damaged.iter().any(|file| {
+        let name = file.file_name().map(Path::new);
+        said(Some(file), "") || (said(file.parent(), "") && said(name, "`"))
+    })
 }

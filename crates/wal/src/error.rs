@@ -44,8 +44,15 @@ pub enum WalError {
         found: StoreId,
     },
     /// No segment has a usable beginning, so nothing can be said about any journal.
-    #[error("no segment of store `{0}` is readable; empty the directory to begin as a new store")]
-    Unreadable(StoreId),
+    #[error(
+        "no segment of store `{store}` is readable ({why}); empty the directory to begin as a new store"
+    )]
+    Unreadable {
+        /// The store.
+        store: StoreId,
+        /// What is wrong with the newest.
+        why: String,
+    },
     /// The options contradict each other.
     #[error("{0}")]
     Options(String),

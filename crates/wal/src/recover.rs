@@ -292,7 +292,12 @@ impl<'a> Reader<'a> {
         let mut lost_tail = false;
         let (base, checkpoint) = loop {
             let Some(Candidate { file, name, life, .. }) = candidates.pop() else {
-                return Err(WalError::Unreadable(self.store));
+                let newest = self.recovered.problems.first();
+                let why = newest.map_or_else(
+                    || "none is in use".to_owned(),
+                    |Problem { file, position, what }| format!("`{file}` at {position}: {what}"),
+                );
+                return Err(WalError::Unreadable { store: self.store, why });
             };
             if let Some(life) = life {
                 let base = Base { file, name, life };

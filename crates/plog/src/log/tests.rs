@@ -63,6 +63,15 @@ fn appended_batches_get_dense_offsets_and_show_when_committed() {
 }
 
 #[test]
+fn producers_that_are_loaded_a_second_time_are_not_forgotten() {
+    let mut log = open();
+    assert!(matches!(append(&mut log, sequenced(0, 0, 2)), Ok(Appended::New { .. })));
+    log.load_producers(ProducerTable::default(), std::iter::empty(), Timestamp(9));
+    assert!(matches!(append(&mut log, sequenced(0, 0, 2)), Ok(Appended::Duplicate(_))));
+    assert!(matches!(append(&mut log, sequenced(0, 2, 1)), Ok(Appended::New { .. })));
+}
+
+#[test]
 fn repeats_are_recognised_and_gaps_refused() {
     let mut log = open();
     for first in [0, 2, 4, 6, 8, 10] {

@@ -160,7 +160,9 @@ fn directories_of_others_are_refused() {
 
     let rotten = disk.copy();
     rotten.corrupt(&segment, |bytes| bytes[3] ^= 1);
-    assert!(matches!(try_open(&rotten, 2, options()), Err(WalError::Unreadable(_))));
+    let refused = try_open(&rotten, 2, options()).map(drop);
+    assert!(matches!(&refused, Err(WalError::Unreadable { .. })), "{refused:?}");
+    assert!(refused.unwrap_err().to_string().contains("`seg-0000000000000001.wal` at "));
 
     let small = WalOptions { capacity_bytes: 128 << 10, ..options() };
     assert!(matches!(try_open(&disk, 2, small), Err(WalError::Options(_))));

@@ -142,7 +142,7 @@ fn every_flipped_bit_of_a_small_log_is_noticed_or_harmless() {
         let rotten = disk.copy();
         rotten.corrupt(&path, |bytes| bytes[byte] ^= 1 << (byte % 8));
         let world = match try_open(&rotten, 6, options()) {
-            Err(WalError::Unreadable(_)) => continue,
+            Err(WalError::Unreadable { .. }) => continue,
             other => other.unwrap(),
         };
         let found = world.recovered.journals.first();
