@@ -10,8 +10,16 @@ use std::collections::BTreeMap;
 const LAYERS: &[&[&str]] = &[
     &["esker-types", "fastant", "base2histogram"],
     &["esker-env", "esker-wire-schema", "esker-settings"],
-    &["esker-record", "esker-wire", "esker-object", "esker-wal", "esker-meta", "esker-bucket"],
-    &["esker-plog", "esker-group", "esker-journal", "esker-cache", "esker-meta-client"],
+    &[
+        "esker-record",
+        "esker-wire",
+        "esker-object",
+        "esker-wal",
+        "esker-journal",
+        "esker-meta",
+        "esker-bucket",
+    ],
+    &["esker-plog", "esker-group", "esker-cache", "esker-meta-client"],
     &["esker-meta-raft", "esker-cache-foyer", "esker-bucket-aws"],
     &["esker-engine", "esker-client"],
     &["esker-load"],

@@ -27,7 +27,16 @@
 //! 9. *Continuity.* Entries go to the bucket in order, each once: a commit names where the last one ended.
 //! 10. *Trim.* A store gives up an entry only when the metadata says that it is in the bucket.
 //!
+//! # What production runs
 //! `tests/model.rs` searches all states of small instances of these very types, and shows that each rule is needed.
+//! A broker is alone so far, and its journals have one store. Of the types here it runs
+//! - [`Owner`] and [`Quorum`]: what it acknowledges and exposes, in `esker-engine`. It does not roll yet;
+//! - [`Row`]: every change of a journal in the metadata (opening apart, which makes a new one), in `esker-meta`. That
+//!   adds who may propose and what repeats an earlier command, and refuses drains while a tail is looked for.
+//!
+//! For several brokers wait [`Replica`] and [`Rescuer`]. The one local store, `esker-wal`, decides by the rules of
+//! [`Replica`] in code of its own (the next entry only, none after a seal), and a start of `esker-engine` by those of
+//! [`Rescuer`]: it seals the one copy, refuses to go on when that lost data, and fixes its last entry as the tail.
 
 mod owner;
 mod quorum;

@@ -110,18 +110,37 @@ impl Replica {
     /// What the store's log had of the journal when it was opened.
     #[must_use]
     pub fn recovered(sealed: bool, damaged: bool, durable: Seq, trimmed: Seq) -> Self {
+        Self::recovered_with_rules(Rules::SOUND, sealed, damaged, durable, trimmed)
+    }
+
+    /// For the model.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn recovered_with_rules(
+        rules: Rules,
+        sealed: bool,
+        damaged: bool,
+        durable: Seq,
+        trimmed: Seq,
+    ) -> Self {
         let phase = match (damaged, sealed) {
             (true, _) => ReplicaPhase::Lost,
             (false, true) => ReplicaPhase::Sealed,
             (false, false) => ReplicaPhase::Open,
         };
-        Self { rules: Rules::SOUND, phase, taken: durable, durable, trimmed }
+        Self { rules, phase, taken: durable, durable, trimmed }
     }
 
     /// Where it stands.
     #[must_use]
     pub fn phase(&self) -> ReplicaPhase {
         self.phase
+    }
+
+    /// The last entry that was taken; those after the durable point may still be lost.
+    #[must_use]
+    pub fn taken(&self) -> Seq {
+        self.taken
     }
 
     /// The last durable entry.
@@ -161,7 +180,7 @@ impl Replica {
             return Answer::Have;
         }
         let expected = self.taken.next();
-        if seq != expected {
+        if seq != expected && self.rules.no_gaps {
             return Answer::Refuse(Refusal::Gap { expected });
         }
         self.taken = seq;

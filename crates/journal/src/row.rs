@@ -27,9 +27,14 @@ pub enum RowState {
     },
 }
 
-/// The row is in another state, or somebody else was first. Read it again.
+/// Why a row does not change. Read it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused;
+pub enum Refused {
+    /// It is in another state, or the state has no room for this.
+    State,
+    /// It is drained up to somewhere else: somebody was first.
+    Drained,
+}
 
 /// A journal's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,6 +56,12 @@ impl Row {
     #[must_use]
     pub fn with_rules(rules: Rules) -> Self {
         Self { rules, state: RowState::Open, drained: Seq::NONE }
+    }
+
+    /// The row that was stored in this state.
+    #[must_use]
+    pub fn stored(state: RowState, drained: Seq) -> Self {
+        Self { rules: Rules::SOUND, state, drained }
     }
 
     /// Where it stands.
@@ -79,12 +90,16 @@ impl Row {
     /// The owner ends the journal at `end`.
     ///
     /// # Errors
-    /// [`Refused`] unless it is open: a fenced owner must not get a successor.
+    /// [`Refused::State`] unless it is open: a fenced owner must not get a successor. [`Refused::Drained`] when it is
+    /// drained beyond the end.
     pub fn roll(&mut self, end: Seq) -> Result<(), Refused> {
         let may = self.state == RowState::Open
             || (self.state == RowState::Sealing && !self.rules.sealing_does_not_roll);
-        if !may || end < self.drained {
-            return Err(Refused);
+        if !may {
+            return Err(Refused::State);
+        }
+        if end < self.drained {
+            return Err(Refused::Drained);
         }
         self.state = RowState::Rolled { end };
         self.close_if_drained();
@@ -101,10 +116,10 @@ impl Row {
     /// A rescuer has found the tail. The first one decides; the tail is never before what is drained.
     ///
     /// # Errors
-    /// [`Refused`] unless the tail is being looked for.
+    /// [`Refused::State`] unless the tail is being looked for.
     pub fn fix_tail(&mut self, tail: Seq) -> Result<(), Refused> {
         if self.state != RowState::Sealing {
-            return Err(Refused);
+            return Err(Refused::State);
         }
         self.state = RowState::Sealed { tail: tail.max(self.drained) };
         self.close_if_drained();
@@ -114,18 +129,23 @@ impl Row {
     /// Entries after `after` up to `upto` are in objects; `by_owner` tells whose flush it was.
     ///
     /// # Errors
-    /// [`Refused`] when another flush came first, beyond the end, or from an owner that is fenced.
+    /// [`Refused::Drained`] when another flush came first; [`Refused::State`] for one beyond the end, of nothing, or
+    /// from an owner that is fenced.
     pub fn drain(&mut self, after: Seq, upto: Seq, by_owner: bool) -> Result<(), Refused> {
         let allowed = match self.state {
             RowState::Open => by_owner,
-            RowState::Rolled { end } => upto <= end,
-            RowState::Sealing => !by_owner,
-            RowState::Sealed { tail } => upto <= tail && !by_owner,
+            RowState::Rolled { .. } => true,
+            RowState::Sealing | RowState::Sealed { .. } => !by_owner,
             RowState::Closed { .. } => false,
         };
-        let in_order = after == self.drained || !self.rules.drain_in_order;
-        if !allowed || !in_order || upto <= after {
-            return Err(Refused);
+        if !allowed {
+            return Err(Refused::State);
+        }
+        if after != self.drained && self.rules.drain_in_order {
+            return Err(Refused::Drained);
+        }
+        if upto <= after || self.last().is_some_and(|last| upto > last) {
+            return Err(Refused::State);
         }
         self.drained = upto;
         self.close_if_drained();

@@ -8,6 +8,8 @@ pub struct Rules {
     pub seal_quorum: bool,
     /// A sealed store takes no entries.
     pub sealed_refuses: bool,
+    /// A store takes only the entry that continues its copy; off: any later one too.
+    pub no_gaps: bool,
     /// A store that lost data is not counted; off: it answers "nothing here".
     pub lost_is_not_counted: bool,
     /// The tail is the largest durable point of the sealed stores; off: the smallest.
@@ -39,6 +41,7 @@ impl Rules {
     pub const SOUND: Self = Self {
         seal_quorum: true,
         sealed_refuses: true,
+        no_gaps: true,
         lost_is_not_counted: true,
         tail_is_max: true,
         tail_is_copied: true,

@@ -1,8 +1,8 @@
 //! The parts one by one: what they answer, in the order in which a store's log reports.
 
 use esker_journal::{
-    Answer, Copy, Next, Owner, OwnerPhase, Quorum, Refusal, Replica, ReplicaPhase, Rescuer,
-    RollAnswer, Row, RowSeen, RowState, SealAnswer, SealStep,
+    Answer, Copy, Next, Owner, OwnerPhase, Quorum, Refusal, Refused, Replica, ReplicaPhase,
+    Rescuer, RollAnswer, Row, RowSeen, RowState, SealAnswer, SealStep,
 };
 use esker_types::Seq;
 
@@ -146,14 +146,14 @@ fn a_rescuer_with_too_few_stores_drains_first() {
 fn a_row_decides_once() {
     let mut row = Row::open();
     row.drain(Seq(0), Seq(2), true).unwrap();
-    assert!(row.drain(Seq(0), Seq(3), true).is_err(), "somebody was first");
-    assert!(row.roll(Seq(1)).is_err(), "entries after it are drained");
+    assert_eq!(row.drain(Seq(0), Seq(3), true), Err(Refused::Drained), "somebody was first");
+    assert_eq!(row.roll(Seq(1)), Err(Refused::Drained), "entries after it are drained");
     row.fence();
-    assert!(row.roll(Seq(5)).is_err());
-    assert!(row.drain(Seq(2), Seq(3), true).is_err(), "the owner is fenced");
+    assert_eq!(row.roll(Seq(5)), Err(Refused::State));
+    assert_eq!(row.drain(Seq(2), Seq(3), true), Err(Refused::State), "the owner is fenced");
     row.fix_tail(Seq(5)).unwrap();
     assert!(row.fix_tail(Seq(7)).is_err());
-    assert!(row.drain(Seq(2), Seq(6), false).is_err(), "beyond the tail");
+    assert_eq!(row.drain(Seq(2), Seq(6), false), Err(Refused::State), "beyond the tail");
     row.drain(Seq(2), Seq(4), false).unwrap();
     row.drain(Seq(4), Seq(5), false).unwrap();
     assert_eq!(row.state(), RowState::Closed { last: Seq(5) });

@@ -66,6 +66,11 @@ impl State {
         if let Some(object) = references.keys().next() {
             return Err(format!("object {object} is referred to and has no row"));
         }
+        for (id, journal) in &self.journals {
+            if journal.row().last().is_some_and(|last| journal.drained >= last) {
+                return Err(format!("journal {id} is drained to its end and kept"));
+            }
+        }
         for (id, topic) in &self.topics {
             if self.topic_names.get(&topic.name) != Some(id) {
                 return Err(format!("topic {} is not found by its name", topic.name));

@@ -1,5 +1,6 @@
 //! What the metadata log adds up to.
 
+use esker_journal::{Row, RowState};
 use esker_types::{
     BrokerId, ClusterId, Incarnation, JournalId, LeaderEpoch, ObjectId, Offset, PartitionId,
     PartitionIndex, Seq, StoreId, Timestamp, TopicId, TopicName,
@@ -251,6 +252,31 @@ pub struct Journal {
 }
 
 impl Journal {
+    /// The row as the journal protocol knows it: it decides every change.
+    #[must_use]
+    pub fn row(&self) -> Row {
+        let state = match self.state {
+            JournalState::Open => RowState::Open,
+            JournalState::Rolled { end } => RowState::Rolled { end },
+            JournalState::Sealing => RowState::Sealing,
+            JournalState::Sealed { tail } => RowState::Sealed { tail },
+        };
+        Row::stored(state, self.drained)
+    }
+
+    /// Takes over what its row has become; whether there is anything left to store.
+    pub(crate) fn set_row(&mut self, row: &Row) -> bool {
+        self.drained = row.drained();
+        self.state = match row.state() {
+            RowState::Open => JournalState::Open,
+            RowState::Rolled { end } => JournalState::Rolled { end },
+            RowState::Sealing => JournalState::Sealing,
+            RowState::Sealed { tail } => JournalState::Sealed { tail },
+            RowState::Closed { .. } => return false,
+        };
+        true
+    }
+
     /// How many sealed stores are enough to know the tail.
     #[must_use]
     pub fn seal_quorum(&self) -> usize {

@@ -194,6 +194,47 @@ fn a_restart_seals_fixes_the_tail_elects_and_drains_behind() {
 }
 
 #[test]
+fn a_journals_row_is_changed_by_the_first_to_come_and_says_why_not_to_others() {
+    let mut log = Log::new();
+    let old = log.register(1);
+    let first = log.journal(old);
+    let roll = |incarnation, journal, end, request| Command::RollJournal {
+        broker: BROKER,
+        incarnation,
+        journal,
+        end: Seq(end),
+        ensemble: vec![StoreId(Uuid::from_u128(1))],
+        ack_quorum: 1,
+        request,
+    };
+    let state = |journal| Reply::Rejected(Rejected::JournalState(journal));
+    let drained = |seq| Reply::Rejected(Rejected::Drained(Seq(seq)));
+    let drain = |by, journal, span| flush(by, journal, span, vec![], vec![]);
+    assert_eq!(log.run(Command::FixTail { journal: first, tail: Seq(1) }), state(first), "open");
+    assert_eq!(log.run(drain(old, first, (0, 2))), Reply::Done);
+    assert_eq!(log.run(drain(old, first, (1, 3))), drained(2), "somebody was first");
+    assert_eq!(log.run(drain(old, first, (2, 2))), state(first), "nothing");
+    assert_eq!(log.run(roll(old, first, 1, 90)), drained(2), "below what is drained");
+    let Reply::Journal(second) = log.run(roll(old, first, 4, 91)) else { panic!("not rolled") };
+    assert_eq!(log.run(roll(old, first, 4, 91)), Reply::Journal(second), "a repeat");
+    assert_eq!(log.run(roll(old, first, 5, 91)), state(first), "another end");
+    assert_eq!(log.run(drain(old, first, (2, 5))), state(first), "beyond the end");
+
+    let new = log.register(2);
+    assert_eq!(log.state.journals[&first].state, JournalState::Rolled { end: Seq(4) });
+    assert_eq!(log.state.journals[&second].state, JournalState::Sealing);
+    assert_eq!(log.run(roll(new, second, 1, 92)), state(second), "it is being sealed");
+    assert_eq!(log.run(drain(new, second, (0, 1))), state(second), "its tail is not known");
+    assert_eq!(log.run(drain(new, first, (2, 4))), Reply::Done);
+    assert!(!log.state.journals.contains_key(&first), "drained to its end");
+    assert_eq!(log.run(Command::FixTail { journal: second, tail: Seq(3) }), Reply::Done);
+    assert_eq!(log.run(drain(new, second, (0, 4))), state(second), "beyond the tail");
+    assert_eq!(log.run(drain(new, second, (0, 2))), Reply::Done);
+    assert_eq!(log.run(drain(new, second, (2, 3))), Reply::Done);
+    assert_eq!(log.state.journals.len(), 0);
+}
+
+#[test]
 fn ids_that_were_never_committed_become_garbage_and_spilled_ones_do_not() {
     let mut log = Log::new();
     let inc = log.register(1);

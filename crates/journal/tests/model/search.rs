@@ -2,8 +2,8 @@
 
 #![expect(clippy::cast_sign_loss, reason = "a fingerprint takes bits, not numbers")]
 
-use crate::world::{Action, World};
-use std::collections::HashSet;
+use crate::world::{Action, Event, World};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
@@ -96,8 +96,16 @@ fn describe(path: Option<&Rc<Path>>, last: Action, violation: &str) -> String {
     text
 }
 
-/// Searches all states reachable from `start`: their number, or the shortest way to a violation.
-pub(crate) fn search(start: World) -> Result<usize, String> {
+/// What a search without a violation has seen.
+pub(crate) struct Searched {
+    pub(crate) states: usize,
+    /// How often each kind of thing has happened.
+    pub(crate) events: BTreeMap<Event, u64>,
+}
+
+/// Searches all states reachable from `start`, or finds the shortest way to a violation.
+pub(crate) fn search(start: World) -> Result<Searched, String> {
+    let mut events = BTreeMap::new();
     let mut seen: HashSet<u128, BuildHasherDefault<Identity>> = HashSet::default();
     seen.insert(start.fingerprint());
     let mut frontier: Vec<(World, Option<Rc<Path>>)> = vec![(start, None)];
@@ -113,6 +121,7 @@ pub(crate) fn search(start: World) -> Result<usize, String> {
                 if let Err(violation) = outcome {
                     return Err(describe(path.as_ref(), action, violation));
                 }
+                *events.entry(after.event()).or_default() += 1;
                 if seen.insert(after.fingerprint()) {
                     next.push((after, Some(Rc::new(Path { action, before: path.clone() }))));
                 }
@@ -120,5 +129,5 @@ pub(crate) fn search(start: World) -> Result<usize, String> {
         }
         frontier = next;
     }
-    Ok(seen.len())
+    Ok(Searched { states: seen.len(), events })
 }

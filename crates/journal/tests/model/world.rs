@@ -2,8 +2,8 @@
 
 use crate::search::Fingerprint;
 use esker_journal::{
-    Answer, Next, Owner, Quorum, Replica, ReplicaPhase, Rescuer, RollAnswer, Row, RowSeen,
-    RowState, Rules, SealStep,
+    Answer, Next, Owner, Quorum, Refusal, Replica, ReplicaPhase, Rescuer, RollAnswer, Row, RowSeen,
+    RowState, Rules, SealAnswer, SealStep,
 };
 use esker_types::Seq;
 use std::hash::{Hash, Hasher};
@@ -20,6 +20,8 @@ pub(crate) struct Bounds {
     pub(crate) ack: u8,
     /// Rescuers of the first journal; the successor has at most one.
     pub(crate) rescuers: usize,
+    /// Entries are taken and become durable in separate steps, and so do seals; stores crash in between.
+    pub(crate) in_flight: bool,
     /// Stores that may lose their disk.
     pub(crate) wipes: u8,
     /// The owner may roll once.
@@ -56,7 +58,11 @@ pub(crate) enum Goal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Append(usize),
-    Store { journal: usize, store: usize },
+    Send { journal: usize, store: usize, seq: Seq },
+    Sync { journal: usize, store: usize },
+    Full { journal: usize, store: usize },
+    Crash(usize),
+    SealWritten { journal: usize, store: usize, durable: Seq },
     Acknowledge { journal: usize, store: usize, durable: Seq },
     ProposeRoll,
     ApplyRoll,
@@ -73,6 +79,45 @@ pub(crate) enum Action {
     Wipe(usize),
     GiveAway,
     Release,
+}
+
+/// What came of an action. The searches show that each kind happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Event {
+    Other,
+    Taken,
+    HadAlready,
+    Gap,
+    RefusedSealed,
+    RefusedUnknown,
+    RefusedLost,
+    /// A durable point that was told; one that a seal keeps from being told.
+    Told,
+    Silent,
+    /// A durable point that reaches the owner late or twice.
+    ToldAgain,
+    /// Entries, or a seal, that were on their way and are gone.
+    LostInFlight,
+    SealBegun,
+    SealAwaited,
+    SealAnswered,
+    NotCounted,
+    /// A seal that came after entries which nobody was told of.
+    SealCounted,
+    Copied,
+    TailFixed,
+    TailFixedBefore,
+    DrainedFirst,
+    /// A part of what had to be drained, all of it, or what somebody else had drained.
+    Chunk,
+    LastChunk,
+    DrainRefused,
+    Rolled,
+    RollRefused,
+    Trimmed,
+    Forgotten,
+    Released,
+    GivenAway,
 }
 
 /// A proposed roll.
@@ -93,6 +138,8 @@ pub(crate) struct World {
     successor: (bool, bool),
     owners: [Owner; 2],
     replicas: [[Replica; STORES]; 2],
+    /// What stores have in truth, a bit for each entry: not only what they claim.
+    written: [[u64; STORES]; 2],
     /// The largest durable point that a store has ever told the owner; any up to it may still arrive.
     told: [[Seq; STORES]; 2],
     /// The stores' views of the first journal's row.
@@ -111,6 +158,18 @@ pub(crate) struct World {
     released: Option<Seq>,
     /// The last entry that was acknowledged or became visible.
     visible: [Seq; 2],
+    /// What the last action did; no part of the state.
+    event: Event,
+}
+
+/// The entry's bit.
+fn bit(seq: Seq) -> u64 {
+    1 << seq.get()
+}
+
+/// Bits of the entries up to `upto`.
+fn bits(upto: Seq) -> u64 {
+    bit(upto.next()) - 1
 }
 
 impl World {
@@ -124,6 +183,7 @@ impl World {
             successor: (false, false),
             owners: [Owner::with_rules(quorum, rules); 2],
             replicas: [[Replica::with_rules(rules); STORES]; 2],
+            written: [[0; STORES]; 2],
             told: [[Seq::NONE; STORES]; 2],
             views: [view; STORES],
             wiped: [false; STORES],
@@ -136,7 +196,13 @@ impl World {
             given_away: false,
             released: None,
             visible: [Seq::NONE; 2],
+            event: Event::Other,
         }
+    }
+
+    /// What the last action did.
+    pub(crate) fn event(&self) -> Event {
+        self.event
     }
 
     /// Stores are interchangeable: the fingerprint does not depend on their order.
@@ -147,7 +213,8 @@ impl World {
             for journal in 0..2 {
                 let replica = &self.replicas[journal][store];
                 let phase = replica.phase() as u8;
-                (phase, replica.durable().get(), replica.trimmed().get()).hash(&mut hasher);
+                (phase, replica.taken().get(), replica.durable().get()).hash(&mut hasher);
+                (replica.trimmed().get(), self.written[journal][store]).hash(&mut hasher);
                 self.told[journal][store].get().hash(&mut hasher);
                 self.owners[journal].durable(store).get().hash(&mut hasher);
                 for rescuer in &self.rescuers[journal] {
@@ -185,7 +252,12 @@ impl World {
     }
 
     fn readable(&self, journal: usize, seq: Seq) -> bool {
-        self.replicas[journal].iter().any(|replica| replica.holds(seq))
+        (0..STORES).any(|store| self.has(journal, store, seq))
+    }
+
+    fn has(&self, journal: usize, store: usize, seq: Seq) -> bool {
+        let written = self.written[journal][store] & bit(seq) != 0;
+        written && self.replicas[journal][store].holds(seq)
     }
 
     fn can_give_away(&self) -> bool {
@@ -202,6 +274,7 @@ impl World {
             self.owner_actions(journal, out);
             self.rescue_actions(journal, out);
             for store in 0..STORES {
+                self.store_actions(journal, store, out);
                 let trim = self.trim_point(journal);
                 let replica = &self.replicas[journal][store];
                 if self.bounds.trims && replica.trimmed() < trim.min(replica.durable()) {
@@ -235,6 +308,9 @@ impl World {
             if self.bounds.images && next {
                 out.push(Action::Image(store));
             }
+            if self.bounds.in_flight && (0..2).any(|journal| self.is_in_flight(journal, store)) {
+                out.push(Action::Crash(store));
+            }
             let wipes = self.wiped.iter().filter(|&&wiped| wiped).count();
             if wipes < usize::from(self.bounds.wipes) {
                 out.push(Action::Wipe(store));
@@ -257,13 +333,35 @@ impl World {
             out.push(Action::Append(journal));
         }
         for store in 0..STORES {
-            // Whatever was sent may arrive now or never; the owner sends again what a store lacks.
-            if self.replicas[journal][store].durable() < owner.last() {
-                out.push(Action::Store { journal, store });
+            // Whatever was sent may arrive now, again, before what was sent earlier, or never.
+            for seq in 1..=owner.last().get() {
+                out.push(Action::Send { journal, store, seq: Seq(seq) });
             }
-            let (known, told) = (owner.durable(store).get(), self.told[journal][store].get());
-            for durable in known + 1..=told {
+            for durable in 1..=self.told[journal][store].get() {
                 out.push(Action::Acknowledge { journal, store, durable: Seq(durable) });
+            }
+        }
+    }
+
+    fn is_in_flight(&self, journal: usize, store: usize) -> bool {
+        let replica = &self.replicas[journal][store];
+        replica.taken() > replica.durable() || replica.phase() == ReplicaPhase::Sealing
+    }
+
+    /// What a store's log does by itself.
+    fn store_actions(&self, journal: usize, store: usize, out: &mut Vec<Action>) {
+        let replica = &self.replicas[journal][store];
+        if !self.bounds.in_flight || replica.phase() == ReplicaPhase::Lost {
+            return;
+        }
+        if replica.taken() > replica.durable() {
+            out.push(Action::Sync { journal, store });
+            out.push(Action::Full { journal, store });
+        }
+        if replica.phase() == ReplicaPhase::Sealing {
+            // Entries that were on their way come before the seal or never.
+            for durable in replica.durable().get()..=replica.taken().get() {
+                out.push(Action::SealWritten { journal, store, durable: Seq(durable) });
             }
         }
     }
@@ -277,6 +375,12 @@ impl World {
                 if state.next(self.rows[journal].drained()) != Next::Seal {
                     out.push(Action::Rescue { journal, rescuer });
                 }
+            }
+            // A proposal that comes after another one has decided.
+            let state = &self.rescuers[journal][rescuer];
+            let late = matches!(self.rows[journal].state(), RowState::Sealed { .. });
+            if late && matches!(state.next(self.rows[journal].drained()), Next::Fix { .. }) {
+                out.push(Action::Rescue { journal, rescuer });
             }
             if self.drains[journal][rescuer].is_some() {
                 out.push(Action::CommitDrain { journal, rescuer });
@@ -306,12 +410,35 @@ impl World {
 
     /// Does it; an error names what it broke.
     pub(crate) fn act(&mut self, action: Action) -> Result<(), &'static str> {
+        self.event = Event::Other;
         match action {
             Action::Append(journal) => {
                 self.owners[journal].append();
             }
-            Action::Store { journal, store } => self.store(journal, store),
+            Action::Send { journal, store, seq } => self.send(journal, store, seq),
+            Action::Sync { journal, store } => {
+                let next = self.replicas[journal][store].durable().next();
+                self.sync(journal, store, next);
+            }
+            Action::Full { journal, store } => {
+                let replica = &mut self.replicas[journal][store];
+                replica.on_refused(replica.durable().next());
+                self.written[journal][store] &= bits(replica.taken());
+                self.event = Event::LostInFlight;
+            }
+            Action::Crash(store) => self.crash(store),
+            Action::SealWritten { journal, store, durable } => {
+                let replica = &mut self.replicas[journal][store];
+                if durable > replica.durable() {
+                    self.event = Event::SealCounted;
+                }
+                replica.on_sealed(durable);
+                self.written[journal][store] &= bits(durable);
+            }
             Action::Acknowledge { journal, store, durable } => {
+                if durable <= self.owners[journal].durable(store) {
+                    self.event = Event::ToldAgain;
+                }
                 if let Some(exposed) = self.owners[journal].on_durable(store, durable) {
                     return self.acknowledge(journal, exposed);
                 }
@@ -325,6 +452,7 @@ impl World {
                 let Roll::Proposed(end) = self.roll else { unreachable!("offered only then") };
                 let done = self.rows[0].roll(end).is_ok();
                 self.successor.0 |= done;
+                self.event = if done { Event::Rolled } else { Event::RollRefused };
                 self.roll = Roll::Answered(done);
             }
             Action::AnswerRoll => {
@@ -341,14 +469,7 @@ impl World {
                     self.rows[1].fence();
                 }
             }
-            Action::Seal { journal, rescuer, store } => {
-                let replica = &mut self.replicas[journal][store];
-                let answer = match replica.on_seal() {
-                    SealStep::Answer(answer) => answer,
-                    SealStep::Log | SealStep::Wait => replica.on_sealed(replica.durable()),
-                };
-                self.rescuers[journal][rescuer].on_seal(store, answer);
-            }
+            Action::Seal { journal, rescuer, store } => self.seal(journal, rescuer, store),
             Action::Rescue { journal, rescuer } => self.rescue(journal, rescuer)?,
             Action::ReadForDrain { journal, rescuer, upto } => {
                 self.drains[journal][rescuer] = Some((self.rows[journal].drained(), upto));
@@ -370,11 +491,15 @@ impl World {
                     RowSeen::NotYet => RowSeen::Listed,
                     _ => RowSeen::Gone,
                 };
-                self.replicas[0][store].on_row(self.views[store]);
+                if self.replicas[0][store].on_row(self.views[store]) {
+                    self.written[0][store] = 0;
+                    self.event = Event::Forgotten;
+                }
             }
             Action::Trim { journal, store } => {
                 let upto = self.trim_point(journal);
                 self.replicas[journal][store].on_trim(upto);
+                self.event = Event::Trimmed;
             }
             Action::Wipe(store) => {
                 self.wiped[store] = true;
@@ -382,8 +507,12 @@ impl World {
                     self.replicas[journal][store].on_lost();
                 }
             }
-            Action::GiveAway => self.given_away = true,
+            Action::GiveAway => {
+                self.given_away = true;
+                self.event = Event::GivenAway;
+            }
             Action::Release => {
+                self.event = Event::Released;
                 let found = self.rescuers[0].iter().find_map(Rescuer::tail);
                 self.released = match self.bounds.release_early {
                     true => Some(self.visible[0]),
@@ -394,16 +523,83 @@ impl World {
         Ok(())
     }
 
-    fn store(&mut self, journal: usize, store: usize) {
+    fn send(&mut self, journal: usize, store: usize, seq: Seq) {
         let replica = &mut self.replicas[journal][store];
         let view = if journal == 0 { self.views[store] } else { RowSeen::Listed };
-        let seq = replica.durable().next();
-        if replica.on_append(seq, view) == Answer::Take
-            && let Some(durable) = replica.on_durable(seq)
-        {
-            let told = &mut self.told[journal][store];
-            *told = durable.max(*told);
+        self.event = match replica.on_append(seq, view) {
+            Answer::Take => Event::Taken,
+            Answer::Have => Event::HadAlready,
+            Answer::Refuse(Refusal::Gap { .. }) => Event::Gap,
+            Answer::Refuse(Refusal::Sealed) => Event::RefusedSealed,
+            Answer::Refuse(Refusal::Unknown) => Event::RefusedUnknown,
+            Answer::Refuse(Refusal::Lost) => Event::RefusedLost,
+        };
+        match self.event {
+            Event::Taken => {
+                self.written[journal][store] |= bit(seq);
+                if !self.bounds.in_flight {
+                    self.sync(journal, store, seq);
+                    self.event = Event::Taken;
+                }
+            }
+            // The durable point is repeated.
+            Event::HadAlready => self.tell(journal, store, self.replicas[journal][store].durable()),
+            _ => {}
         }
+    }
+
+    /// Entries up to `upto` become durable; with a gap the store believes that it has what is in it.
+    fn sync(&mut self, journal: usize, store: usize, upto: Seq) {
+        match self.replicas[journal][store].on_durable(upto) {
+            Some(durable) => {
+                self.tell(journal, store, durable);
+                self.event = Event::Told;
+            }
+            None => self.event = Event::Silent,
+        }
+    }
+
+    fn tell(&mut self, journal: usize, store: usize, durable: Seq) {
+        let told = &mut self.told[journal][store];
+        *told = durable.max(*told);
+    }
+
+    /// The store starts anew with what is durable. What was on its way and came to be durable unseen is a sync that
+    /// nobody hears of.
+    fn crash(&mut self, store: usize) {
+        for journal in 0..2 {
+            let replica = &mut self.replicas[journal][store];
+            let (durable, trimmed) = (replica.durable(), replica.trimmed());
+            *replica = match replica.phase() {
+                ReplicaPhase::Lost => continue,
+                ReplicaPhase::Open | ReplicaPhase::Sealing if durable == Seq::NONE => {
+                    Replica::with_rules(self.rules)
+                }
+                ReplicaPhase::Absent => continue,
+                phase => {
+                    let sealed = phase == ReplicaPhase::Sealed;
+                    Replica::recovered_with_rules(self.rules, sealed, false, durable, trimmed)
+                }
+            };
+            self.written[journal][store] &= bits(durable);
+        }
+        self.event = Event::LostInFlight;
+    }
+
+    fn seal(&mut self, journal: usize, rescuer: usize, store: usize) {
+        let replica = &mut self.replicas[journal][store];
+        let answer = match replica.on_seal() {
+            SealStep::Answer(answer) => answer,
+            // Whoever waits asks again once the seal is written: an answer may be lost anyway.
+            SealStep::Log if self.bounds.in_flight => return self.event = Event::SealBegun,
+            SealStep::Wait if self.bounds.in_flight => return self.event = Event::SealAwaited,
+            SealStep::Log | SealStep::Wait => replica.on_sealed(replica.durable()),
+        };
+        self.event = match answer {
+            SealAnswer::Sealed { .. } => Event::SealAnswered,
+            SealAnswer::NotAuthoritative => Event::NotCounted,
+        };
+        self.rescuers[journal][rescuer].on_seal(store, answer);
     }
 
     fn rescue(&mut self, journal: usize, rescuer: usize) -> Result<(), &'static str> {
@@ -414,13 +610,16 @@ impl World {
                 let mut seq = copy.after;
                 while seq < copy.upto {
                     seq = seq.next();
-                    if !self.replicas[journal][copy.from].holds(seq) {
+                    if !self.has(journal, copy.from, seq) {
                         return Ok(());
                     }
                 }
+                let copied = self.written[journal][copy.from] & bits(copy.upto);
                 let target = &mut self.replicas[journal][copy.to];
                 if target.on_copy(copy.after, copy.upto) {
                     let durable = target.durable();
+                    self.written[journal][copy.to] |= copied & !bits(copy.after);
+                    self.event = Event::Copied;
                     self.rescuers[journal][rescuer].on_copied(copy.to, durable);
                     if !self.rules.copies_are_silent {
                         self.told[journal][copy.to] = durable;
@@ -428,15 +627,18 @@ impl World {
                 }
             }
             Next::Fix { tail } => {
+                self.event = Event::TailFixedBefore;
                 if self.rows[journal].fix_tail(tail).is_ok() {
+                    self.event = Event::TailFixed;
                     let last = self.rows[journal].last().expect("it was just fixed");
                     self.visible[journal] = self.visible[journal].max(last);
                 }
             }
             Next::DrainFirst { from, tail } => {
                 let next = drained.next();
-                if next <= tail && self.replicas[journal][from].holds(next) {
+                if next <= tail && self.has(journal, from, next) {
                     self.drain(journal, drained, next, false)?;
+                    self.event = Event::DrainedFirst;
                 }
             }
         }
@@ -452,6 +654,11 @@ impl World {
     ) -> Result<bool, &'static str> {
         let before = self.rows[journal].drained();
         let done = self.rows[journal].drain(after, upto, by_owner).is_ok();
+        self.event = match (done, self.rows[journal].last()) {
+            (false, _) => Event::DrainRefused,
+            (true, Some(last)) if upto == last => Event::LastChunk,
+            (true, _) => Event::Chunk,
+        };
         if done && before != after { Err("entries reached the bucket twice") } else { Ok(done) }
     }
 
@@ -503,7 +710,7 @@ impl World {
             }
             for replica in &self.replicas[journal] {
                 let known = replica.phase() != ReplicaPhase::Lost;
-                if known && replica.durable() > self.owners[journal].last() {
+                if known && replica.taken() > self.owners[journal].last() {
                     return Err("a store has an entry that nobody wrote");
                 }
             }

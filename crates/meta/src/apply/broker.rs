@@ -3,7 +3,7 @@
 use super::Outcome;
 use crate::command::ConfigChange;
 use crate::reply::{Rejected, Reply};
-use crate::state::{Broker, BrokerState, JournalState, State};
+use crate::state::{Broker, BrokerState, State};
 use esker_types::{BrokerId, ClusterId, Incarnation, StoreId};
 use std::sync::Arc;
 
@@ -46,16 +46,11 @@ impl State {
             return Reply::Registered(known.incarnation);
         }
         // Whatever the broker's earlier registrations were doing ends here.
-        let open: Vec<_> = self
-            .journals
-            .iter()
-            .filter(|(_, journal)| journal.owner == id && journal.state == JournalState::Open)
-            .map(|(journal, _)| *journal)
-            .collect();
-        for journal in open {
-            if let Some(row) = self.journals.get_mut(&journal) {
-                row.state = JournalState::Sealing;
-            }
+        let owned = self.journals.iter().filter(|(_, journal)| journal.owner == id);
+        let owned: Vec<_> = owned.map(|(journal, stored)| (*journal, stored.row())).collect();
+        for (journal, mut row) in owned {
+            row.fence();
+            self.store_row(journal, &row);
         }
         let incarnation = entry.incarnation;
         self.brokers.insert(id, entry);

@@ -1,9 +1,13 @@
 //! Journals: opening, rolling, sealing, and the flushes that empty them.
+//!
+//! What a journal's row allows is decided by [`esker_journal::Row`], the one that the model searches. Here is what
+//! it does not know: who proposes, what repeats an earlier command, and what a flush does to partitions and objects.
 
 use super::Outcome;
 use crate::command::{FlushPart, FlushedObject};
 use crate::reply::{Rejected, Reply};
 use crate::state::{Extent, Journal, JournalState, Partition, State};
+use esker_journal::{Refused, Row};
 use esker_types::{BrokerId, Bug, Incarnation, JournalId, Offset, Seq, StoreId, planted};
 use std::sync::Arc;
 
@@ -68,7 +72,9 @@ impl State {
         request: u64,
     ) -> Outcome {
         let journal = self.journals.get(&id).ok_or(Rejected::JournalState(id))?.clone();
-        if journal.state != JournalState::Open {
+        let mut row = journal.row();
+        let rolled = row.roll(end);
+        if rolled == Err(Refused::State) {
             // A repeat finds the successor of the same request.
             let successor = self.journals.iter().find(|(_, other)| {
                 other.owner == journal.owner
@@ -81,10 +87,8 @@ impl State {
                 .map(|(successor, _)| Reply::Journal(*successor))
                 .ok_or(Rejected::JournalState(id));
         }
-        if end < journal.drained {
-            return Err(Rejected::Drained(journal.drained));
-        }
-        self.end_journal(id, JournalState::Rolled { end }, end);
+        rolled.map_err(|refused| refusal(refused, id, &row))?;
+        self.store_row(id, &row);
         let opening = Opening {
             owner: journal.owner,
             incarnation: journal.incarnation,
@@ -98,26 +102,20 @@ impl State {
 
     pub(super) fn fix_tail(&mut self, id: JournalId, tail: Seq) -> Outcome {
         let journal = self.journals.get(&id).ok_or(Rejected::JournalState(id))?;
-        match journal.state {
+        if matches!(journal.state, JournalState::Sealed { .. }) {
             // Whoever comes first decides; the other learns it from the state.
-            JournalState::Sealing => {}
-            JournalState::Sealed { .. } => return Ok(Reply::Done),
-            JournalState::Open | JournalState::Rolled { .. } => {
-                return Err(Rejected::JournalState(id));
-            }
+            return Ok(Reply::Done);
         }
-        let tail = tail.max(journal.drained);
-        self.end_journal(id, JournalState::Sealed { tail }, tail);
+        let mut row = journal.row();
+        row.fix_tail(tail).map_err(|refused| refusal(refused, id, &row))?;
+        self.store_row(id, &row);
         Ok(Reply::Done)
     }
 
-    /// Moves a journal to a state with a last entry; the row goes when nothing is left to drain.
-    fn end_journal(&mut self, id: JournalId, state: JournalState, last: Seq) {
-        if let Some(journal) = self.journals.get_mut(&id) {
-            journal.state = state;
-            if journal.drained >= last {
-                self.journals.remove(&id);
-            }
+    /// Keeps what a journal's row has become; it goes when nothing is left to drain.
+    pub(super) fn store_row(&mut self, id: JournalId, row: &Row) {
+        if self.journals.get_mut(&id).is_some_and(|journal| !journal.set_row(row)) {
+            self.journals.remove(&id);
         }
     }
 
@@ -136,23 +134,17 @@ impl State {
                 !objects.is_empty() && objects.iter().all(|new| self.object_known(new.object));
             return if repeat { Ok(Reply::Done) } else { Err(Rejected::JournalState(id)) };
         };
-        let last = match journal.state {
-            JournalState::Open => None,
-            JournalState::Rolled { end } => Some(end),
-            JournalState::Sealed { tail } => Some(tail),
-            JournalState::Sealing => return Err(Rejected::JournalState(id)),
-        };
-        let owner_needed = last.is_none();
-        if owner_needed && (journal.owner, journal.incarnation) != (broker, incarnation) {
+        // A rescuer that cannot copy may drain before it fixes the tail; no broker does that yet.
+        if journal.state == JournalState::Sealing {
             return Err(Rejected::JournalState(id));
         }
-        if journal.drained != flush.after {
-            let repeat = journal.drained >= flush.upto
+        let by_owner = (journal.owner, journal.incarnation) == (broker, incarnation);
+        let mut row = journal.row();
+        if let Err(refused) = row.drain(flush.after, flush.upto, by_owner) {
+            let repeat = refused == Refused::Drained
+                && journal.drained >= flush.upto
                 && objects.iter().all(|new| self.object_known(new.object));
-            return if repeat { Ok(Reply::Done) } else { Err(Rejected::Drained(journal.drained)) };
-        }
-        if flush.upto <= flush.after || last.is_some_and(|last| flush.upto > last) {
-            return Err(Rejected::JournalState(id));
+            return if repeat { Ok(Reply::Done) } else { Err(refusal(refused, id, &row)) };
         }
         self.check_new_objects(broker, incarnation, objects)?;
         let mut updated = Vec::with_capacity(parts.len());
@@ -203,12 +195,15 @@ impl State {
         for new in objects {
             self.bury_if_unreferenced(new.object);
         }
-        if let Some(journal) = self.journals.get_mut(&id) {
-            journal.drained = flush.upto;
-            if Some(flush.upto) == last {
-                self.journals.remove(&id);
-            }
-        }
+        self.store_row(id, &row);
         Ok(Reply::Done)
+    }
+}
+
+/// What the proposer is told of a row's refusal.
+fn refusal(refused: Refused, id: JournalId, row: &Row) -> Rejected {
+    match refused {
+        Refused::State => Rejected::JournalState(id),
+        Refused::Drained => Rejected::Drained(row.drained()),
     }
 }

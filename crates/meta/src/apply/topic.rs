@@ -3,7 +3,7 @@
 use super::Outcome;
 use crate::command::{NewPartition, PartitionElection};
 use crate::reply::{Rejected, Reply};
-use crate::state::{EpochStart, JournalState, Partition, State, Topic};
+use crate::state::{EpochStart, Partition, State, Topic};
 use esker_types::{
     BrokerId, Bug, Incarnation, LeaderEpoch, Offset, PartitionId, PartitionIndex, TopicId,
     TopicName, planted,
@@ -145,7 +145,7 @@ impl State {
                 && !self.journals.values().any(|journal| {
                     journal.owner == row.leader
                         && journal.incarnation == row.leader_incarnation
-                        && matches!(journal.state, JournalState::Open | JournalState::Sealing)
+                        && journal.row().last().is_none()
                 });
             if row.leader_epoch != election.expect
                 || election.start < row.tiered_end
