@@ -8,6 +8,7 @@ use crate::engine::{Engine, EngineError};
 use crate::journal::{Committed, Journal};
 use crate::sink::Sink;
 use esker_env::{Blocking, Env};
+use esker_journal::{Next, Quorum, Replica, Rescuer, SealStep};
 use esker_meta::{Command, JournalState, PartitionElection, Reply, State};
 use esker_meta_client::MetaClient;
 use esker_plog::{Place, TailBatch};
@@ -95,10 +96,10 @@ pub(crate) async fn recover(
                     return Err(damaged(dir, recovered, id));
                 }
                 let status = seal(wal, sink, id).await?;
-                if status.damaged_from.is_some() && !ignored {
+                let lost = status.damaged_from.is_some() && !ignored;
+                let Some(mut tail) = find_tail(&row, store, &status, lost) else {
                     return Err(damaged(dir, recovered, id));
-                }
-                let mut tail = status.last;
+                };
                 if planted(Bug::TailFixedShort) {
                     tail = Seq(tail.get().saturating_sub(1));
                 }
@@ -179,6 +180,26 @@ pub(crate) async fn wait_for(
                 None => changed.await,
             },
         }
+    }
+}
+
+/// Where a journal ends that is sealed in this store, by the rules of the journal protocol. `None` when this store
+/// alone cannot tell: it lost something, or the journal has others that may know more.
+fn find_tail(
+    row: &esker_meta::Journal,
+    store: StoreId,
+    status: &JournalStatus,
+    lost: bool,
+) -> Option<Seq> {
+    let quorum = Quorum::new(u8::try_from(row.ensemble.len()).ok()?, row.ack_quorum)?;
+    let place = row.ensemble.iter().position(|member| *member == store)?;
+    let mut replica = Replica::recovered(true, lost, status.last, status.trimmed);
+    let SealStep::Answer(answer) = replica.on_seal() else { return None };
+    let mut rescuer = Rescuer::new(quorum);
+    rescuer.on_seal(place, answer);
+    match rescuer.next(row.drained) {
+        Next::Fix { tail } => Some(tail),
+        Next::Seal | Next::Copy(_) | Next::DrainFirst { .. } => None,
     }
 }
 
@@ -297,4 +318,37 @@ pub(crate) async fn elect(
         tracing::warn!(wanted, elected = elected.len(), "some partitions have no leader");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn one_store_tells_the_tail_only_where_it_is_the_seal_quorum() {
+        let (mine, other) = (StoreId(Uuid::from_u128(1)), StoreId(Uuid::from_u128(2)));
+        let row = |ensemble: Vec<StoreId>, ack_quorum| esker_meta::Journal {
+            owner: BrokerId(1),
+            incarnation: Incarnation(1),
+            shard: 0,
+            request: 0,
+            ensemble,
+            ack_quorum,
+            state: JournalState::Sealing,
+            drained: Seq(2),
+        };
+        let status = JournalStatus {
+            journal: JournalId::new(1, 0),
+            state: esker_wal::JournalState::Sealed,
+            last: Seq(5),
+            trimmed: Seq(2),
+            damaged_from: None,
+        };
+        assert_eq!(find_tail(&row(vec![mine], 1), mine, &status, false), Some(Seq(5)));
+        assert_eq!(find_tail(&row(vec![mine], 1), mine, &status, true), None, "it lost data");
+        assert_eq!(find_tail(&row(vec![other], 1), mine, &status, false), None, "another's");
+        let two = row(vec![other, mine], 1);
+        assert_eq!(find_tail(&two, mine, &status, false), None, "the other one may have more");
+    }
 }

@@ -32,11 +32,13 @@
 //! A broker is alone so far, and its journals have one store. Of the types here it runs
 //! - [`Owner`] and [`Quorum`]: what it acknowledges and exposes, in `esker-engine`. It does not roll yet;
 //! - [`Row`]: every change of a journal in the metadata (opening apart, which makes a new one), in `esker-meta`. That
-//!   adds who may propose and what repeats an earlier command, and refuses drains while a tail is looked for.
+//!   adds who may propose and what repeats an earlier command, and refuses drains while a tail is looked for;
+//! - [`Replica`] and [`Rescuer`]: at a start, what the sealed store answers, with authority or without, and where the
+//!   journal ends, in `esker-engine`.
 //!
-//! For several brokers wait [`Replica`] and [`Rescuer`]. The one local store, `esker-wal`, decides by the rules of
-//! [`Replica`] in code of its own (the next entry only, none after a seal), and a start of `esker-engine` by those of
-//! [`Rescuer`]: it seals the one copy, refuses to go on when that lost data, and fixes its last entry as the tail.
+//! For several brokers waits what happens between stores: copies, and the creation and forgetting of journals by what a
+//! store sees of the metadata. While the one local store appends, `esker-wal` decides by the rules of [`Replica`] in code
+//! of its own (the next entry only, none after a seal), because it knows of full disks and damage as well.
 
 mod owner;
 mod quorum;
