@@ -16,7 +16,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 CHECKER = REPOSITORY / "tests" / "checker" / "check.py"
-# In so many seeds everything takes effect, the rarest some thirty times.
+# In so many seeds everything takes effect, the rarest some nine times.
 ENOUGH = 300
 
 

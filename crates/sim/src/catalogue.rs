@@ -75,7 +75,8 @@ pub const CATALOGUE: &[Planted] = &[
     code("wal-ack-before-sync", Bug::WalAckBeforeSync, &[Start, Lost]),
     code("wal-sync-retried", Bug::WalSyncRetried, &[Start]).under(Feature::SyncError),
     code("wal-name-not-synced", Bug::WalNameNotSynced, &[Start, Lost, Edge]),
-    code("wal-checksum-skipped", Bug::WalChecksumSkipped, &[Progress, Panic]).under(Feature::Rot),
+    code("wal-checksum-skipped", Bug::WalChecksumSkipped, &[Start, Progress, Panic])
+        .under(Feature::Rot),
     code("wal-damage-ignored", Bug::WalDamageIgnored, &[Start]).under(Feature::Rot),
     code("wal-refusal-not-awaited", Bug::WalRefusalNotAwaited, &[Panic]).under(Feature::Full),
     code("wal-trimmed-early", Bug::WalTrimmedEarly, &[Start]),

@@ -1,23 +1,40 @@
 //! What took effect, counted. A fault that is allowed and never comes proves nothing.
 
+use crate::entropy::SimEntropy;
 use crate::plan::Feature;
+use esker_env::Entropy;
 use std::collections::BTreeMap;
 
-/// Places where the broker's code can be held up or lose its power (`Env::point`).
-pub const POINTS: [&str; 12] = [
-    "flush: committed",
-    "flush: drained",
-    "flush: stored",
-    "garbage: chosen",
-    "garbage: deleted",
-    "ids: reserved",
-    "image: changed",
-    "merge: stored",
-    "read: planned",
-    "recovery: sealed",
-    "recovery: tail fixed",
-    "spill: stored",
+/// Places where the broker's code can be held up or end (`Env::point`), and how often each is chosen as the one where a
+/// life ends: what is seldom reached more often.
+pub const POINTS: [(&str, u64); 12] = [
+    ("flush: committed", 3),
+    ("flush: drained", 3),
+    ("flush: stored", 3),
+    ("garbage: chosen", 4),
+    ("garbage: deleted", 4),
+    ("ids: reserved", 2),
+    ("image: changed", 2),
+    ("merge: stored", 4),
+    ("read: planned", 2),
+    ("recovery: sealed", 2),
+    ("recovery: tail fixed", 2),
+    (SPILL, 8),
 ];
+
+/// Reached only where objects are not merged.
+pub(crate) const SPILL: &str = "spill: stored";
+
+/// One of [`POINTS`].
+pub(crate) fn choose_point(entropy: &SimEntropy) -> &'static str {
+    let mut left = entropy.below(POINTS.iter().map(|(_, weight)| weight).sum());
+    let chosen = POINTS.iter().find(|(_, weight)| {
+        let found = left < *weight;
+        left = left.saturating_sub(*weight);
+        found
+    });
+    chosen.expect("the number is below the sum of all weights").0
+}
 
 macro_rules! effects {
     ($($name:ident = $feature:ident $what:literal,)*) => {
@@ -27,8 +44,8 @@ macro_rules! effects {
             $(#[doc = $what] $name,)*
             /// A wait at one of [`POINTS`].
             Wait(&'static str),
-            /// A sudden end at one of [`POINTS`].
-            Failure(&'static str),
+            /// An end of a life at one of [`POINTS`].
+            End(&'static str),
         }
 
         impl Effect {
@@ -39,7 +56,7 @@ macro_rules! effects {
                 match self {
                     $(Self::$name => (Feature::$feature.name(), $what),)*
                     Self::Wait(point) => (point, "waits"),
-                    Self::Failure(point) => (point, "sudden ends"),
+                    Self::End(point) => (point, "ends"),
                 }
             }
         }
@@ -80,7 +97,7 @@ effects! {
     WallJumped = Clock "jumps",
     StoodStill = Pause "of the machine",
     Held = Points "waits",
-    FailedAtPoint = Points "sudden ends",
+    Ended = Points "ends",
     Forgotten = Cache "chunks forgotten",
     NotTaken = Cache "chunks not taken in",
     PlainAcked = Plain "batches acknowledged",
@@ -115,8 +132,7 @@ pub struct Effects(BTreeMap<Words, u64>);
 
 impl Default for Effects {
     fn default() -> Self {
-        let points =
-            POINTS.into_iter().flat_map(|name| [Effect::Wait(name), Effect::Failure(name)]);
+        let points = POINTS.iter().flat_map(|(name, _)| [Effect::Wait(name), Effect::End(name)]);
         let all = Effect::ANYWHERE.iter().copied().chain(points);
         Self(all.map(|effect| (effect.words(), 0)).collect())
     }

@@ -1,6 +1,6 @@
 //! Virtual time and the tasks that live in it.
 
-use crate::effects::Effect;
+use crate::effects::{Effect, SPILL, choose_point};
 use crate::entropy::SimEntropy;
 use crate::power::Power;
 use crate::trace::Trace;
@@ -27,7 +27,7 @@ pub struct SimClock {
     points: Points,
 }
 
-/// Places in the code where this life waits or loses its power.
+/// Places in the code where this life waits or ends.
 #[derive(Debug)]
 pub struct Points {
     entropy: SimEntropy,
@@ -35,42 +35,40 @@ pub struct Points {
     trace: Arc<Trace>,
     /// Percent of the places that are awkward in this life.
     percent: AtomicU64,
-    /// Whether the power may fail there.
-    crashes: bool,
+    /// The one where this life ends, if it gets there.
+    last: Option<&'static str>,
 }
 
 impl Points {
-    /// Awkward at `percent` of all places; with `crashes` the power may fail there.
+    /// Awkward at `percent` of all places; with `ends` the life may end at one of them.
     #[must_use]
     pub fn new(
         entropy: &SimEntropy,
         power: Arc<Power>,
         trace: Arc<Trace>,
         percent: u64,
-        crashes: bool,
+        ends: bool,
     ) -> Self {
         let entropy = entropy.branch("points");
-        Self { entropy, power, trace, percent: AtomicU64::new(percent), crashes }
+        let last = (ends && entropy.chance(80)).then(|| choose_point(&entropy));
+        Self { entropy, power, trace, percent: AtomicU64::new(percent), last }
     }
 
     fn hold(&self, now: MonoTime, point: &'static str) -> Option<Duration> {
         let percent = self.percent.load(Ordering::Relaxed);
-        let failures = failures_at(point);
-        // What is seldom reached is awkward more often.
-        let percent = if failures == SELDOM { percent * 2 } else { percent };
+        if self.last == Some(point) && self.entropy.chance(50) {
+            self.trace.note(now.0, "ends at", point, 0);
+            self.trace.count(Effect::Ended);
+            self.trace.count(Effect::End(point));
+            self.power.fail();
+            return Some(Duration::from_hours(1));
+        }
         // A place is awkward all through a life or not at all; then every other visit is.
         if percent == 0
             || self.entropy.branch(point).below(100) >= percent
             || self.entropy.chance(50)
         {
             return None;
-        }
-        if self.crashes && self.entropy.chance(failures) {
-            self.trace.note(now.0, "power fails at", point, 0);
-            self.trace.count(Effect::FailedAtPoint);
-            self.trace.count(Effect::Failure(point));
-            self.power.fail();
-            return Some(Duration::from_hours(1));
         }
         let longest =
             [20, 300, 3_000, 12_000][usize::try_from(self.entropy.below(4)).expect("below 4")];
@@ -79,17 +77,6 @@ impl Points {
         self.trace.count(Effect::Held);
         self.trace.count(Effect::Wait(point));
         Some(Duration::from_millis(wait))
-    }
-}
-
-/// Percent of the awkward visits that end in a power failure, at a place that is seldom reached.
-const SELDOM: u64 = 80;
-
-fn failures_at(point: &str) -> u64 {
-    match point.split(':').next() {
-        Some("garbage" | "merge" | "recovery" | "spill") => SELDOM,
-        Some("flush") => 40,
-        _ => 25,
     }
 }
 
@@ -105,6 +92,11 @@ impl SimClock {
     /// Moves the wall.
     pub fn jump(&self, by_ms: i64) {
         self.wall_offset_ms.fetch_add(by_ms, Ordering::Relaxed);
+    }
+
+    /// Whether this life is to end at the place that is reached only where objects are not merged.
+    pub(crate) fn ends_at_spill(&self) -> bool {
+        self.points.last == Some(SPILL)
     }
 
     /// No place is awkward any more.

@@ -152,8 +152,8 @@ impl World {
         let faults = Faults::new(&plan, entropy, end);
         let machine = &simulation.machines[0];
         let trace = || Arc::clone(&simulation.trace);
-        let crashes = end.is_sudden();
-        let points = Points::new(entropy, Arc::clone(power), trace(), faults.points, crashes);
+        let ends = end.is_sudden() && plan.has(Feature::Points);
+        let points = Points::new(entropy, Arc::clone(power), trace(), faults.points, ends);
         let before = simulation.before;
         let clock = Arc::new(SimClock::new(before, faults.skew_ms, faults.drift_ppm, points));
         let time = || Arc::clone(&clock) as Arc<dyn Clock>;
@@ -347,7 +347,7 @@ impl World {
         engine.flush_bytes = ByteCount::kib(128);
         engine.flush_age = Duration::from_secs(3);
         engine.segment_bytes_min = ByteCount::kib(24);
-        if self.entropy.chance(50) {
+        if self.entropy.chance(50) || host.clock.ends_at_spill() {
             // Objects that are not merged but listed in manifests.
             engine.segment_bytes_min = ByteCount(1);
             engine.extents_inline = 17;
