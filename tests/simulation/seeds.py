@@ -51,7 +51,13 @@ def judge_effects(total: dict[str, dict[str, int]], rounds: int) -> bool:
     """Tells what took effect; whether nothing is missing that should not be."""
     for whose, counts in total.items():
         print(f"{whose:22} " + ", ".join(f"{count} {what}" for what, count in counts.items()))
-    missing = [f"{whose}: {what}" for whose, counts in total.items() for what, count in counts.items() if not count]
+    missing = []
+    for whose, counts in total.items():
+        if whose != "points" and "waits" in counts:
+            # A place where a life waits or ends: the ends at each are few, those at all are judged with `points`.
+            missing += [] if sum(counts.values()) else [whose]
+        else:
+            missing += [f"{whose}: {what}" for what, count in counts.items() if not count]
     if missing and rounds >= ENOUGH:
         print(f"in {rounds} seeds there were no {'; no '.join(missing)}", flush=True)
         return False

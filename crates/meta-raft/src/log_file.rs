@@ -171,8 +171,11 @@ impl LogFile {
             // Cut for good, so that a later write cannot make old bytes follow new ones.
             file.set_len(end).map_err(fail("cut", &path))?;
         }
-        // What was read may be in the memory of the system only, left by a process that was killed before its sync: it
-        // is about to be acted on, and what is written next says that it is durable.
+        // What was read may be in the memory of the system only, left by a process that was killed before its sync, or
+        // whose sync failed: the system takes what it could not write for written. It is about to be acted on, and what
+        // is written next says that it is durable, so it is written again.
+        let whole = usize::try_from(end).expect("no longer than what was read");
+        file.write_all_at(&bytes[..whole], 0).map_err(fail("write", &path))?;
         file.sync_data().map_err(fail("sync", &path))?;
         let (dir, next) = (dir.to_owned(), content.next());
         let log = Self { disk, dir, generation, file, end, synced: end, next, failed: false };

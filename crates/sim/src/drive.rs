@@ -44,7 +44,7 @@ pub(crate) struct Inode {
     late: BTreeSet<usize>,
     /// Sectors of the last sync: nothing later vouches for them.
     last: BTreeSet<usize>,
-    /// Sectors of a sync that failed: forgotten when their process ends.
+    /// Sectors of a sync that failed, which are forgotten when their process ends.
     failed: BTreeSet<usize>,
     /// Durable bytes that are not what was written, until something is written there.
     bad: Vec<Bad>,
@@ -80,14 +80,15 @@ impl Inode {
         }
     }
 
-    /// The kernel marks the pages clean and forgets them: what reached the device is anyone's guess. (One that keeps
-    /// them, readable and never to be written, deceives every later start: no program can tell.)
+    /// The kernel takes the pages for written, and forgets them sooner or later: what reached the device is anyone's
+    /// guess, and what is read until then may be nowhere else.
     pub(crate) fn fail_sync(&mut self, entropy: &SimEntropy) {
+        let soon = entropy.chance(50);
         self.durable.resize(self.now.len(), 0);
         for sector in std::mem::take(&mut self.dirty) {
             if entropy.chance(50) {
                 copy_sector(&self.now, &mut self.durable, sector);
-            } else {
+            } else if soon {
                 self.failed.insert(sector);
             }
         }

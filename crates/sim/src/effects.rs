@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// Places where the broker's code can be held up or end (`Env::point`), and how often each is chosen as the one where a
 /// life ends: what is seldom reached more often.
-pub const POINTS: [(&str, u64); 12] = [
+pub const POINTS: [(&str, u64); 13] = [
     ("flush: committed", 3),
     ("flush: drained", 3),
     ("flush: stored", 3),
@@ -15,11 +15,12 @@ pub const POINTS: [(&str, u64); 12] = [
     ("garbage: deleted", 4),
     ("ids: reserved", 2),
     ("image: changed", 2),
-    ("merge: stored", 4),
+    ("merge: stored", 8),
     ("read: planned", 2),
     ("recovery: sealed", 2),
     ("recovery: tail fixed", 2),
     (SPILL, 8),
+    ("start: journals opened", 2),
 ];
 
 /// Reached only where objects are not merged.

@@ -3,7 +3,7 @@
 //! The newest segment begins with a checkpoint of all journals and of the segments that were in use. So the older
 //! segments only contribute bundles, control records are read from the newest one, and every entry that the
 //! checkpoint promises but no segment has is known to be lost. Opening changes nothing but a new directory (it
-//! syncs what is there), so a crash in it costs nothing.
+//! writes the last commit again, as it is, and syncs what is there), so a crash in it costs nothing.
 
 use crate::encode::segment_beginning;
 use crate::error::WalError;
@@ -11,7 +11,7 @@ use crate::format::{
     Checkpoint, PAGE, RecordHeader, RecordKind, SegmentHeader, SegmentHeaderError, SegmentLife,
     StoreIdentity,
 };
-use crate::num::{to_u32, to_usize};
+use crate::num::{to_u32, to_u64, to_usize};
 use crate::options::WalOptions;
 use crate::scan::{Found, Scanner, SegmentEnd, Window};
 use crate::segment::{SegmentFile, number_in, segment_name, spare_name};
@@ -23,6 +23,7 @@ use esker_env::{DiskFile, DiskLock, Env, Open};
 use esker_types::{ClusterId, JournalId, Seq, StoreId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -131,9 +132,13 @@ pub(crate) fn open(
     if let Some(segment) = state.segments.get_mut(&active) {
         segment.bytes = segment.bytes.max(options.segment_bytes);
     }
-    // What was read may still be on its way to the device, written by a process that was killed before its sync:
-    // it counts as durable from here on, so it has to be.
-    last.file.file.sync_data().map_err(failed("sync the newest segment"))?;
+    // What was read of the last commit may be in the system's memory only: the process was killed before its sync, or the
+    // sync failed, and the system takes what it could not write for written. It counts as durable from here on, so it has
+    // to be: it is written again. Everything before it was synced before it was written.
+    let rewritten = write_again(&*last.file.file, last.unvouched.clone());
+    rewritten
+        .and_then(|()| last.file.file.sync_data())
+        .map_err(failed("sync the newest segment"))?;
     let Reader { recovered, spares, .. } = reader;
     let start = Start {
         lock,
@@ -229,6 +234,20 @@ fn read_header(file: &dyn DiskFile) -> io::Result<Result<SegmentHeader, SegmentH
     Ok(SegmentHeader::decode(page))
 }
 
+/// Writes what is there once more. Whole pages.
+fn write_again(file: &dyn DiskFile, range: Range<u64>) -> io::Result<()> {
+    const STEP: u64 = 1 << 20;
+    let mut buffer = AlignedBuffer::with_capacity(to_usize(STEP.min(range.end - range.start)));
+    let mut position = range.start;
+    while position < range.end {
+        let len = to_usize(STEP.min(range.end - position));
+        file.read_exact_at(buffer.bytes_mut(len), position)?;
+        file.write_all_at(buffer.bytes(len), position)?;
+        position += to_u64(len);
+    }
+    Ok(())
+}
+
 /// A file with a segment's name.
 struct Candidate {
     file: Arc<SegmentFile>,
@@ -249,6 +268,8 @@ struct Base {
 pub(crate) struct Newest {
     file: Arc<SegmentFile>,
     life: SegmentLife,
+    /// The last commit: nothing in the log shows that it was synced.
+    unvouched: Range<u64>,
     /// Largest number that any file has.
     last_number: u64,
     active: Option<(Arc<SegmentFile>, SegmentLife, u64)>,
@@ -326,8 +347,9 @@ impl<'a> Reader<'a> {
         }
         let end = self.read_base(&mut state, &base, lost_tail)?;
         self.recovered.torn = end.torn;
+        let unvouched = end.last..end.end;
         let active = self.settle(&mut state, &base, end, lost_tail);
-        Ok((state, Newest { life: base.life, file: base.file, last_number, active }))
+        Ok((state, Newest { life: base.life, file: base.file, unvouched, last_number, active }))
     }
 
     /// Files with segments' names, oldest first.

@@ -106,6 +106,8 @@ pub(crate) enum Found {
 /// How a segment ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SegmentEnd {
+    /// Where the last commit begins; 0 where there is none, and only the segment's beginning was written.
+    pub(crate) last: u64,
     /// Where the next commit goes.
     pub(crate) end: u64,
     /// An unfinished commit begins at `end`.
@@ -129,19 +131,19 @@ impl<'a> Scanner<'a> {
         known_end: Option<u64>,
         visit: &mut dyn FnMut(Found),
     ) -> io::Result<SegmentEnd> {
-        let mut position = PAGE;
+        let (mut last, mut position) = (0, PAGE);
         let mut found = Vec::new();
         loop {
             if known_end.is_some_and(|end| position >= end) || position >= self.window.len() {
                 if let Some(end) = known_end.filter(|&end| end > position) {
                     visit(Found::Unreadable { from: position, to: end });
                 }
-                return Ok(SegmentEnd { end: position, torn: false });
+                return Ok(SegmentEnd { last, end: position, torn: false });
             }
             found.clear();
             if let Some(end) = self.commit(position, &mut found)? {
                 found.drain(..).for_each(&mut *visit);
-                position = end;
+                (last, position) = (position, end);
                 continue;
             }
             let damage_end = match known_end {
@@ -151,11 +153,11 @@ impl<'a> Scanner<'a> {
                     None => {
                         let torn =
                             self.header(position)?.is_some_and(|h| h.commit.start == position);
-                        return Ok(SegmentEnd { end: position, torn });
+                        return Ok(SegmentEnd { last, end: position, torn });
                     }
                 },
             };
-            position = self.salvage(position, damage_end, visit)?;
+            (last, position) = (position, self.salvage(position, damage_end, visit)?);
         }
     }
 
