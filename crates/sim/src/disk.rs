@@ -82,6 +82,12 @@ impl SimDisk {
 
 impl SimDisk {
     /// Counts a sync, and answers whether it is the one that fails.
+    /// Whether the sync that was to fail has.
+    pub(crate) fn has_failed(&self) -> bool {
+        let failing = self.faults.lock().failing_sync;
+        failing.is_some_and(|failing| self.done.lock().syncs >= failing)
+    }
+
     fn is_failing_sync(&self) -> bool {
         let mut done = self.done.lock();
         done.syncs += 1;

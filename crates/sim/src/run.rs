@@ -238,14 +238,15 @@ impl Simulation {
             tokio::task::LocalSet::new().block_on(&runtime, async {
                 let world = World::new(self, &power, &entropy, end, injury);
                 let outcome = Box::pin(world.live(end)).await;
+                let exits = power.is_on() && world.host().disk.has_failed();
                 power.fail();
-                (outcome, world.wounds(), Duration::from_nanos(world.now().0))
+                (outcome, world.wounds(), Duration::from_nanos(world.now().0), exits)
             })
         };
         // A panic outside of any task was noted as those inside are.
         let lived = std::panic::catch_unwind(AssertUnwindSafe(life));
-        let (outcome, wounds, took) =
-            lived.unwrap_or_else(|_| (Ok(Course::Went), Vec::new(), Duration::from_secs(1)));
+        let (outcome, wounds, took, exits) =
+            lived.unwrap_or_else(|_| (Ok(Course::Went), Vec::new(), Duration::from_secs(1), false));
         drop(runtime);
         let mut model = self.model.lock();
         let course = outcome.unwrap_or_else(|problem| {
@@ -259,6 +260,11 @@ impl Simulation {
         let drive = &self.machines[0].drive;
         let effects = match end {
             End::Stop => Vec::new(),
+            // A broker whose disk failed ends, and the machine goes on.
+            End::Crash { .. } if exits && entropy.branch("exit").chance(70) => {
+                drive.lose_process();
+                Vec::new()
+            }
             End::Kill { .. } => {
                 let left = drive.lose_process();
                 vec![

@@ -20,7 +20,7 @@ use crate::wal::JournalStatus;
 use bytes::Bytes;
 use esker_env::AlignedBuffer;
 use esker_env::{DiskFile, DiskLock, Env, Open};
-use esker_types::{ClusterId, JournalId, Seq, StoreId};
+use esker_types::{Bug, ClusterId, JournalId, Seq, StoreId, planted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
@@ -135,10 +135,12 @@ pub(crate) fn open(
     // What was read of the last commit may be in the system's memory only: the process was killed before its sync, or the
     // sync failed, and the system takes what it could not write for written. It counts as durable from here on, so it has
     // to be: it is written again. Everything before it was synced before it was written.
-    let rewritten = write_again(&*last.file.file, last.unvouched.clone());
-    rewritten
-        .and_then(|()| last.file.file.sync_data())
-        .map_err(failed("sync the newest segment"))?;
+    let newest = &*last.file.file;
+    if !planted(Bug::WalNotWrittenAgain) {
+        write_again(newest, last.unvouched.clone())
+            .map_err(failed("write the last commit again"))?;
+    }
+    newest.sync_data().map_err(failed("sync the newest segment"))?;
     let Reader { recovered, spares, .. } = reader;
     let start = Start {
         lock,
