@@ -1,7 +1,8 @@
 //! The producers of a partition as its objects tell them.
 //!
 //! Every extent says what its own batches add (a delta), and every so often one says everything (full). So the state at
-//! the objects' end is the last full one and the deltas after it, and nothing depends on data that retention removed.
+//! the objects' end is the last full one and the deltas after it. What retention takes of these is forgotten by the next
+//! start: a batch that is sent again after that, when its first copy is gone, counts as new.
 
 use crate::cold::{ColdError, find_part, stored_extent};
 use crate::engine::Engine;
