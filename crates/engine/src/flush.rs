@@ -17,7 +17,7 @@ use crate::producers::{kind_of, next_is_full, section_of};
 use crate::read::ReadError;
 use bytes::Bytes;
 use esker_env::{Blocking, BucketError, ObjectKey, timeout};
-use esker_meta::{Command, ExtentFlags, FlushPart, FlushedObject, Rejected, State};
+use esker_meta::{Command, ExtentFlags, FlushPart, FlushedObject, Rejected};
 use esker_meta_client::MetaError;
 use esker_object::{BatchMeta, BlockFlags, Encoded, ObjectBuilder, data_key};
 use esker_plog::{Place, ProducerTable, TailBatch};
@@ -330,8 +330,9 @@ impl Engine {
                 }
                 courtesy.piece_done();
             }
+            // Damage only makes it no full one: a flush must not wait for it, nor other partitions for this one.
             let before = if next_is_full(row) {
-                self.producers_before(&state, row, partition).await?
+                self.producers_known(&state, row, partition).await?
             } else {
                 None
             };
@@ -349,25 +350,6 @@ impl Engine {
             });
         }
         Ok(shares)
-    }
-
-    /// The producers' state at the objects' end. Where an object is damaged that is what memory knows of it, and `None` where
-    /// memory knows nothing: a flush must not wait for it, nor other partitions for this one.
-    async fn producers_before(
-        &self,
-        state: &State,
-        row: &esker_meta::Partition,
-        partition: &Partition,
-    ) -> Result<Option<ProducerTable>, FlushError> {
-        match self.producers_in_objects(state, row, partition).await {
-            Ok(table) => Ok(Some(table)),
-            Err(ColdError::Corrupt(problem) | ColdError::Gone(problem)) => {
-                let (topic, index) = (&partition.name, partition.index);
-                tracing::warn!(problem, %topic, partition = %index, "what an object says of its producers is damaged");
-                Ok(partition.lock().log.producers().map(|table| table.until(row.tiered_end)))
-            }
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// The bytes of batches of one tail, in order, from memory or from the write-ahead log.
@@ -510,6 +492,7 @@ pub(crate) fn flags_of(flags: esker_object::PartFlags) -> ExtentFlags {
         (ExtentFlags::HAS_TRANSACTIONS, esker_object::PartFlags::HAS_TXN),
         (ExtentFlags::PRODUCERS_FULL, esker_object::PartFlags::PRODUCERS_FULL),
         (ExtentFlags::COMPACTED, esker_object::PartFlags::COMPACTED),
+        (ExtentFlags::HAS_PRODUCERS, esker_object::PartFlags::HAS_PRODUCERS),
     ] {
         if flags.contains(theirs) {
             extent = extent.with(ours);

@@ -24,6 +24,7 @@ mod garbage;
 mod hosted;
 mod ids;
 mod journal;
+mod kept_producers;
 mod lookup;
 mod merge;
 mod merge_rule;

@@ -1,18 +1,18 @@
 //! The producers of a partition as its objects tell them.
 //!
 //! Every extent says what its own batches add (a delta), and every so often one says everything (full). So the state at
-//! the objects' end is the last full one and the deltas after it. What retention takes of these is forgotten by the next
-//! start: a batch that is sent again after that, when its first copy is gone, counts as new.
+//! the objects' end is the last full one and the deltas after it. What extents said that are gone is said elsewhere: see
+//! [`crate::kept_producers`].
 
-use crate::cold::{ColdError, find_part, stored_extent};
+use crate::cold::{ColdError, Stored, find_part, stored_extent};
 use crate::engine::Engine;
 use crate::partition::Partition;
 use crate::read::ReadError;
-use esker_meta::{ExtentFlags, State};
+use esker_meta::{ExtentFlags, ProducersRef, State};
 use esker_object::{Part, ProducerBatch, ProducerEntry, ProducerKind};
 use esker_plog::{ProducerState, ProducerTable, TailBatch};
 use esker_record::BatchView;
-use esker_types::Timestamp;
+use esker_types::{Offset, Timestamp};
 use std::sync::Arc;
 
 /// Extents after which one is full again.
@@ -71,18 +71,78 @@ impl Engine {
         row: &esker_meta::Partition,
         partition: &Partition,
     ) -> Result<ProducerTable, ColdError> {
-        let full = row.extents.iter().rposition(|e| e.flags.has(ExtentFlags::PRODUCERS_FULL));
+        self.producers_told(state, row, partition, |_| false).await
+    }
+
+    /// As [`Engine::producers_in_objects`], without what damaged objects say that may be missed. Told of a stretch by
+    /// where it ends.
+    pub(crate) async fn producers_told(
+        &self,
+        state: &State,
+        row: &esker_meta::Partition,
+        partition: &Partition,
+        may_miss: impl Fn(Offset) -> bool,
+    ) -> Result<ProducerTable, ColdError> {
+        let told = state.producers_told(partition.id, row);
+        let kept = told.kept.and_then(|kept| stored_producers(state, &kept));
+        let extents = told.extents.iter().map(|extent| stored_extent(state, extent));
         let mut table = ProducerTable::default();
-        for extent in &row.extents[full.unwrap_or(0)..] {
-            let stored = stored_extent(state, extent);
-            let meta = self.cold.object(&stored).await?;
-            let part = find_part(&meta, partition, &stored)?;
-            table.merge(table_of(&meta, &part));
+        for stored in kept.into_iter().chain(extents) {
+            match self.producers_said(partition, &stored).await {
+                Ok(said) => table.merge(said),
+                Err(ColdError::Corrupt(_) | ColdError::Gone(_)) if may_miss(stored.end) => {}
+                Err(error) => return Err(error),
+            }
         }
         let horizon = self.env().clock.wall().get() - millis(self.options().producer_expiry);
         table.expire(Timestamp(horizon));
         Ok(table)
     }
+
+    /// What one object says.
+    async fn producers_said(
+        &self,
+        partition: &Partition,
+        stored: &Stored,
+    ) -> Result<ProducerTable, ColdError> {
+        let meta = self.cold.object(stored).await?;
+        let part = find_part(&meta, partition, stored)?;
+        Ok(table_of(&meta, &part))
+    }
+
+    /// As [`Engine::producers_in_objects`]. Where an object is damaged that is what memory knows of it, and `None` where
+    /// memory knows nothing.
+    pub(crate) async fn producers_known(
+        &self,
+        state: &State,
+        row: &esker_meta::Partition,
+        partition: &Partition,
+    ) -> Result<Option<ProducerTable>, ColdError> {
+        match self.producers_in_objects(state, row, partition).await {
+            Err(ColdError::Corrupt(problem) | ColdError::Gone(problem)) => {
+                let (topic, index) = (&partition.name, partition.index);
+                tracing::warn!(problem, %topic, partition = %index, "what an object says of its producers is damaged");
+                Ok(partition.lock().log.producers().map(|table| table.until(row.tiered_end)))
+            }
+            read => read.map(Some),
+        }
+    }
+}
+
+/// Where the producers of a partition are told beside its extents.
+pub(crate) fn stored_producers(state: &State, kept: &ProducersRef) -> Option<Stored> {
+    let id = kept.object?;
+    let object = state.objects.get(&id).expect("what is referred to has a row");
+    Some(Stored {
+        base: Offset::ZERO,
+        end: kept.upto,
+        object: id,
+        incarnation: object.incarnation,
+        len: object.len,
+        meta_position: object.meta_position,
+        max_timestamp: Timestamp::NONE,
+        bytes: 0,
+    })
 }
 
 fn millis(duration: std::time::Duration) -> i64 {

@@ -47,6 +47,7 @@ impl Engine {
     async fn put_in_order(self: &Arc<Self>) {
         for (what, result) in [
             ("retention", self.retain().await),
+            ("keep producers", self.keep_producers().await),
             ("expire id blocks", self.expire_blocks().await),
             ("merge", self.merge_due().await),
             ("spill manifests", self.spill_due().await),

@@ -2,6 +2,7 @@
 
 use crate::cold::{ColdError, Stored, stored_extent};
 use crate::engine::Engine;
+use crate::producers::stored_producers;
 use esker_env::ObjectKey;
 use esker_meta::State;
 use esker_object::{ObjectMeta, data_key};
@@ -77,9 +78,13 @@ impl Engine {
     ) -> (BTreeMap<ObjectId, Stored>, u64) {
         let mut objects = BTreeMap::new();
         let mut unreadable = 0;
-        for row in state.partitions.values() {
+        for (pid, row) in &state.partitions {
             for extent in &row.extents {
                 objects.insert(extent.object, stored_extent(state, extent));
+            }
+            let kept = state.producers.get(pid);
+            if let Some(stored) = kept.and_then(|kept| stored_producers(state, kept)) {
+                objects.insert(stored.object, stored);
             }
             for manifest in &row.manifests {
                 let object = &state.objects[&manifest.object];

@@ -6,6 +6,7 @@
 mod broker;
 mod journal;
 mod object;
+mod producers;
 mod topic;
 
 use crate::command::{Command, Proposal};
@@ -116,6 +117,10 @@ impl State {
             Command::SpillManifest { broker, incarnation, partition, expect, manifest, len } => {
                 self.fence(*broker, *incarnation)?;
                 self.spill_manifest(*broker, *incarnation, *partition, expect, manifest, *len)
+            }
+            Command::KeepProducers { broker, incarnation, objects, partitions } => {
+                self.fence(*broker, *incarnation)?;
+                self.keep_producers(*broker, *incarnation, objects, partitions)
             }
             Command::ConfirmDeleted { objects } => {
                 for object in objects {

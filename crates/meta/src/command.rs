@@ -1,6 +1,6 @@
 //! What brokers propose.
 
-use crate::state::{ConfigResource, Extent, ExtentFlags, ManifestRef, ObjectKind};
+use crate::state::{ConfigResource, Extent, ExtentFlags, ManifestRef, ObjectKind, ProducersRef};
 use esker_types::{
     BrokerId, ClusterId, Incarnation, JournalId, LeaderEpoch, ObjectId, Offset, PartitionId, Seq,
     StoreId, Timestamp, TopicId, TopicName,
@@ -244,6 +244,17 @@ pub enum Command {
         incarnation: Incarnation,
         /// The ids.
         objects: Vec<ObjectId>,
+    },
+    /// Says anew where the producers of partitions are told, so that extents below log starts can go.
+    KeepProducers {
+        /// Who wrote the object.
+        broker: BrokerId,
+        /// Who wrote the object.
+        incarnation: Incarnation,
+        /// The object, if any of them has something to say.
+        objects: Vec<FlushedObject>,
+        /// Up to where it is said of which partition.
+        partitions: Vec<(PartitionId, ProducersRef)>,
     },
 }
 

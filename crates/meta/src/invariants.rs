@@ -54,6 +54,20 @@ impl State {
                 return Err(format!("partition {id}: leader epochs {:?}", partition.epochs));
             }
         }
+        for (id, told) in &self.producers {
+            let row = self.partitions.get(id);
+            let row =
+                row.ok_or_else(|| format!("producers of partition {id}, which is not there"))?;
+            if told.upto > row.tiered_end || self.producers_told(*id, row).kept.is_none() {
+                return Err(format!(
+                    "partition {id}: producers are told up to {} beside an extent that says everything, or beyond {}",
+                    told.upto, row.tiered_end
+                ));
+            }
+            if let Some(object) = told.object {
+                *references.entry(object).or_default().0.entry(row.topic).or_default() += 1;
+            }
+        }
         for (id, object) in &self.objects {
             let (counted, bytes) = references.remove(id).unwrap_or_default();
             if !object.references.iter().copied().eq(counted) || object.live_bytes != bytes {

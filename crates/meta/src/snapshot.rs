@@ -86,6 +86,7 @@ sections! {
     8 => objects,
     9 => garbage,
     10 => configs,
+    11 => producers,
 }
 
 /// A table. Its rows are taken in one by one: the length that the bytes claim is worth nothing until they are there.
@@ -249,7 +250,7 @@ mod tests {
     #[test]
     fn a_claimed_length_reserves_nothing() {
         let empty = State::default().encode_snapshot();
-        for number in 2..=10 {
+        for number in 2..=11 {
             let mut bytes = empty.clone();
             let last = bytes.len();
             put_section(&mut bytes, number, &(u64::MAX / 64, 1_u8));

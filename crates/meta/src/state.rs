@@ -31,6 +31,8 @@ pub struct State {
     pub journals: OrdMap<JournalId, Journal>,
     /// Blocks of object ids, by first id.
     pub blocks: OrdMap<ObjectId, Block>,
+    /// What producers wrote to partitions whose extents no longer tell it.
+    pub producers: OrdMap<PartitionId, ProducersRef>,
     /// Objects that something refers to.
     pub objects: OrdMap<ObjectId, ObjectRow>,
     /// Objects that nothing refers to and that the bucket may still hold.
@@ -43,6 +45,21 @@ pub struct State {
     pub next_object: ObjectId,
     /// The next Kafka producer id.
     pub next_producer: i64,
+}
+
+impl State {
+    /// What tells the producers of a partition, as they are at the end of its extents.
+    #[must_use]
+    pub fn producers_told<'a>(&self, id: PartitionId, row: &'a Partition) -> ProducersTold<'a> {
+        let kept = self.producers.get(&id).copied();
+        let upto = kept.map_or(Offset::ZERO, |kept| kept.upto);
+        let later = row.extents.partition_point(|extent| extent.end <= upto);
+        let full = row.extents.iter().rposition(|e| e.flags.has(ExtentFlags::PRODUCERS_FULL));
+        match full.filter(|full| *full >= later) {
+            Some(full) => ProducersTold { kept: None, extents: &row.extents[full..] },
+            None => ProducersTold { kept, extents: &row.extents[later..] },
+        }
+    }
 }
 
 /// What a setting belongs to, topics apart.
@@ -185,6 +202,26 @@ pub struct Extent {
     pub flags: ExtentFlags,
 }
 
+/// Where it is said what producers had written to a partition below an offset.
+///
+/// It is as if an extent that ends there said everything: what is said by extents up to there may go with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProducersRef {
+    /// The object; `None` when there was nothing to say.
+    pub object: Option<ObjectId>,
+    /// The offset.
+    pub upto: Offset,
+}
+
+/// What tells the producers of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProducersTold<'a> {
+    /// What comes first, unless the first extent says everything.
+    pub kept: Option<ProducersRef>,
+    /// What comes after it, in this order. The first one may begin below the end of what was kept.
+    pub extents: &'a [Extent],
+}
+
 /// Facts about an extent that save opening its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -199,6 +236,8 @@ impl ExtentFlags {
     pub const PRODUCERS_FULL: Self = Self(4);
     /// Has been compacted: offsets may be missing inside.
     pub const COMPACTED: Self = Self(8);
+    /// Its producer section names producers.
+    pub const HAS_PRODUCERS: Self = Self(16);
 
     /// Whether every bit of `other` is set.
     #[must_use]
@@ -345,6 +384,8 @@ pub enum ObjectKind {
     Segment,
     /// A list of extents.
     Manifest,
+    /// What producers have written to partitions.
+    Producers,
 }
 
 /// An object in the bucket that something refers to.
@@ -358,7 +399,8 @@ pub struct ObjectRow {
     pub len: u64,
     /// Where its footer sections begin.
     pub meta_position: u64,
-    /// Extents (or manifests) that refer to it, counted per topic, ascending by topic.
+    /// Extents (or manifests, or partitions for their producers) that refer to it, counted per topic, ascending by
+    /// topic.
     pub references: Vec<(TopicId, u32)>,
     /// Bytes of record batches that extents refer to.
     pub live_bytes: u64,

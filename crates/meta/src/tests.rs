@@ -340,6 +340,154 @@ fn a_part_below_its_log_start_does_not_bury_the_object_of_the_others() {
     assert!(log.state.objects.contains_key(&merged.object));
 }
 
+const SAYS: ExtentFlags = ExtentFlags::HAS_PRODUCERS;
+const SAYS_ALL: ExtentFlags = ExtentFlags(SAYS.0 | ExtentFlags::PRODUCERS_FULL.0);
+
+/// A log whose one partition has extents of ten offsets each, with these flags, each in an object of its own.
+fn with_extents(flags: &[ExtentFlags]) -> (Log, Incarnation, JournalId, PartitionId) {
+    let mut log = Log::new();
+    let inc = log.register(1);
+    let (_, pids) = log.topic("t", 1);
+    let jid = log.journal(inc);
+    for flags in flags {
+        log.flush_one(inc, jid, pids[0], *flags);
+    }
+    (log, inc, jid, pids[0])
+}
+
+impl Log {
+    fn flush_one(
+        &mut self,
+        inc: Incarnation,
+        jid: JournalId,
+        pid: PartitionId,
+        flags: ExtentFlags,
+    ) {
+        let oid = self.ids(inc, 1);
+        let base = self.state.partitions[&pid].tiered_end.get();
+        let parts = vec![FlushPart { flags, ..part(pid, base, base + 10, oid) }];
+        let drained = self.state.journals[&jid].drained.0;
+        let objects = vec![object(oid, ObjectKind::Flush)];
+        assert_eq!(self.run(flush(inc, jid, (drained, drained + 1), objects, parts)), Reply::Done);
+    }
+
+    /// Raises the log start, and answers where extents begin then.
+    fn trim(&mut self, inc: Incarnation, pid: PartitionId, start: i64) -> i64 {
+        let partitions = vec![(pid, Offset(start))];
+        self.run(Command::SetLogStart { broker: BROKER, incarnation: inc, partitions });
+        assert_eq!(self.state.partitions[&pid].log_start, Offset(start));
+        self.state.partitions[&pid].tiered_start().get()
+    }
+
+    /// Says the producers below `upto` in a new object, or that there are none, and answers where extents begin then.
+    fn keep(&mut self, inc: Incarnation, pid: PartitionId, upto: i64, some: bool) -> i64 {
+        let oid = self.ids(inc, 1);
+        let object = some.then_some(oid);
+        let command = Command::KeepProducers {
+            broker: BROKER,
+            incarnation: inc,
+            objects: object.map(object_of_producers).into_iter().collect(),
+            partitions: vec![(pid, ProducersRef { object, upto: Offset(upto) })],
+        };
+        assert_eq!(self.run(command.clone()), Reply::Done);
+        let after = self.state.clone();
+        assert_eq!(self.run(command), Reply::Done, "a repeat after a lost reply");
+        assert_eq!(self.state.producers, after.producers);
+        assert_eq!(self.state.objects, after.objects);
+        self.state.partitions[&pid].tiered_start().get()
+    }
+}
+
+fn object_of_producers(id: ObjectId) -> FlushedObject {
+    object(id, ObjectKind::Producers)
+}
+
+#[test]
+fn what_extents_say_of_producers_outlives_the_log_start() {
+    let plain = ExtentFlags::default();
+    let (mut log, inc, jid, pid) = with_extents(&[plain, SAYS, plain, SAYS_ALL, SAYS, plain]);
+    assert_eq!(log.trim(inc, pid, 25), 20, "an extent later on says everything");
+    assert_eq!(log.trim(inc, pid, 40), 30, "this one");
+    assert_eq!(log.trim(inc, pid, 60), 30, "though no record of it is there any more");
+    assert_eq!(log.keep(inc, pid, 40, true), 40, "what is said up to 40 may go");
+    assert_eq!(log.keep(inc, pid, 30, true), 40, "older news are none");
+    assert_eq!(log.state.objects.len(), 3);
+    assert_eq!(log.keep(inc, pid, 60, true), 60);
+    assert_eq!(log.state.objects.len(), 1, "the object of the producers");
+    // What comes later adds to it, until it says everything itself.
+    log.flush_one(inc, jid, pid, SAYS);
+    assert_eq!(log.trim(inc, pid, 70), 60);
+    let row = &log.state.partitions[&pid];
+    let told = log.state.producers_told(pid, row);
+    assert_eq!(told.kept.map(|kept| kept.upto), Some(Offset(60)));
+    assert_eq!(told.extents, row.extents);
+    log.flush_one(inc, jid, pid, SAYS_ALL);
+    assert!(log.state.producers.is_empty());
+    assert_eq!(log.state.partitions[&pid].tiered_start(), Offset(70));
+    assert_eq!(log.state.objects.len(), 1, "the extent's");
+}
+
+#[test]
+fn extents_of_forgotten_producers_go_without_an_object() {
+    let (mut log, inc, _, pid) = with_extents(&[SAYS, SAYS]);
+    assert_eq!(log.trim(inc, pid, 10), 0);
+    assert_eq!(log.keep(inc, pid, 20, false), 10, "nothing below the log start, and nothing above");
+    assert_eq!(log.trim(inc, pid, 20), 20);
+    assert!(log.state.objects.is_empty());
+    let topic = log.state.partitions[&pid].topic;
+    assert_eq!(log.run(Command::DeleteTopic { topic }), Reply::Done);
+    assert!(log.state.producers.is_empty());
+}
+
+#[test]
+fn merged_extents_that_begin_before_what_was_kept_still_tell_what_comes_after_it() {
+    let (mut log, inc, jid, pid) = with_extents(&[SAYS, SAYS]);
+    log.trim(inc, pid, 10);
+    assert_eq!(log.keep(inc, pid, 20, true), 10);
+    log.flush_one(inc, jid, pid, SAYS);
+    let expect = log.state.partitions[&pid].extents.clone();
+    let merged = Extent { end: Offset(30), object: log.ids(inc, 1), ..expect[0] };
+    let reply = log.run(Command::ReplaceExtents {
+        broker: BROKER,
+        incarnation: inc,
+        objects: vec![object(merged.object, ObjectKind::Segment)],
+        swaps: vec![ExtentSwap { partition: pid, expect, new: vec![merged] }],
+    });
+    assert_eq!(reply, Reply::Skipped(vec![]));
+    assert_eq!(log.state.producers_told(pid, &log.state.partitions[&pid]).extents, [merged]);
+    assert_eq!(log.trim(inc, pid, 30), 10);
+    assert_eq!(log.keep(inc, pid, 30, true), 30);
+}
+
+#[test]
+fn producers_are_told_only_in_objects_of_the_proposer_and_where_there_are_offsets() {
+    let (mut log, inc, _, pid) = with_extents(&[SAYS]);
+    let oid = log.ids(inc, 2);
+    let run = |log: &mut Log, incarnation, object: Option<ObjectId>, upto| {
+        log.run(Command::KeepProducers {
+            broker: BROKER,
+            incarnation,
+            objects: vec![object_of_producers(oid)],
+            partitions: vec![(pid, ProducersRef { object, upto: Offset(upto) })],
+        })
+    };
+    let other = ObjectId(oid.0 + 1);
+    for (incarnation, object, upto, expected) in [
+        (Incarnation(99), oid, 10, Rejected::Fenced(BROKER)),
+        (inc, other, 10, Rejected::ForeignObject(other)),
+        (inc, oid, 11, Rejected::NotContiguous(pid, Offset(10))),
+    ] {
+        assert_eq!(run(&mut log, incarnation, Some(object), upto), Reply::Rejected(expected));
+    }
+    assert!(log.state.producers.is_empty());
+    // Of a topic that is deleted meanwhile nothing is to be said.
+    let topic = log.state.partitions[&pid].topic;
+    log.run(Command::DeleteTopic { topic });
+    assert_eq!(run(&mut log, inc, Some(oid), 10), Reply::Done);
+    assert!(log.state.producers.is_empty() && log.state.objects.is_empty());
+    assert!(log.state.garbage.contains_key(&oid));
+}
+
 #[test]
 fn topics_collide_by_name_and_metric_name() {
     let mut log = Log::new();
@@ -385,11 +533,18 @@ enum Step {
     Restart,
     Topic(usize),
     Delete(usize),
-    Flush { parts: Vec<(usize, u8)>, segment: bool },
+    Flush { parts: Vec<(usize, u8, ExtentFlags)>, segment: bool },
     Trim(usize, u8),
     Merge(usize, usize),
+    Keep { partitions: Vec<(usize, usize)>, some: bool },
     Expire,
     Confirm,
+}
+
+/// What an extent may say of producers.
+fn flags() -> impl Strategy<Value = ExtentFlags> {
+    let plain = ExtentFlags::default();
+    prop_oneof![4 => Just(plain), 4 => Just(SAYS), 1 => Just(SAYS_ALL), 1 => Just(ExtentFlags::PRODUCERS_FULL)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -397,10 +552,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Restart),
         2 => (1usize..4).prop_map(Step::Topic),
         1 => any::<usize>().prop_map(Step::Delete),
-        8 => (prop::collection::vec((any::<usize>(), 1u8..20), 1..5), any::<bool>())
+        8 => (prop::collection::vec((any::<usize>(), 1u8..20, flags()), 1..5), any::<bool>())
             .prop_map(|(parts, segment)| Step::Flush { parts, segment }),
         2 => (any::<usize>(), any::<u8>()).prop_map(|(p, o)| Step::Trim(p, o)),
         3 => (any::<usize>(), 1usize..4).prop_map(|(p, n)| Step::Merge(p, n)),
+        3 => (prop::collection::vec((any::<usize>(), 0usize..3), 1..4), any::<bool>())
+            .prop_map(|(partitions, some)| Step::Keep { partitions, some }),
         1 => Just(Step::Expire),
         1 => Just(Step::Confirm),
     ]
@@ -415,6 +572,8 @@ proptest! {
         let mut inc = log.register(0);
         let mut jid = log.journal(inc);
         let mut seq = 0;
+        // Ends of extents that said something of producers, after the last one that said everything.
+        let mut said: std::collections::BTreeMap<PartitionId, Vec<Offset>> = Default::default();
         for (turn, step) in steps.into_iter().enumerate() {
             let pids: Vec<_> = log.state.partitions.keys().copied().collect();
             match step {
@@ -442,11 +601,20 @@ proptest! {
                     let oid = log.ids(inc, 2);
                     let kind = if segment { ObjectKind::Segment } else { ObjectKind::Flush };
                     let mut flushed = Vec::new();
-                    for (nth, count) in parts {
+                    for (nth, count, flags) in parts {
                         let pid = pids[nth % pids.len()];
                         if flushed.iter().all(|p: &FlushPart| p.partition != pid) {
                             let base = log.state.partitions[&pid].tiered_end.get();
-                            flushed.push(part(pid, base, base + i64::from(count), oid));
+                            flushed.push(FlushPart { flags, ..part(pid, base, base + i64::from(count), oid) });
+                        }
+                    }
+                    for part in &flushed {
+                        let ends = said.entry(part.partition).or_default();
+                        if part.flags.has(ExtentFlags::PRODUCERS_FULL) {
+                            ends.clear();
+                        }
+                        if part.flags.has(SAYS) {
+                            ends.push(part.end);
                         }
                     }
                     let reply = log.run(flush(inc, jid, (seq, seq + 1), vec![object(oid, kind)], flushed));
@@ -464,7 +632,8 @@ proptest! {
                     let expect: Vec<_> = log.state.partitions[&pid].extents.iter().take(count).copied().collect();
                     if let (Some(first), Some(last)) = (expect.first(), expect.last()) {
                         let oid = log.ids(inc, 1);
-                        let merged = Extent { end: last.end, object: oid, bytes: 1, ..*first };
+                        let flags = expect.iter().fold(ExtentFlags::default(), |all, e| all.with(e.flags));
+                        let merged = Extent { end: last.end, object: oid, bytes: 1, flags, ..*first };
                         let swap = ExtentSwap { partition: pid, expect, new: vec![merged] };
                         let reply = log.run(Command::ReplaceExtents {
                             broker: BROKER,
@@ -474,6 +643,23 @@ proptest! {
                         });
                         prop_assert_eq!(reply, Reply::Skipped(vec![]));
                     }
+                }
+                Step::Keep { partitions, some } if !pids.is_empty() => {
+                    let oid = log.ids(inc, 1);
+                    let refs: Vec<_> = partitions.iter().map(|(nth, back)| {
+                        let pid = pids[nth % pids.len()];
+                        let row = &log.state.partitions[&pid];
+                        let ends = row.extents.iter().rev().map(|e| e.end);
+                        let upto = ends.chain([Offset::ZERO]).nth((*back).min(row.extents.len())).unwrap();
+                        (pid, ProducersRef { object: some.then_some(oid), upto })
+                    }).collect();
+                    let reply = log.run(Command::KeepProducers {
+                        broker: BROKER,
+                        incarnation: inc,
+                        objects: vec![object_of_producers(oid)],
+                        partitions: refs,
+                    });
+                    prop_assert_eq!(reply, Reply::Done);
                 }
                 Step::Expire => {
                     let old: Vec<_> = log.state.blocks.iter()
@@ -487,6 +673,17 @@ proptest! {
                     log.run(Command::ConfirmDeleted { objects });
                 }
                 _ => {}
+            }
+            for (pid, ends) in &mut said {
+                let Some(row) = log.state.partitions.get(pid) else { continue };
+                let told = log.state.producers_told(*pid, row);
+                // An extent that says everything stands for all before it.
+                let kept = told.kept.map_or(Offset::ZERO, |kept| kept.upto);
+                let from = told.extents.iter().filter(|e| e.flags.has(ExtentFlags::PRODUCERS_FULL)).map(|e| e.end).max();
+                for end in ends.iter().filter(|end| **end > kept.max(from.unwrap_or_default())) {
+                    let is_told = told.extents.iter().any(|e| e.base < *end && *end <= e.end && e.flags.has(SAYS));
+                    prop_assert!(is_told, "partition {}: what was said up to {} is forgotten", pid, end);
+                }
             }
             let copy = State::decode_snapshot(&log.state.encode_snapshot()).unwrap();
             prop_assert_eq!(&copy, &log.state);

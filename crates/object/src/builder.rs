@@ -246,6 +246,9 @@ impl ObjectBuilder {
             ProducerKind::Full => PartFlags::PRODUCERS_FULL,
             ProducerKind::Delta => PartFlags::PRODUCERS_DELTA,
         });
+        if !producers.is_empty() {
+            part.flags = part.flags.with(PartFlags::HAS_PRODUCERS);
+        }
         part.props.producers = Some((kind, producers));
         self
     }

@@ -32,6 +32,8 @@ pub enum ObjectKind {
     Segment = 1,
     /// Several partitions with little data, by a merge.
     Merged = 2,
+    /// What producers have written to partitions, without records.
+    Producers = 3,
 }
 
 impl ObjectKind {
@@ -40,6 +42,7 @@ impl ObjectKind {
             0 => Self::Flush,
             1 => Self::Segment,
             2 => Self::Merged,
+            3 => Self::Producers,
             _ => return None,
         })
     }
@@ -142,6 +145,8 @@ flags! {
         COMPACTED = 4,
         /// The last offsets of the range have no records any more.
         EMPTY_TAIL = 5,
+        /// The producer section names producers.
+        HAS_PRODUCERS = 6,
     }
 }
 

@@ -107,7 +107,8 @@ fn an_object_tells_what_is_in_it() {
     let part = meta.find(PartitionId(3)).unwrap();
     assert_eq!((part.topic, part.index), (topic(1), PartitionIndex(0)));
     assert_eq!((part.base, part.end, part.bytes), (Offset(10), Offset(16), 11));
-    assert_eq!(part.flags, PartFlags::HAS_ABORTED.with(PartFlags::PRODUCERS_DELTA));
+    let told = PartFlags::PRODUCERS_DELTA.with(PartFlags::HAS_PRODUCERS);
+    assert_eq!(part.flags, PartFlags::HAS_ABORTED.with(told));
     let blocks: Vec<_> = meta.blocks(&part).collect();
     assert_eq!(blocks.len(), 1);
     let at = blocks[0].position as usize;

@@ -155,12 +155,14 @@ impl ProducerTable {
         early
     }
 
-    /// Takes over what a later stretch of the log says about its producers: as if its batches had been noted here.
+    /// Takes over what a later stretch of the log says about its producers: as if its batches had been noted here. Where
+    /// it begins below the end of what is known here, what both say is taken once.
     pub fn merge(&mut self, later: Self) {
         for (id, newer) in later.producers {
             match self.producers.get_mut(&id) {
                 Some(known) if known.epoch == newer.epoch => {
-                    known.batches.extend(newer.batches);
+                    let end = known.batches.back().map_or(Offset::NONE, |batch| batch.last_offset);
+                    known.batches.extend(newer.batches.into_iter().filter(|b| b.base_offset > end));
                     let excess = known.batches.len().saturating_sub(BATCHES_MAX);
                     known.batches.drain(..excess);
                     known.last_seen = known.last_seen.max(newer.last_seen);

@@ -76,7 +76,7 @@ impl Clients {
             let (low, high) = (known.trim_tried, known.end());
             let some = u64::try_from((high - low).max(1) / 2 + 1).expect("at least 1");
             let offset = low + i64::try_from(self.entropy.below(some)).expect("below an offset");
-            let offset = offset.min(high);
+            let offset = if self.entropy.chance(25) { high } else { offset.min(high) };
             known.trim_tried = offset;
             model.tell(|h| h.trim(time, target, offset));
             offset

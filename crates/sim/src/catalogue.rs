@@ -3,8 +3,8 @@
 use crate::bucket::BucketLie;
 use crate::drive::Lie;
 use crate::model::Oracle::{
-    self, Admin, Bucket, Cache, Determinism, Edge, Gap, Group, Lost, Metadata, Panic, Progress,
-    Start,
+    self, Admin, Bucket, Cache, Determinism, Doubled, Edge, Gap, Group, Lost, Metadata, Panic,
+    Progress, Start,
 };
 use crate::plan::Feature;
 use esker_types::Bug;
@@ -79,7 +79,7 @@ pub const CATALOGUE: &[Planted] = &[
     code("wal-name-not-synced", Bug::WalNameNotSynced, &[Start, Lost, Edge]),
     code("wal-checksum-skipped", Bug::WalChecksumSkipped, &[Start, Progress, Panic])
         .under(Feature::Rot),
-    code("wal-damage-ignored", Bug::WalDamageIgnored, &[Start]).under(Feature::Rot),
+    code("wal-damage-ignored", Bug::WalDamageIgnored, &[Start, Lost]).under(Feature::Rot),
     code("wal-refusal-not-awaited", Bug::WalRefusalNotAwaited, &[Panic]).under(Feature::Full),
     code("wal-trimmed-early", Bug::WalTrimmedEarly, &[Start]),
     code("meta-sync-missing", Bug::MetaSyncMissing, &[Start, Lost, Edge]),
@@ -90,7 +90,7 @@ pub const CATALOGUE: &[Planted] = &[
     code("deleted-by-clock", Bug::DeletedByClock, &[Bucket]),
     code("object-ids-reused", Bug::ObjectIdsReused, &[Bucket]),
     code("journal-id-reused", Bug::JournalIdReused, &[Start]),
-    code("tail-fixed-short", Bug::TailFixedShort, &[Lost, Edge]),
+    code("tail-fixed-short", Bug::TailFixedShort, &[Lost, Edge, Group]),
     code("visible-before-durable", Bug::VisibleBeforeDurable, &[Lost, Edge]),
     code("offset-skipped", Bug::OffsetSkipped, &[Panic]),
     code("trim-forgotten", Bug::TrimForgotten, &[Edge]),
@@ -99,6 +99,7 @@ pub const CATALOGUE: &[Planted] = &[
     code("large-batch-passed-over", Bug::LargeBatchPassedOver, &[Gap]),
     code("group-acknowledged-early", Bug::GroupAckEarly, &[Group]),
     code("retention-takes-more", Bug::RetentionTakesMore, &[Lost]),
+    code("producers-forgotten", Bug::ProducersForgotten, &[Doubled]),
     code("deletion-forgotten", Bug::DeletionForgotten, &[Admin]),
 ];
 

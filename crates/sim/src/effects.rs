@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// Places where the broker's code can be held up or end (`Env::point`), and how often each is chosen as the one where a
 /// life ends: what is seldom reached more often.
-pub const POINTS: [(&str, u64); 13] = [
+pub const POINTS: [(&str, u64); 14] = [
     ("flush: committed", 3),
     ("flush: drained", 3),
     ("flush: stored", 3),
@@ -16,6 +16,7 @@ pub const POINTS: [(&str, u64); 13] = [
     ("ids: reserved", 2),
     ("image: changed", 2),
     ("merge: stored", 8),
+    ("producers: stored", 8),
     ("read: planned", 2),
     ("recovery: sealed", 2),
     ("recovery: tail fixed", 2),
@@ -104,6 +105,7 @@ effects! {
     PlainAcked = Plain "batches acknowledged",
     PlainLost = Plain "batches of unknown fate",
     IdempotentAcked = Idempotent "batches acknowledged",
+    Rested = Idempotent "rests before a batch is sent again",
     SentAgain = Idempotent "batches sent again and acknowledged",
     Rushed = Rush "rushes",
     StretchRead = Consumers "stretches read",

@@ -32,7 +32,9 @@ impl World {
             let (producer, clients) = (Arc::clone(producer), self.clients.apart());
             let rush = Arc::clone(&clients.rush);
             let pause_ms = move || if rush.load(Ordering::Relaxed) { 3 } else { 300 };
-            self.repeat_after(pause_ms, async move || producer.lock().await.step(&clients).await)
+            self.repeat_after(pause_ms, async move || {
+                producer.lock().await.step_at_ease(&clients).await
+            })
         };
         self.producers.iter().map(start).collect()
     }

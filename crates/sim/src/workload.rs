@@ -27,6 +27,9 @@ pub const TOPICS: [(&str, i32); 3] = [("sim-a", 1), ("sim-b", 3), (RETAINED, 1)]
 pub const RETAINED: &str = "sim-kept";
 /// Some batches have values up to this length. Six of them fit the smallest files of the log.
 const LONG_VALUE: u64 = 3_500;
+/// How often a producer that was not answered rests, and how long at most.
+const RESTS_PERCENT: u64 = 25;
+const REST_MAX_SECONDS: u64 = 30;
 
 /// All partitions of [`TOPICS`].
 pub fn targets() -> impl Iterator<Item = Target> {
@@ -76,6 +79,8 @@ struct UnderWay {
     after: i64,
     /// Whether it was sent before.
     again: bool,
+    /// When it may be sent again, in nanoseconds, once that is decided.
+    not_before: Option<u64>,
 }
 
 impl UnderWay {
@@ -91,6 +96,28 @@ impl SimProducer {
         let kind = if idempotent { char::from(UNIQUE) } else { 'p' };
         let (sequences, name) = (BTreeMap::new(), format!("{kind}{number}"));
         Self { name, idempotent, identity: None, sequences, under_way: None, count: 0 }
+    }
+
+    /// As [`SimProducer::step`]. Who was not answered sometimes takes its time before it asks again: the node may end and
+    /// start meanwhile, and the records may be gone.
+    ///
+    /// # Errors
+    /// As [`SimProducer::step`].
+    pub async fn step_at_ease(&mut self, clients: &Clients) -> Result<(), ClientError> {
+        if let Some(under_way) = self.under_way.as_mut().filter(|under_way| under_way.again) {
+            let (entropy, now) = (&clients.entropy, clients.time());
+            let not_before = *under_way.not_before.get_or_insert_with(|| {
+                let rests = self.idempotent && entropy.chance(RESTS_PERCENT);
+                if rests {
+                    clients.trace.count(Effect::Rested);
+                }
+                now + if rests { entropy.between(1, REST_MAX_SECONDS) * 1_000_000_000 } else { 0 }
+            });
+            if now < not_before {
+                return Ok(());
+            }
+        }
+        self.step(clients).await
     }
 
     /// Sends one batch until its fate is known, or once where it carries no sequence numbers.
@@ -218,7 +245,7 @@ impl SimProducer {
         let mut model = clients.model.lock();
         let after = model.end_of(target);
         let batch = builder.build().into();
-        let under_way = UnderWay { target, values, batch, after, again: false };
+        let under_way = UnderWay { target, values, batch, after, again: false, not_before: None };
         let (time, shorts) = (clients.time(), under_way.shorts());
         model.tell(|h| h.send(time, &self.name, "invoke", target, &shorts, None));
         under_way

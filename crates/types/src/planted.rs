@@ -59,6 +59,8 @@ pub enum Bug {
     GroupAckEarly,
     /// Retention takes an extent more than it may.
     RetentionTakesMore,
+    /// What an extent says of producers goes with it.
+    ProducersForgotten,
     /// The deletion of a topic is acknowledged and not carried out.
     DeletionForgotten,
 }

@@ -189,7 +189,7 @@ impl State {
             }
         }
         for (pid, mut partition, _) in updated {
-            self.drop_below_log_start(&mut partition);
+            self.drop_below_log_start(pid, &mut partition);
             self.partitions.insert(pid, Arc::new(partition));
         }
         for new in objects {

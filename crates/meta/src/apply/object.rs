@@ -111,7 +111,7 @@ impl State {
         self.reference(topic, extent.object, extent.bytes);
     }
 
-    fn reference(&mut self, topic: TopicId, object: ObjectId, bytes: u64) {
+    pub(super) fn reference(&mut self, topic: TopicId, object: ObjectId, bytes: u64) {
         let row = self.objects.get_mut(&object).expect("an extent refers to a committed object");
         match row.references.binary_search_by_key(&topic, |(topic, _)| *topic) {
             Ok(place) => row.references[place].1 += 1,
@@ -188,7 +188,7 @@ impl State {
         for swap in swaps {
             if let Some(row) = self.partitions.get(&swap.partition) {
                 let mut partition = Partition::clone(row);
-                self.drop_below_log_start(&mut partition);
+                self.drop_below_log_start(swap.partition, &mut partition);
                 self.partitions.insert(swap.partition, Arc::new(partition));
             }
         }

@@ -66,6 +66,7 @@ impl State {
                 for manifest in &partition.manifests {
                     self.release_object(id, manifest.object, manifest.bytes);
                 }
+                self.release_producers(*pid, id);
             }
         }
         Ok(Reply::Done)
@@ -178,20 +179,23 @@ impl State {
             }
             let mut partition = Partition::clone(row);
             partition.log_start = *start;
-            self.drop_below_log_start(&mut partition);
+            self.drop_below_log_start(*pid, &mut partition);
             self.partitions.insert(*pid, Arc::new(partition));
         }
     }
 
-    /// Lets go of extents and manifests that end at or before the log start. One that is cut through stays.
-    pub(super) fn drop_below_log_start(&mut self, partition: &mut Partition) {
+    /// Lets go of extents and manifests that end at or before the log start. One that is cut through stays, and so do
+    /// those that nothing else has for what they say of producers.
+    pub(super) fn drop_below_log_start(&mut self, pid: PartitionId, partition: &mut Partition) {
+        self.drop_told_producers(pid, partition);
         let start = partition.log_start;
         let gone = partition.manifests.iter().take_while(|m| m.end <= start).count();
         for manifest in partition.manifests.drain(..gone) {
             self.release_object(partition.topic, manifest.object, manifest.bytes);
         }
         if partition.manifests.is_empty() {
-            let gone = partition.extents.iter().take_while(|e| e.end <= start).count();
+            let end = start.min(self.producers_needed_from(pid, partition));
+            let gone = partition.extents.iter().take_while(|e| e.end <= end).count();
             let dropped: Vec<_> = partition.extents.drain(..gone).collect();
             self.release_extents(partition.topic, &dropped);
         }

@@ -113,9 +113,14 @@ fn the_state_of_producers_is_the_same_live_and_rebuilt() {
         };
         parts[usize::from(place > 2)].note(&BatchView::parse(&bytes).unwrap(), Timestamp(9));
     }
-    let [mut earlier, later] = parts;
-    earlier.merge(later);
-    assert_eq!(Some(&earlier), log.producers());
+    let [earlier, later] = parts;
+    let mut both = earlier.clone();
+    both.merge(later);
+    assert_eq!(Some(&both), log.producers());
+    // What is known already is not noted again.
+    let mut overlapped = earlier;
+    overlapped.merge(both.clone());
+    assert_eq!(overlapped, both);
 }
 
 #[test]
