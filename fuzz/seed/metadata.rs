@@ -5,7 +5,7 @@ use std::io;
 use esker_fuzz::sections;
 use esker_meta::{
     Command, ConfigChange, ConfigResource, ExtentFlags, FlushPart, FlushedObject, NewPartition,
-    ObjectKind, PartitionElection, Proposal, Reply, State,
+    ObjectKind, PartitionElection, ProducersRef, Proposal, Reply, State,
 };
 use esker_types::{
     BrokerId, ClusterId, JournalId, ObjectId, Offset, PartitionId, Seq, StoreId, Timestamp,
@@ -106,6 +106,16 @@ impl History {
             unreachable!("ids are answered so")
         };
         self.flush(incarnation, journal, first, &partitions);
+        let (object, kind) = (ObjectId(first.0 + 1), ObjectKind::Producers);
+        self.run(Command::KeepProducers {
+            broker: BROKER,
+            incarnation,
+            objects: vec![FlushedObject { object, kind, len: 500, meta_position: 32 }],
+            partitions: vec![
+                (partitions[0], ProducersRef { object: Some(object), upto: Offset(10) }),
+                (partitions[1], ProducersRef { object: None, upto: Offset(5) }),
+            ],
+        });
         self.run(Command::AllocateProducerIds { broker: BROKER, incarnation, count: 10 });
         self.run(Command::DeleteTopic { topic: TopicId(Uuid::from_u128(2)) });
     }

@@ -47,7 +47,7 @@ impl Engine {
         for (pid, row) in &state.partitions {
             let is_held = row.manifests.is_empty()
                 && row.extents.first().is_some_and(|extent| extent.end <= row.log_start);
-            let Some(partition) = self.partition(*pid).filter(|_| is_held) else { continue };
+            let Some(partition) = is_held.then(|| self.partition(*pid)).flatten() else { continue };
             match self.producers_to_keep(&state, row, &partition).await {
                 Ok(producers) => {
                     count += producers.len();
