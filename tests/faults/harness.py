@@ -18,6 +18,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -190,16 +191,16 @@ class History:
         self.sending[key, value] = process
         self.tell(process, "invoke", "send", [["send", key, value]])
 
-    def settled(self, key, value, kind, offset=None):
+    def settled(self, key, value, kind, offset=None, details=None):
         """What became of it: `ok` or `info`, and where it is if that was told."""
         if self.file is None:
             return
         process = self.sending.pop((key, value))
-        self.tell(process, kind, "send", [["send", key, [offset, value]]])
+        self.tell(process, kind, "send", [["send", key, [offset, value, details or {}]]])
         self.idle.append(process)
 
     def read(self, found):
-        """A reader of its own has read from the beginning of each partition: `{key: [[offset, value]...]}`."""
+        """A reader of its own has read from the beginning of each partition: `{key: [[offset, value, details]...]}`."""
         self.readers += 1
         reader = f"reader-{self.readers}"
         self.tell(reader, "ok", "assign", list(found))
@@ -222,6 +223,11 @@ class History:
 
 
 UNTOLD = History(None)
+
+
+def sum_of(value):
+    """What a history compares contents by."""
+    return {"sum": zlib.crc32(value)}
 
 
 def name_of(value):
@@ -269,9 +275,9 @@ class Load:
         key, name = f"{self.topic}-{message.partition()}", name_of(message.value())
         if error is not None:
             self.errors[f"delivery: {error.name()}"] += 1
-            self.history.settled(key, name, "info")
+            self.history.settled(key, name, "info", details=sum_of(message.value()))
             return
-        self.history.settled(key, name, "ok", message.offset())
+        self.history.settled(key, name, "ok", message.offset(), sum_of(message.value()))
         if message.offset() is None:
             self.unplaced.add(message.value())
             self.times.append(time.monotonic())
@@ -363,6 +369,7 @@ def read_all(broker, topic, partitions, patience_s=READ_PATIENCE_S, history=UNTO
         history.edges({f"{topic}-{partition}": list(edge) for partition, edge in edges.items()})
         ends = {partition: end for partition, (_, end) in edges.items()}
         consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
+        epochs = {}
         found, open_ends = {}, {partition for partition, end in ends.items() if end > 0}
         while open_ends:
             if time.monotonic() > deadline:
@@ -371,13 +378,15 @@ def read_all(broker, topic, partitions, patience_s=READ_PATIENCE_S, history=UNTO
                 error = message.error()
                 if error is None:
                     found[(message.partition(), message.offset())] = message.value()
+                    epochs[(message.partition(), message.offset())] = message.leader_epoch()
                     if message.offset() + 1 >= ends[message.partition()]:
                         open_ends.discard(message.partition())
                 elif not error.retriable() and error.code() not in PASSING:
                     raise Broken(f"reading ends with {error}")
         told = {f"{topic}-{partition}": [] for partition in range(partitions)}
         for (partition, offset), value in found.items():
-            told[f"{topic}-{partition}"].append([offset, name_of(value)])
+            details = {**sum_of(value), "epoch": epochs[partition, offset]}
+            told[f"{topic}-{partition}"].append([offset, name_of(value), details])
         history.read(told)
         return found
     except KafkaException as error:

@@ -79,8 +79,9 @@ pub(crate) async fn recover(
     for (id, row) in rows {
         if !row.ensemble.contains(&store) {
             return Err(EngineError::Damaged(format!(
-                "journal {id} holds acknowledged records that are not in the bucket, and was written to another disk \
-                 (store {}): this data directory's log has been replaced. Put the old one back",
+                "{}: journal {id} holds acknowledged records that are not in the bucket, and was written to another \
+                 disk (store {}): this data directory's log has been replaced. Put the old one back",
+                dir.display(),
                 row.ensemble.first().copied().unwrap_or_default()
             )));
         }
@@ -129,7 +130,7 @@ pub(crate) async fn recover(
             }
             other => other,
         })?;
-        found.add(journal)?;
+        found.add(journal, dir)?;
     }
     found.join_objects(&meta.image(), dir)?;
     Ok(found)
@@ -249,13 +250,17 @@ fn read_directories(
 }
 
 impl Found {
-    fn add(&mut self, (journal, batches): Directories) -> Result<(), EngineError> {
+    fn add(&mut self, (journal, batches): Directories, dir: &Path) -> Result<(), EngineError> {
         for (pid, batch) in batches {
             let tail = self.tails.entry(pid).or_default();
             if tail.last().is_some_and(|last| last.end != batch.base) {
                 return Err(EngineError::Damaged(format!(
-                    "partition {pid} continues at offset {} in journal {}, not where it ended before",
-                    batch.base, journal.id
+                    "{}: partition {pid} goes on at offset {} in journal {}, but what comes before it ends at {}: the log \
+                     is not of one time. Put the whole data directory back from one copy",
+                    dir.display(),
+                    batch.base,
+                    journal.id,
+                    tail.last().map_or(Offset::NONE, |last| last.end)
                 )));
             }
             tail.push(batch);

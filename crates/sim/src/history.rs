@@ -3,6 +3,8 @@
 //! An operation is begun (`invoke`) and completed: `ok` happened, `fail` did not, `info` may have.
 
 use crate::model::Target;
+use bytes::Bytes;
+use esker_client::Received;
 use serde_json::{Value, json};
 
 /// The operations so far.
@@ -21,6 +23,15 @@ pub fn short(value: &[u8]) -> String {
     String::from_utf8_lossy(&value[..end]).into_owned()
 }
 
+/// A value with what it is compared by: its offset, its name, a checksum of all of it.
+fn told(offset: Option<i64>, value: &[u8], epoch: Option<i32>) -> Value {
+    let mut details = json!({ "sum": crc_fast::crc32_iscsi(value) });
+    if let Some(epoch) = epoch {
+        details["epoch"] = json!(epoch);
+    }
+    json!([offset, short(value), details])
+}
+
 impl History {
     fn push(&mut self, nanos: u64, process: &str, kind: &str, f: &str, value: Value) {
         let index = self.0.len();
@@ -36,27 +47,25 @@ impl History {
         process: &str,
         kind: &str,
         target: Target,
-        values: &[String],
+        values: &[Bytes],
         base: Option<i64>,
     ) {
         let sends: Vec<_> = (0..)
             .zip(values)
             .map(|(place, value)| {
-                let value = match base {
-                    Some(base) => json!([base + place, value]),
-                    None if kind == "invoke" => json!(value),
-                    None => json!([null, value]),
-                };
-                json!(["send", key(target), value])
+                json!(["send", key(target), told(base.map(|base| base + place), value, None)])
             })
             .collect();
         self.push(nanos, process, kind, "send", json!(sends));
     }
 
     /// A poll that answered `records`, or the last ones of a partition.
-    pub fn poll(&mut self, nanos: u64, process: &str, target: Target, records: &[(i64, String)]) {
-        let pairs: Vec<_> = records.iter().map(|(offset, value)| json!([offset, value])).collect();
-        let reads = json!({ key(target): pairs });
+    pub fn poll(&mut self, nanos: u64, process: &str, target: Target, records: &[&Received]) {
+        let told = records.iter().map(|record| {
+            let value = record.value.as_deref().unwrap_or_default();
+            told(Some(record.offset), value, Some(record.leader_epoch))
+        });
+        let reads = json!({ key(target): told.collect::<Vec<_>>() });
         self.push(nanos, process, "ok", "poll", json!([["poll", reads]]));
     }
 

@@ -2,7 +2,6 @@
 
 use crate::effects::Effect;
 use crate::entropy::SimEntropy;
-use crate::history::short;
 use crate::model::{Known, Oracle, Target};
 use crate::workload::{Clients, pick, targets};
 use esker_client::{
@@ -160,7 +159,7 @@ impl Clients {
                 for record in records.iter().filter(|record| stretch.is_of(record)) {
                     let value = record.value.clone().unwrap_or_default();
                     offsets.push(record.offset);
-                    polled.push((record.offset, short(&value)));
+                    polled.push(record);
                     model.read(stretch.target, record.offset, &value);
                 }
                 model.stretch(time, stretch.target, stretch.from, offsets);

@@ -2,7 +2,6 @@
 
 use crate::effects::Effect;
 use crate::entropy::SimEntropy;
-use crate::history::short;
 use crate::model::{Model, Oracle, Target, UNIQUE};
 use crate::trace::Trace;
 use bytes::Bytes;
@@ -83,12 +82,6 @@ struct UnderWay {
     not_before: Option<u64>,
 }
 
-impl UnderWay {
-    fn shorts(&self) -> Vec<String> {
-        self.values.iter().map(|value| short(value)).collect()
-    }
-}
-
 impl SimProducer {
     /// A producer of this number.
     #[must_use]
@@ -167,10 +160,12 @@ impl SimProducer {
         };
         match ErrorCode::from_code(code) {
             Some(ErrorCode::None) => {
-                let (time, shorts) = (clients.time(), under_way.shorts());
+                let time = clients.time();
                 let mut model = clients.model.lock();
                 model.acknowledged(target, base, under_way.after, &under_way.values);
-                model.tell(|h| h.send(time, &self.name, "ok", target, &shorts, Some(base)));
+                model.tell(|h| {
+                    h.send(time, &self.name, "ok", target, &under_way.values, Some(base))
+                });
                 drop(model);
                 clients.trace.count(match (self.idempotent, again) {
                     (false, _) => Effect::PlainAcked,
@@ -180,9 +175,9 @@ impl SimProducer {
                 self.done();
             }
             Some(ErrorCode::DuplicateSequenceNumber) if self.idempotent => {
-                let (time, shorts) = (clients.time(), under_way.shorts());
+                let time = clients.time();
                 let mut model = clients.model.lock();
-                model.tell(|h| h.send(time, &self.name, "ok", target, &shorts, None));
+                model.tell(|h| h.send(time, &self.name, "ok", target, &under_way.values, None));
                 drop(model);
                 self.done();
             }
@@ -204,8 +199,11 @@ impl SimProducer {
     fn give_up(&mut self, clients: &Clients) {
         let Some(lost) = self.under_way.take() else { return };
         clients.trace.count(Effect::PlainLost);
-        let (time, shorts) = (clients.time(), lost.shorts());
-        clients.model.lock().tell(|h| h.send(time, &self.name, "info", lost.target, &shorts, None));
+        let time = clients.time();
+        clients
+            .model
+            .lock()
+            .tell(|h| h.send(time, &self.name, "info", lost.target, &lost.values, None));
     }
 
     /// Whether nothing is under way.
@@ -246,8 +244,8 @@ impl SimProducer {
         let after = model.end_of(target);
         let batch = builder.build().into();
         let under_way = UnderWay { target, values, batch, after, again: false, not_before: None };
-        let (time, shorts) = (clients.time(), under_way.shorts());
-        model.tell(|h| h.send(time, &self.name, "invoke", target, &shorts, None));
+        let time = clients.time();
+        model.tell(|h| h.send(time, &self.name, "invoke", target, &under_way.values, None));
         under_way
     }
 }
