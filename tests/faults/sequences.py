@@ -3,15 +3,19 @@
 
 Clients hide what they are told: one that hears that a sequence number is out of order begins a new epoch and sends again
 what may be there already. So the answers themselves are judged here: what continues the sequence, or repeats the last
-batch, is never out of order, and a repeated batch is answered with the offset that it has.
+batch, is never out of order, and a repeated batch is answered with the offset that it has. So it is where all records were
+deleted before the broker died, and what they were stored in is gone.
 """
 
+import json
 import random
 import sys
 import time
 from collections import Counter
 
-from harness import Broken, Broker, History, arguments, run_suite
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from harness import Broken, Broker, History, arguments, run_suite, wait_until
 from raw_fetch import read_partition
 from raw_produce import NONE, STORAGE_ERROR, TIMED_OUT, answer, connect, new_producer, produce
 
@@ -54,13 +58,40 @@ def life(connection, producer, following, places, end, tally, history):
                 raise Broken(f"{partition}: {sequence} was refused with {code} on a disk without faults")
 
 
+def repeat(connection, producer, following):
+    """Sends the last batch of each partition once more. A batch has one record, so it is where its number says."""
+    for partition, after in enumerate(following):
+        if after:
+            send(connection, producer, partition, after - 1)
+            if (told := answer(connection, TOPIC)) != (NONE, after - 1):
+                raise Broken(f"{partition}: {after - 1} was sent again and answered with {told}")
+
+
+def delete_everything(broker, following, history):
+    """Deletes all records, and waits until nothing that held them is in the bucket."""
+    ends = [TopicPartition(TOPIC, partition, after) for partition, after in enumerate(following)]
+    history.tell("admin", "info", "trim", {f"{TOPIC}-{partition}": after for partition, after in enumerate(following)})
+    admin = AdminClient({"bootstrap.servers": broker.kafka})
+    for deleted in admin.delete_records(ends).values():
+        deleted.result()
+    broker.call("v1/tier/flush")
+
+    def objects():
+        return json.loads(broker.call("v1/tier/verify").decode().strip().splitlines()[-1])["objects"]
+
+    # What is said of the producers of a partition is in one object.
+    wait_until(lambda: objects() <= PARTITIONS, 30, "the bucket holds no records any more")
+
+
 def main():
     options = arguments(__doc__, 30)
     chance = random.Random(options.seed)
 
     def suite(directory):
-        broker = Broker(options.program, directory / "data", directory / "esker.log")
+        settings = {"esker.housekeeping.interval.ms": 100}
+        broker = Broker(options.program, directory / "data", directory / "esker.log", settings)
         following, places, tally = [0] * PARTITIONS, {}, Counter()
+        starts, deletions = [0] * PARTITIONS, 0
         history = History(options.history or directory / "history.jsonl")
         try:
             broker.start()
@@ -69,7 +100,11 @@ def main():
                 producer = new_producer(connection)
             for _ in range(options.rounds):
                 with connect(broker) as connection:
+                    repeat(connection, producer, following)
                     life(connection, producer, following, places, time.monotonic() + chance.uniform(0, 0.4), tally, history)
+                    if chance.random() < 0.2:
+                        delete_everything(broker, following, history)
+                        starts, deletions = following.copy(), deletions + 1
                     if chance.random() < 0.5:
                         # On their way when the broker dies: written or not, they are sent again.
                         for partition in range(PARTITIONS):
@@ -82,8 +117,9 @@ def main():
             history.last_polls()
             told = {}
             for partition in range(PARTITIONS):
-                found, code = read_partition(broker.kafka, TOPIC, partition)
-                expected = {offset: value_of(partition, offset) for offset in range(following[partition])}
+                start = starts[partition]
+                found, code = read_partition(broker.kafka, TOPIC, partition, start)
+                expected = {offset: value_of(partition, offset) for offset in range(start, following[partition])}
                 if code is not None or found != expected:
                     raise Broken(f"{partition}: what is read is not what was sent: {code}, {len(found)} records")
                 told[f"{TOPIC}-{partition}"] = [[at, value.decode().split("-")[1]] for at, value in found.items()]
@@ -91,8 +127,8 @@ def main():
             broker.stop()
         finally:
             broker.kill()
-        figures = {"kills": options.rounds, "seed": options.seed, "batches": sum(following), "history": history.index}
-        return {**figures, "codes": dict(tally)}, history.judge()
+        figures = {"kills": options.rounds, "deletions": deletions, "seed": options.seed, "batches": sum(following)}
+        return {**figures, "history": history.index, "codes": dict(tally)}, history.judge()
 
     return run_suite("sequences", suite)
 
