@@ -76,7 +76,8 @@ impl State {
 
     /// As [`State::release_producers`] where an extent says everything.
     pub(super) fn drop_told_producers(&mut self, pid: PartitionId, partition: &Partition) {
-        if self.producers_told(pid, partition).kept.is_none() {
+        let is_told = self.producers.contains_key(&pid);
+        if is_told && self.producers_told(pid, partition).kept.is_none() {
             self.release_producers(pid, partition.topic);
         }
     }

@@ -193,7 +193,8 @@ impl State {
         for manifest in partition.manifests.drain(..gone) {
             self.release_object(partition.topic, manifest.object, manifest.bytes);
         }
-        if partition.manifests.is_empty() {
+        let is_below = partition.extents.first().is_some_and(|extent| extent.end <= start);
+        if partition.manifests.is_empty() && is_below {
             let end = start.min(self.producers_needed_from(pid, partition));
             let gone = partition.extents.iter().take_while(|e| e.end <= end).count();
             let dropped: Vec<_> = partition.extents.drain(..gone).collect();
