@@ -3,7 +3,7 @@
 use crate::cold::{ColdError, Stored};
 use esker_cache::{CachedObject, ObjectReader, ReadHint};
 use esker_env::{BoxFuture, ObjectKey};
-use esker_object::{Manifest, ObjectMeta, manifest_key};
+use esker_object::{Corrupt, Manifest, ObjectMeta, manifest_key};
 use esker_types::{Incarnation, ObjectId};
 use futures_util::FutureExt;
 use futures_util::future::{Shared, WeakShared};
@@ -184,7 +184,11 @@ fn read_object(reader: ObjectReader, stored: Stored, comes_along: bool) -> Readi
     let read = async move {
         let object = stored.cached();
         let range = stored.meta_position..stored.len;
-        let parse = |bytes| ObjectMeta::parse(bytes, stored.meta_position);
+        let parse = |bytes| {
+            let meta = ObjectMeta::parse(bytes, stored.meta_position)?;
+            let is_it = meta.header().object == stored.object;
+            if is_it { Ok(meta) } else { Err(Corrupt("it says it is another one")) }
+        };
         let bytes = if comes_along {
             let whole = [range.clone()];
             let mut pieces = reader.read_each(&object, &whole, ReadHint::SINGLE).await?;
@@ -194,14 +198,10 @@ fn read_object(reader: ObjectReader, stored: Stored, comes_along: bool) -> Readi
         };
         let meta = match parse(bytes) {
             Ok(meta) => meta,
-            // What a request damaged is asked for once more.
+            // What a request or the cache damaged is asked for once more.
             Err(_) => parse(reader.read_uncached(&object, range, true).await?)
                 .map_err(|error| ColdError::Corrupt(format!("object `{}`: {error}", object.key)))?,
         };
-        if meta.header().object != stored.object {
-            let what = format!("object `{}` says it is another one", object.key);
-            return Err(ColdError::Corrupt(what));
-        }
         Ok(Parsed::Object(Arc::new(meta)))
     };
     read.boxed()

@@ -102,6 +102,7 @@ effects! {
     Ended = Points "ends",
     Forgotten = Cache "chunks forgotten",
     NotTaken = Cache "chunks not taken in",
+    RottenChunk = Cache "damaged chunks given out",
     PlainAcked = Plain "batches acknowledged",
     PlainLost = Plain "batches of unknown fate",
     IdempotentAcked = Idempotent "batches acknowledged",

@@ -1,7 +1,7 @@
 //! One life's world: the machines, the network, the bucket, the clients, and what goes wrong with each.
 
 use crate::bucket::{BucketFaults, SimBucket, Store};
-use crate::cache::SimCache;
+use crate::cache::{CacheFaults, SimCache};
 use crate::catalogue::At;
 use crate::disk::{DiskFaults, SimDisk};
 use crate::drive::{Drive, Injury};
@@ -79,8 +79,8 @@ pub(crate) struct World {
     /// Damage that was done while a node ran.
     pub(crate) wounds: Arc<Mutex<Vec<Injury>>>,
     pub(crate) life: u64,
-    cache: (u64, bool),
-    /// Whether what the bucket sends may arrive damaged.
+    cache: CacheFaults,
+    /// Whether what is read of objects may arrive damaged.
     bodies_damaged: bool,
     /// Whether the node has started.
     born: AtomicBool,
@@ -95,6 +95,7 @@ struct Faults {
     drift_ppm: i64,
     points: u64,
     forgetful: u64,
+    rotting: u64,
     latency: u64,
 }
 
@@ -135,6 +136,7 @@ impl Faults {
             drift_ppm: if clock { drift } else { 0 },
             points: some(Feature::Points, 60, entropy.below(60)),
             forgetful: some(Feature::Cache, 50, entropy.below(60)),
+            rotting: some(Feature::Cache, 30, entropy.between(1, 30)),
             latency: 6 + some(Feature::Partition, 15, entropy.below(100)),
         }
     }
@@ -171,7 +173,7 @@ impl World {
         net.set_latency(faults.latency);
         let store = Arc::clone(&simulation.store);
         let on = Arc::clone(power);
-        let bodies_damaged = faults.bucket.damaged > 0;
+        let bodies_damaged = faults.bucket.damaged > 0 || faults.rotting > 0;
         let bucket = SimBucket::new(
             Arc::clone(&store),
             on,
@@ -238,7 +240,7 @@ impl World {
             producers: simulation.producers.clone(),
             wounds: Arc::default(),
             life: simulation.lives,
-            cache: (faults.forgetful, mistaken),
+            cache: CacheFaults { forgetful: faults.forgetful, rotting: faults.rotting, mistaken },
             bodies_damaged,
             born: AtomicBool::new(false),
         }
@@ -372,9 +374,8 @@ impl World {
         };
         let settings = Arc::new(LiveSettings::new(BROKER, BrokerSettings::default()));
         let bucket: Arc<dyn Bucket> = Arc::clone(&host.bucket) as _;
-        let (forgetful, mistaken) = self.cache;
         let trace = Arc::clone(&self.trace);
-        let cache = SimCache::new(1 << 20, trace, &self.entropy, forgetful, mistaken);
+        let cache = SimCache::new(1 << 20, trace, &self.entropy, self.cache);
         let node = Node::start(&host.env, listener, bucket, Arc::new(cache), settings, options)
             .await
             .map_err(|error| error.to_string())?;

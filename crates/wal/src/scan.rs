@@ -7,7 +7,7 @@
 //!   None of it was acknowledged.
 //!
 //! In a segment that is not the last one the end is known (a later checkpoint names it) and everything before it
-//! had been synced.
+//! had been synced. So had the first commit of each segment, the checkpoint, before the segment had its name.
 
 use crate::format::{CommitSpan, PAGE, RECORD_ALIGN, RECORD_HEADER_BYTES};
 use crate::format::{RecordHeader, RecordKind, SegmentLife};
@@ -147,15 +147,12 @@ impl<'a> Scanner<'a> {
                 continue;
             }
             let damage_end = match known_end {
-                Some(end) => end,
-                None => match self.later_commit(position)? {
-                    Some(start) => start,
-                    None => {
-                        let torn =
-                            self.header(position)?.is_some_and(|h| h.commit.start == position);
-                        return Ok(SegmentEnd { last, end: position, torn });
-                    }
-                },
+                Some(end) => Some(end),
+                None => self.later_commit(position)?.or(self.beginning(position)?),
+            };
+            let Some(damage_end) = damage_end else {
+                let torn = self.header(position)?.is_some_and(|h| h.commit.start == position);
+                return Ok(SegmentEnd { last, end: position, torn });
             };
             (last, position) = (position, self.salvage(position, damage_end, visit)?);
         }
@@ -230,6 +227,13 @@ impl<'a> Scanner<'a> {
             position += RECORD_ALIGN;
         }
         Ok(None)
+    }
+
+    /// Where the segment's beginning ends, if it is what lies at `position`: nothing needs to come after it to show that
+    /// it had been synced.
+    fn beginning(&mut self, position: u64) -> io::Result<Option<u64>> {
+        let header = if position == PAGE { self.header(PAGE)? } else { None };
+        Ok(header.map(|header| header.commit.end))
     }
 
     fn header(&mut self, position: u64) -> io::Result<Option<RecordHeader>> {

@@ -105,6 +105,38 @@ fn damage_in_the_middle_is_told_from_a_torn_end() {
 }
 
 #[test]
+fn a_damaged_beginning_of_a_segment_is_never_written_over() {
+    let world = open(&SimDisk::default(), 5);
+    let new = world.kill();
+    let world = open(&new.copy(), 6);
+    world.wal.open_journal(J1, Bytes::new()).unwrap();
+    world.settle();
+    let used = world.kill();
+    let segment = segments(&new).pop().unwrap();
+    // Alone, and where the commit after it was torn: nothing that came later vouches for the beginning.
+    for (disk, torn) in [(&new, false), (&used, true)] {
+        for at in 4096..8192 {
+            let rotten = disk.copy();
+            rotten.corrupt(&segment, |bytes| {
+                bytes[at] ^= 1;
+                if torn {
+                    bytes[8192..8192 + 48].fill(0x5A);
+                }
+            });
+            let Ok(world) = try_open(&rotten, 7, options()) else { continue };
+            let before = world.recovered.clone();
+            world.wal.open_journal(JournalId(9), Bytes::new()).unwrap();
+            world.fill(JournalId(9), 1, 1, 10);
+            let world = open(&world.kill(), 8);
+            let context = format!("byte {at}: {before:?}, then {:?}", world.recovered);
+            assert_eq!(world.recovered.lost_before, before.lost_before, "{context}");
+            let known = world.recovered(JournalId(9));
+            assert_eq!((known.last, known.damaged_from), (Seq(1), None), "{context}");
+        }
+    }
+}
+
+#[test]
 fn journals_made_after_damage_was_found_are_not_suspected_of_having_been_in_it() {
     let (disk, records) = sample();
     let newest = segments(&disk).pop().unwrap();
