@@ -136,7 +136,7 @@ def main():
     chance = random.Random(options.seed)
 
     def suite(directory):
-        disk = FaultyDisk(directory, mebibytes=2048, seed=options.seed * 1000)
+        disk = FaultyDisk(directory, mebibytes=2048, seed=options.seed * 1000, may_repair=True)
         # What is read has to come from the disk, not from the tail in memory.
         settings = {**SMALL_LOG, "esker.tail.memory.bytes": 1 << 20, "esker.flush.ms": 60000, "esker.flush.bytes": 12 << 20}
         bucket = f"file://{directory / 'bucket'}"
@@ -185,6 +185,7 @@ def main():
             "sent_after_failure": tally.pop("sent_after_failure"),
             "acks_after_failure": tally.pop("acks_after_failure"),
             "stop_ms_max": tally.pop("stop_ms_max"),
+            "file_system_repairs": disk.repairs,
             "what_failed": dict(tally),
             **read_back,
         }

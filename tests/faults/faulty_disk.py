@@ -100,8 +100,10 @@ def run(*command, check=True):
 class FaultyDisk:
     """An ext4 file system, mounted at `files` while it is attached."""
 
-    def __init__(self, directory, mebibytes=512, seed=1):
+    def __init__(self, directory, mebibytes=512, seed=1, may_repair=False):
+        """One that `may_repair` is checked like any other after errors, where it cannot be mounted as it is."""
         require_rights()
+        self.may_repair, self.repairs = may_repair, 0
         self.program = program()
         self.image = Path(directory) / "medium.img"
         self.device = Path(directory) / "device"
@@ -131,10 +133,21 @@ class FaultyDisk:
         self.control.connect(str(self.socket))
         try:
             self.loop = run("losetup", "-f", "--show", str(self.device / "disk.img"))
-            run("mount", "-o", options, self.loop, str(self.files))
+            self.mount(options)
         except OSError as error:
             raise Broken(f"the faulty disk cannot be mounted: {error}") from None
         self.mounted = True
+
+    def mount(self, options):
+        try:
+            run("mount", "-o", options, self.loop, str(self.files))
+        except OSError:
+            if not self.may_repair:
+                raise
+            # ext4 notes errors in its superblock, in place, and now and then while it computes the checksum of that.
+            run("e2fsck", "-f", "-y", self.loop, check=False)
+            run("mount", "-o", options, self.loop, str(self.files))
+            self.repairs += 1
 
     def tell(self, command):
         """Sends a line to the disk; its counters."""
