@@ -342,8 +342,6 @@ def promises(history: History):
 
 def edges(history: History):
     known: dict[str, list[int]] = {}
-    committed: dict[tuple[str, str], int] = {}
-    tried: dict[tuple[str, str], int] = {}
     for entry in history.entries:
         if entry["f"] == "edges" and entry["type"] == "ok":
             for key, (start, end) in entry["value"].items():
@@ -351,18 +349,52 @@ def edges(history: History):
                 if start < before[0] or end < before[1]:
                     yield Anomaly("edge-back", f"{key}: {start}..{end} after {before[0]}..{before[1]}")
                 known[key] = [max(start, before[0]), max(end, before[1])]
-        elif entry["f"] == "commit":
-            for key, offset in entry["value"]["offsets"].items():
-                place = (entry["value"]["group"], key)
-                tried[place] = max(tried.get(place, -1), offset)
-                if entry["type"] == "ok":
-                    committed[place] = max(committed.get(place, -1), offset)
-        elif entry["f"] == "committed" and entry["type"] == "ok":
-            for key, offset in entry["value"]["offsets"].items():
-                place = (entry["value"]["group"], key)
-                low, high = committed.get(place, -1), tried.get(place, -1)
-                if not low <= offset <= high:
-                    yield Anomaly("commit-back", f"{place}: {offset}, not in {low}..={high}")
+
+
+class Written:
+    """What a group's offset of a partition may be: a commit counts until one that began after its end succeeds, and one
+    that nobody answered may come at any time."""
+
+    def __init__(self):
+        # Offset, and the entries between which it was written; the end is open as long as nobody knows.
+        self.last: list[tuple[int, int, int | None]] = [(-1, -1, -1)]
+
+    def begin(self, offset: int, index: int) -> None:
+        self.last.append((offset, index, None))
+
+    def end(self, offset: int, begun: int, index: int, type: str) -> None:
+        self.last = [one for one in self.last if one != (offset, begun, None)]
+        if type == "ok":
+            self.last = [one for one in self.last if one[2] is None or one[2] >= begun]
+        if type != "fail":
+            self.last.append((offset, begun, index if type == "ok" else None))
+
+    def may_be(self) -> list[int]:
+        return sorted({offset for offset, _, _ in self.last})
+
+
+def commits(history: History):
+    written: dict[tuple[str, str], Written] = defaultdict(Written)
+    begun: dict[str, dict] = {}
+    for entry in history.entries:
+        if entry["f"] not in ("commit", "committed"):
+            continue
+        group, offsets = entry["value"]["group"], entry["value"]["offsets"]
+        if entry["f"] == "commit":
+            start = begun.pop(entry["process"], None)
+            if entry["type"] == "invoke":
+                begun[entry["process"]] = entry
+            for key, offset in offsets.items():
+                place = written[group, key]
+                if entry["type"] == "invoke" or start is None:
+                    place.begin(offset, entry["index"])
+                if entry["type"] != "invoke":
+                    place.end(offset, (start or entry)["index"], entry["index"], entry["type"])
+        elif entry["type"] == "ok":
+            for key, offset in offsets.items():
+                may_be = written[group, key].may_be()
+                if offset not in may_be:
+                    yield Anomaly("commit-back", f"{(group, key)}: {offset}, not one of {may_be}")
 
 
 def cycles(history: History):
@@ -548,7 +580,7 @@ def worst_lag(history: History) -> tuple[int, str]:
     return worst
 
 
-RULES = (offsets, sources, losses, polls, sends, promises, edges, cycles, epochs, contents, zombies, time_queries, tiers)
+RULES = (offsets, sources, losses, polls, sends, promises, edges, commits, cycles, epochs, contents, zombies, time_queries, tiers)
 
 
 def check(entries: list[dict]) -> list[Anomaly]:

@@ -26,6 +26,7 @@ def clean(seed: int, trims: bool = False) -> list[dict]:
     logs: dict[str, list[str]] = {f"t-{number}": [] for number in range(3)}
     places: dict[tuple[str, str], int] = {}
     count, committed = 0, dict.fromkeys(logs, 0)
+    unanswered: dict[str, list[int]] = {key: [] for key in logs}
     begin = dict.fromkeys(logs, 0)
     for turn in range(120):
         if trims and turn % 9 == 8:
@@ -71,10 +72,15 @@ def clean(seed: int, trims: bool = False) -> list[dict]:
             out.add(process, "ok", "poll", [["poll", {key: pairs}]])
             places[process, key] = end
         else:
-            committed[key] += dice.randint(1, 3)
-            value = {"group": "g", "offsets": {key: committed[key]}}
-            out.add("k", "invoke", "commit", copy.deepcopy(value))
-            out.add("k", "ok", "commit", copy.deepcopy(value))
+            for outcome in [*["info"] * (dice.random() < 0.3), "ok"]:
+                committed[key] += dice.randint(1, 3)
+                value = {"group": "g", "offsets": {key: committed[key]}}
+                out.add("k", "invoke", "commit", copy.deepcopy(value))
+                out.add("k", outcome, "commit", copy.deepcopy(value))
+                unanswered[key] += [committed[key]] * (outcome == "info")
+            if unanswered[key] and dice.random() < 0.3:
+                # What was not answered came late.
+                value["offsets"][key] = dice.choice(unanswered[key])
             out.add("k", "ok", "committed", value)
             out.add("k", "ok", "edges", {key: [begin[key], len(logs[key])]})
     out.add("final", "info", "final-polls", None)
@@ -122,7 +128,7 @@ def plant_inconsistent_offsets(entries, dice):
     pairs[place][1] = other
     return {"inconsistent-offsets", "duplicate", "int-poll-skip", "int-nonmonotonic-poll", "poll-skip",
             "nonmonotonic-poll", "lost-write", "acknowledged-elsewhere", "nonmonotonic-send", "int-nonmonotonic-send",
-            "read-cycle"}
+            "read-cycle", "aborted-read"}
 
 
 def plant_aborted_read(entries, dice):
@@ -252,7 +258,7 @@ def plant_read_cycle(entries, dice):
     for reader, writer in ((one, other), (other, one)):
         _, key, (offset, value) = writer["value"][0]
         reader["value"].append(["poll", {key: [[offset, value]]}])
-    return {"read-cycle"}
+    return {"read-cycle", "nonmonotonic-poll"}
 
 
 def plant_torn_transaction(entries, dice):
@@ -303,8 +309,11 @@ def plant_edge_back(entries, dice):
 
 def plant_commit_back(entries, dice):
     entry = dice.choice([e for e in entries if e["f"] == "committed"])
-    for key in entry["value"]["offsets"]:
-        entry["value"]["offsets"] = {key: 0}
+    (key,) = entry["value"]["offsets"]
+    here = [e for e in entries[: entry["index"]] if e["f"] == "commit" and key in e["value"]["offsets"]]
+    acknowledged = [e["value"]["offsets"][key] for e in here if e["type"] == "ok"]
+    # What nobody wrote, or what was there before the last one.
+    entry["value"]["offsets"][key] = dice.choice([0, [-1, *acknowledged][-2]])
     return {"commit-back"}
 
 

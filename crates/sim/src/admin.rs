@@ -3,6 +3,7 @@
 use crate::effects::Effect;
 use crate::model::{Oracle, Target};
 use crate::readers::{SET, SETTING, consumer_options};
+use crate::register::Sent;
 use crate::time::within;
 use crate::workload::{Clients, RETAINED, TOPICS, pick, targets};
 use bytes::Bytes;
@@ -177,14 +178,17 @@ impl Clients {
         let topic = SET[usize::try_from(number).expect("0 or 1")];
         let value = {
             let mut model = self.model.lock();
+            let life = model.life;
             let known = model.settings.entry(topic).or_default();
-            let value = known.tried.max(SETTING_BASE) + 1;
-            known.attempt(value);
+            let value = known.tried().max(SETTING_BASE) + 1;
+            known.attempt(value, life);
             value
         };
         let change = [ConfigOp::Set(SETTING.to_owned(), value.to_string())];
         self.client.alter_configs(ConfigResource::Topic(topic), &change, false).await?;
-        self.model.lock().settings.entry(topic).or_default().acknowledge(value);
+        let mut model = self.model.lock();
+        let life = model.life;
+        model.settings.entry(topic).or_default().acknowledge(value, life, Sent::Once);
         self.trace.count(Effect::SettingRaised);
         Ok(())
     }
@@ -223,16 +227,19 @@ impl Clients {
                     let end = ends.entry(target).or_default();
                     *end = record.offset + 1;
                 }
+                let life = model.life;
                 for (target, end) in &ends {
-                    model.committed.entry((MEMBERS, *target)).or_default().attempt(*end);
+                    model.committed.entry((MEMBERS, *target)).or_default().attempt(*end, life);
                 }
             }
             let offsets =
                 ends.iter().map(|((name, index), end)| ((String::from(*name), *index), *end));
             member.commit(&offsets.collect()).await?;
             let mut model = self.model.lock();
+            let life = model.life;
             for (target, end) in ends {
-                model.committed.entry((MEMBERS, target)).or_default().acknowledge(end);
+                let known = model.committed.entry((MEMBERS, target)).or_default();
+                known.acknowledge(end, life, Sent::Repeatedly);
                 self.trace.count(Effect::MemberCommitted);
             }
         }

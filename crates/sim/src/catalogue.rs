@@ -4,7 +4,7 @@ use crate::bucket::BucketLie;
 use crate::drive::Lie;
 use crate::model::Oracle::{
     self, Admin, Bucket, Cache, Determinism, Doubled, Edge, Gap, Group, Lost, Metadata, Panic,
-    Progress, Start,
+    Producer, Progress, Start,
 };
 use crate::plan::Feature;
 use esker_types::Bug;
@@ -85,7 +85,7 @@ pub const CATALOGUE: &[Planted] = &[
     code("meta-sync-missing", Bug::MetaSyncMissing, &[Start, Lost, Edge]),
     code("meta-damage-cut", Bug::MetaDamageCut, &[Start, Edge]).under(Feature::Rot),
     code("flush-committed-before-put", Bug::FlushCommittedBeforePut, &[Bucket, Progress]),
-    code("flush-committed-twice", Bug::FlushCommittedTwice, &[Panic]),
+    code("flush-committed-twice", Bug::FlushCommittedTwice, &[Panic, Producer]),
     code("reference-dropped", Bug::ReferenceDropped, &[Metadata, Panic]),
     code("deleted-by-clock", Bug::DeletedByClock, &[Bucket]),
     code("object-ids-reused", Bug::ObjectIdsReused, &[Bucket]),

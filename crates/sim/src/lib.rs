@@ -26,6 +26,7 @@ mod panics;
 pub mod plan;
 pub mod power;
 pub mod readers;
+pub mod register;
 pub mod run;
 mod shorten;
 pub mod time;

@@ -1,6 +1,7 @@
 //! What the clients were told, and what follows from it.
 
 use crate::history::{History, short};
+use crate::register::Register;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,7 +26,7 @@ pub enum Oracle {
     Edge,
     /// Producers are answered by the protocol's rules.
     Producer,
-    /// Committed offsets never move back; no partition has two readers.
+    /// A committed offset is the last acknowledged one or an unanswered one; no partition has two readers.
     Group,
     /// Acknowledged topics, settings and deletions last.
     Admin,
@@ -70,46 +71,17 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Something that only grows: what was acknowledged, and what was tried.
-#[derive(Debug, Clone, Copy)]
-pub struct Rising {
-    /// The largest that was acknowledged.
-    pub acked: i64,
-    /// The largest that was tried.
-    pub tried: i64,
-}
-
-impl Default for Rising {
-    fn default() -> Self {
-        Self { acked: -1, tried: -1 }
-    }
-}
-
-impl Rising {
-    /// Notes an attempt.
-    pub fn attempt(&mut self, value: i64) {
-        self.tried = self.tried.max(value);
-    }
-
-    /// Notes an acknowledgement.
-    pub fn acknowledge(&mut self, value: i64) {
-        self.acked = self.acked.max(value);
-    }
-
-    fn allows(self, value: i64) -> bool {
-        (self.acked..=self.tried).contains(&value)
-    }
-}
-
 /// The clients' knowledge. It outlives every life of every node.
 #[derive(Debug, Default)]
 pub struct Model {
+    /// The life of the nodes that there are: connections do not outlive it.
+    pub life: u64,
     /// By partition.
     pub partitions: BTreeMap<Target, PartitionModel>,
     /// Committed offsets, by group.
-    pub committed: BTreeMap<(&'static str, Target), Rising>,
+    pub committed: BTreeMap<(&'static str, Target), Register>,
     /// A setting of which only larger values are set, by topic.
-    pub settings: BTreeMap<&'static str, Rising>,
+    pub settings: BTreeMap<&'static str, Register>,
     /// Topics that were made for a while: whether each was acknowledged and not been told to go.
     pub topics: BTreeMap<String, bool>,
     /// Values that went with a deleted topic, by the topic's name.
@@ -321,18 +293,19 @@ impl Model {
 
     /// A group's offset of `target` was read.
     pub fn group_read(&mut self, group: &'static str, target: Target, offset: i64) {
-        let known = self.committed.get(&(group, target)).copied().unwrap_or_default();
+        let known = self.committed.entry((group, target)).or_default();
         if !known.allows(offset) {
-            let what = format!("`{group}` committed {offset}, not in {known:?}");
+            let what = format!("`{group}` committed {offset}, and that is not one of {known:?}");
             self.problem(Oracle::Group, target, &what);
         }
     }
 
     /// The setting of `topic` was read.
     pub fn setting_read(&mut self, topic: &'static str, value: i64) {
-        let known = self.settings.get(topic).copied().unwrap_or_default();
-        if known.acked >= 0 && !known.allows(value) {
-            let what = format!("the setting of {topic} is {value}, not in {known:?}");
+        let known = self.settings.entry(topic).or_default();
+        if known.is_set() && !known.allows(value) {
+            let what =
+                format!("the setting of {topic} is {value}, and that is not one of {known:?}");
             self.problems.push(Problem::new(Oracle::Admin, what));
         }
     }
@@ -366,6 +339,7 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::register::Sent;
 
     const T: Target = ("t", 0);
 
@@ -438,7 +412,10 @@ mod tests {
     #[test]
     fn what_moves_back_is_found() {
         let mut model = Model::default();
-        model.committed.insert(("g", T), Rising { acked: 5, tried: 9 });
+        let committed = model.committed.entry(("g", T)).or_default();
+        committed.attempt(5, 1);
+        committed.acknowledge(5, 1, Sent::Once);
+        committed.attempt(7, 1);
         model.group_read("g", T, 7);
         let before = model.known(T);
         model.edges(0, T, (0, 10), before);

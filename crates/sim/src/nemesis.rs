@@ -62,7 +62,7 @@ impl World {
             }
         }
         if self.plan.has(Feature::Commits) {
-            let clients = self.clients.clone();
+            let clients = self.clients.once();
             tasks.push(self.repeat(900, async move || clients.commit().await));
         }
         if self.sometimes(Feature::Members, 60) {

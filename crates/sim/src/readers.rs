@@ -213,15 +213,18 @@ impl Clients {
         let target = pick(&self.entropy);
         let offset = {
             let mut model = self.model.lock();
+            let life = model.life;
             let known = model.committed.entry((GROUP, target)).or_default();
-            let offset = known.tried + 1 + i64::try_from(self.entropy.below(5)).expect("below 5");
-            known.attempt(offset);
+            let offset = known.tried() + 1 + i64::try_from(self.entropy.below(5)).expect("below 5");
+            known.attempt(offset, life);
             offset
         };
         let offsets = BTreeMap::from([((target.0.to_owned(), target.1), offset)]);
         self.client.commit_offsets(GROUP, &offsets).await?;
         let mut model = self.model.lock();
-        model.committed.entry((GROUP, target)).or_default().acknowledge(offset);
+        let life = model.life;
+        let known = model.committed.entry((GROUP, target)).or_default();
+        known.acknowledge(offset, life, self.sent());
         self.trace.count(Effect::Committed);
         Ok(())
     }

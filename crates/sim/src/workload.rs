@@ -3,9 +3,10 @@
 use crate::effects::Effect;
 use crate::entropy::SimEntropy;
 use crate::model::{Model, Oracle, Target, UNIQUE};
+use crate::register::Sent;
 use crate::trace::Trace;
 use bytes::Bytes;
-use esker_client::{Client, ClientError, ErrorKind};
+use esker_client::{Client, ClientError, ClientOptions, ErrorKind};
 use esker_env::Entropy;
 use esker_record::{BatchBuilder, Codec};
 use esker_types::{Offset, ProducerEpoch, ProducerId};
@@ -287,6 +288,21 @@ impl Clients {
     pub fn apart(&self) -> Self {
         let client = Client::new(self.client.env().clone(), self.client.options().clone());
         Self { client, ..self.clone() }
+    }
+
+    /// The same, and nothing is tried again: what was acknowledged was sent once.
+    #[must_use]
+    pub fn once(&self) -> Self {
+        let options = ClientOptions { deadline: Duration::ZERO, ..self.client.options().clone() };
+        Self { client: Client::new(self.client.env().clone(), options), ..self.clone() }
+    }
+
+    /// How often one of its requests may be sent.
+    pub(crate) fn sent(&self) -> Sent {
+        match self.client.options().deadline.is_zero() {
+            true => Sent::Once,
+            false => Sent::Repeatedly,
+        }
     }
 
     /// All producers send as fast as they can for that long.

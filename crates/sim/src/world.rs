@@ -205,6 +205,7 @@ impl World {
             deadline: Duration::from_mins(1),
             ..ClientOptions::default()
         };
+        simulation.model.lock().life = simulation.lives;
         let outside = Env { net: Arc::new(net.at(CLIENTS)) as Arc<dyn Net>, ..env.clone() };
         let clients = Clients {
             client: Client::new(outside, options),
