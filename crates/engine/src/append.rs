@@ -62,7 +62,8 @@ impl Engine {
     /// with whatever else `ack` waits for; without an `ack` nobody is told.
     ///
     /// # Errors
-    /// See [`AppendError`]; nothing was appended.
+    /// See [`AppendError`]; nothing was appended. What may pass is remembered of the batch, as
+    /// [`Partition::refuse`] does.
     pub fn append(
         &self,
         partition: &Arc<Partition>,
@@ -71,12 +72,14 @@ impl Engine {
     ) -> Result<AppendResult, AppendError> {
         self.lateness().let_flush_go_first();
         let journal = self.journal_of(partition);
-        journal.accepts().map_err(|refusal| match refusal {
-            Refusal::Full => AppendError::Full,
-            Refusal::Failed => AppendError::Failed,
-        })?;
-        if partition.is_crowded() {
-            return Err(AppendError::Crowded);
+        let refusal = match journal.accepts() {
+            Err(Refusal::Full) => Some(AppendError::Full),
+            Err(Refusal::Failed) => Some(AppendError::Failed),
+            Ok(()) => partition.is_crowded().then_some(AppendError::Crowded),
+        };
+        if let Some(refusal) = refusal {
+            partition.refuse(&BatchView::parse(&batch).expect("a validated batch parses"));
+            return Err(refusal);
         }
         let (size, max) = (batch.len(), journal.batch_bytes_max());
         if size > max {

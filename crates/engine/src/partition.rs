@@ -6,6 +6,7 @@ use crate::courtesy::Courtesy;
 use crate::topic::TopicSettings;
 use arc_swap::ArcSwap;
 use esker_plog::{PartitionLog, Position, TailBatch};
+use esker_record::BatchView;
 use esker_types::{Offset, PartitionId, PartitionIndex, TopicId, TopicName};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -111,6 +112,14 @@ impl Partition {
     #[must_use]
     pub fn position(&self) -> Position {
         self.inner.lock().log.position()
+    }
+
+    /// Notes that a validated batch was refused for a reason that passes: what its producer has sent behind it is out of
+    /// order until it comes again.
+    pub fn refuse(&self, batch: &BatchView<'_>) {
+        if batch.has_producer_id() {
+            self.lock().log.refuse(batch);
+        }
     }
 
     /// Wakes `waiter` when data becomes visible here, or at once when there is some beyond `from`.

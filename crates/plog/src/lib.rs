@@ -9,6 +9,7 @@
 //! *Visibility.* Readers see what lies below the high watermark, and the high watermark moves only when a quorum has
 //! synced: nothing that a reader saw is ever undone.
 
+mod awaited;
 mod log;
 mod producer;
 mod tail;

@@ -1,5 +1,6 @@
 //! Append, advance, read.
 
+use crate::awaited::Awaited;
 use crate::producer::{ProducerBatch, ProducerError, ProducerTable, Sequenced};
 use crate::tail::{Place, Tail, TailBatch};
 use bytes::{Bytes, BytesMut};
@@ -31,6 +32,7 @@ pub struct PartitionLog {
     tail: Tail,
     /// `None` until it was loaded from the objects: only idempotent producers need it.
     producers: Option<ProducerTable>,
+    awaited: Awaited,
 }
 
 /// Why a batch was not appended.
@@ -120,6 +122,7 @@ impl PartitionLog {
             epochs: state.epochs,
             tail: Tail::default(),
             producers: None,
+            awaited: Awaited::default(),
         }
     }
 
@@ -149,10 +152,17 @@ impl PartitionLog {
         now: Timestamp,
     ) -> Result<Appended, AppendError> {
         let view = BatchView::parse(&batch).expect("a validated batch parses");
+        let rest = batch.len() - view.len();
+        assert!(rest == 0 || planted(Bug::RestNotCutOff), "{rest} bytes behind a batch");
         if view.has_producer_id() {
-            let producers = self.producers.as_ref().ok_or(AppendError::ProducersNotLoaded)?;
-            if let Sequenced::Duplicate(known) = producers.check(&view)? {
-                return Ok(Appended::Duplicate(known));
+            let Some(producers) = &self.producers else {
+                self.awaited.note(&view);
+                return Err(AppendError::ProducersNotLoaded);
+            };
+            match producers.check(&view)? {
+                Sequenced::Duplicate(known) => return Ok(Appended::Duplicate(known)),
+                Sequenced::First => self.awaited.check(&view)?,
+                Sequenced::Next => {}
             }
         }
         let base = self.log_end;
@@ -168,6 +178,7 @@ impl PartitionLog {
         if let Some(producers) = &mut self.producers {
             producers.note(&view, now);
         }
+        self.awaited.remove(view.producer_id());
         self.tail.push(TailBatch {
             base,
             end,
@@ -179,6 +190,16 @@ impl PartitionLog {
         self.log_end =
             if planted(Bug::OffsetSkipped) && base.get() % 64 == 63 { end.next() } else { end };
         Ok(Appended::New { bytes, base, end, max_timestamp })
+    }
+
+    /// Notes that a validated batch was refused for a reason that passes: its producer sends it again, and what it has
+    /// sent behind it must not be taken before.
+    pub fn refuse(&mut self, batch: &BatchView<'_>) {
+        let id = batch.producer_id();
+        let known = self.producers.as_ref().is_some_and(|producers| producers.knows(id));
+        if batch.has_producer_id() && !known {
+            self.awaited.note(batch);
+        }
     }
 
     /// Makes everything below `to` visible. Never moves back.

@@ -104,8 +104,8 @@ fn starts_with_batch(data: &[u8]) -> bool {
         .is_some_and(|length| data.len() - LOG_OVERHEAD >= length)
 }
 
-/// Takes the one batch out of what a produce request holds for a partition. As in Kafka, an unfinished batch
-/// behind it is cut off.
+/// Finds the one batch in what a produce request holds for a partition. As in Kafka, an unfinished batch may stand
+/// behind it: the caller cuts it off.
 ///
 /// # Errors
 /// [`BatchError::InvalidRecord`] for none, several or an old format; [`BatchError::CorruptMessage`] for

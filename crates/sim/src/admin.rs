@@ -20,6 +20,8 @@ use std::time::Duration;
 pub(crate) const MEMBERS: &str = "sim-members";
 /// The topic that is deleted and made again.
 const AGAIN: &str = "sim-again";
+/// The topic whose records are stamped by one clock and then by the other.
+const STAMPED: &str = "sim-b";
 /// Smallest value of the setting that is raised: above any batch.
 const SETTING_BASE: i64 = 2_000_000;
 
@@ -160,12 +162,20 @@ impl Clients {
         Ok(())
     }
 
-    /// Raises a setting of a topic, or puts a new limit to the retained one.
+    /// Raises a setting of a topic, puts a new limit to the retained one, or has another one stamp its records by the
+    /// broker's clock or the clients'.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub async fn configure(&self) -> Result<(), ClientError> {
-        let number = self.entropy.below(3);
+        let number = self.entropy.below(4);
+        if number == 3 {
+            let stamp = if self.entropy.chance(50) { "LogAppendTime" } else { "CreateTime" };
+            let change = [ConfigOp::Set("message.timestamp.type".to_owned(), stamp.to_owned())];
+            self.client.alter_configs(ConfigResource::Topic(STAMPED), &change, false).await?;
+            self.trace.count(Effect::StampsChanged);
+            return Ok(());
+        }
         if number == 2 {
             let bytes = self.entropy.between(20_000, 90_000);
             self.may_retain(bytes);

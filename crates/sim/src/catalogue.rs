@@ -3,8 +3,8 @@
 use crate::bucket::BucketLie;
 use crate::drive::Lie;
 use crate::model::Oracle::{
-    self, Admin, Bucket, Cache, Determinism, Doubled, Edge, Gap, Group, Lost, Metadata, Panic,
-    Producer, Progress, Start,
+    self, Admin, Bucket, Cache, Determinism, Doubled, Edge, Gap, Group, Lost, Metadata, Order,
+    Panic, Producer, Progress, Start,
 };
 use crate::plan::Feature;
 use esker_types::Bug;
@@ -91,6 +91,9 @@ pub const CATALOGUE: &[Planted] = &[
     code("object-ids-reused", Bug::ObjectIdsReused, &[Bucket]),
     code("journal-id-reused", Bug::JournalIdReused, &[Start]),
     code("tail-fixed-short", Bug::TailFixedShort, &[Lost, Edge, Group]),
+    code("sequence-gap-taken", Bug::SequenceGapTaken, &[Producer, Order]).under(Feature::Full),
+    code("refusal-forgotten", Bug::RefusalForgotten, &[Producer, Order]).under(Feature::Full),
+    code("rest-not-cut-off", Bug::RestNotCutOff, &[Start, Panic, Progress, Cache]),
     code("visible-before-durable", Bug::VisibleBeforeDurable, &[Lost, Edge]),
     code("offset-skipped", Bug::OffsetSkipped, &[Panic]),
     code("trim-forgotten", Bug::TrimForgotten, &[Edge]),

@@ -68,6 +68,8 @@ features! {
     Plain = "plain",
     /// Producers with sequence numbers.
     Idempotent = "idempotent",
+    /// Producers with sequence numbers and several batches on their way.
+    Ahead = "ahead",
     /// Moments at which all producers send as fast as they can.
     Rush = "rush",
     /// Consumers.

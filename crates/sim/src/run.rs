@@ -11,7 +11,7 @@ use crate::panics;
 use crate::plan::{Feature, Plan};
 use crate::power::Power;
 use crate::trace::Trace;
-use crate::workload::SimProducer;
+use crate::workload::{Kind, SimProducer};
 use crate::world::{Course, World};
 use esker_env::Entropy;
 use esker_types::MonoTime;
@@ -20,7 +20,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Producers; every third sends without sequence numbers.
+/// Producers: of three, one sends without sequence numbers, and one has several batches on their way.
 const PRODUCERS: u64 = 6;
 
 /// What came of a simulation.
@@ -125,10 +125,13 @@ fn run(plan: &Plan) -> Outcome {
     };
     esker_types::plant(bug);
     let producers = (0..PRODUCERS).filter_map(|number| {
-        let idempotent = number % 3 != 2;
-        let kind = if idempotent { Feature::Idempotent } else { Feature::Plain };
-        let producer = SimProducer::new(number, idempotent);
-        plan.has(kind).then(|| Arc::new(tokio::sync::Mutex::new(producer)))
+        let (kind, feature) = match number % 3 {
+            0 => (Kind::Ahead, Feature::Ahead),
+            1 => (Kind::Idempotent, Feature::Idempotent),
+            _ => (Kind::Plain, Feature::Plain),
+        };
+        let producer = SimProducer::new(number, kind);
+        plan.has(feature).then(|| Arc::new(tokio::sync::Mutex::new(producer)))
     });
     let history = plan.keep_history.then(History::default);
     let mut simulation = Simulation {

@@ -6,7 +6,7 @@ use crate::model::{Model, Oracle, Target, UNIQUE};
 use crate::register::Sent;
 use crate::trace::Trace;
 use bytes::Bytes;
-use esker_client::{Client, ClientError, ClientOptions, ErrorKind};
+use esker_client::{Client, ClientError, ClientOptions, Connection, ErrorKind};
 use esker_env::Entropy;
 use esker_record::{BatchBuilder, Codec};
 use esker_types::{Offset, ProducerEpoch, ProducerId};
@@ -15,8 +15,9 @@ use esker_wire::api::init_producer_id::{InitProducerIdRequest, InitProducerIdRes
 use esker_wire::api::produce::{
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
 };
+use futures_util::future::join_all;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,6 +31,14 @@ const LONG_VALUE: u64 = 3_500;
 /// How often a producer that was not answered rests, and how long at most.
 const RESTS_PERCENT: u64 = 25;
 const REST_MAX_SECONDS: u64 = 30;
+/// Behind so many of a hundred batches stands the beginning of another, which brokers cut off.
+const CUT_BEHIND_PERCENT: u64 = 3;
+/// How often a batch goes in the request of the one before it, where that is for another partition.
+const TOGETHER_PERCENT: u64 = 40;
+/// How often a producer that has nothing on its way is a new one from then on.
+const RENEWED_PERCENT: u64 = 3;
+/// Batches that a producer may have on their way at once, as Kafka's clients have.
+const AHEAD_MAX: u64 = 5;
 
 /// All partitions of [`TOPICS`].
 pub fn targets() -> impl Iterator<Item = Target> {
@@ -62,17 +71,35 @@ pub struct Clients {
 #[derive(Debug)]
 pub struct SimProducer {
     name: String,
-    /// Whether its batches carry sequence numbers.
-    idempotent: bool,
+    kind: Kind,
     identity: Option<(ProducerId, ProducerEpoch)>,
+    /// The next sequence number.
     sequences: BTreeMap<Target, i32>,
-    under_way: Option<UnderWay>,
-    count: u64,
+    /// In the order in which they are sent, the first one not answered yet.
+    under_way: VecDeque<UnderWay>,
+    /// Where batches were acknowledged, by their first sequence number.
+    placed: BTreeMap<Target, BTreeMap<i32, i64>>,
+    values: u64,
+    batches: u64,
+}
+
+/// How a producer sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Without sequence numbers: each batch once.
+    Plain,
+    /// With sequence numbers, one batch at a time, until its fate is known.
+    Idempotent,
+    /// With sequence numbers, several batches on their way.
+    Ahead,
 }
 
 #[derive(Debug)]
 struct UnderWay {
+    /// Who sends it, in a history: a process there does one thing at a time.
+    process: String,
     target: Target,
+    sequence: i32,
     values: Vec<Bytes>,
     batch: Bytes,
     /// What was known of the partition when it was first sent.
@@ -81,15 +108,27 @@ struct UnderWay {
     again: bool,
     /// When it may be sent again, in nanoseconds, once that is decided.
     not_before: Option<u64>,
+    answered: bool,
 }
+
+/// What a broker says of a batch: an error code, an offset, a message.
+type Answer = (i16, i64, String);
 
 impl SimProducer {
     /// A producer of this number.
     #[must_use]
-    pub fn new(number: u64, idempotent: bool) -> Self {
-        let kind = if idempotent { char::from(UNIQUE) } else { 'p' };
-        let (sequences, name) = (BTreeMap::new(), format!("{kind}{number}"));
-        Self { name, idempotent, identity: None, sequences, under_way: None, count: 0 }
+    pub fn new(number: u64, kind: Kind) -> Self {
+        let letter = if kind == Kind::Plain { 'p' } else { char::from(UNIQUE) };
+        Self {
+            name: format!("{letter}{number}"),
+            kind,
+            identity: None,
+            sequences: BTreeMap::new(),
+            under_way: VecDeque::new(),
+            placed: BTreeMap::new(),
+            values: 0,
+            batches: 0,
+        }
     }
 
     /// As [`SimProducer::step`]. Who was not answered sometimes takes its time before it asks again: the node may end and
@@ -98,10 +137,11 @@ impl SimProducer {
     /// # Errors
     /// As [`SimProducer::step`].
     pub async fn step_at_ease(&mut self, clients: &Clients) -> Result<(), ClientError> {
-        if let Some(under_way) = self.under_way.as_mut().filter(|under_way| under_way.again) {
+        let rests_at_all = self.kind != Kind::Plain;
+        if let Some(first) = self.under_way.front_mut().filter(|first| first.again) {
             let (entropy, now) = (&clients.entropy, clients.time());
-            let not_before = *under_way.not_before.get_or_insert_with(|| {
-                let rests = self.idempotent && entropy.chance(RESTS_PERCENT);
+            let not_before = *first.not_before.get_or_insert_with(|| {
+                let rests = rests_at_all && entropy.chance(RESTS_PERCENT);
                 if rests {
                     clients.trace.count(Effect::Rested);
                 }
@@ -114,109 +154,196 @@ impl SimProducer {
         self.step(clients).await
     }
 
-    /// Sends one batch until its fate is known, or once where it carries no sequence numbers.
+    /// Sends what is under way, and more where that is little, once: what is not acknowledged is sent again by the next
+    /// call, unless it carries no sequence numbers.
     ///
     /// # Errors
-    /// Errors that may pass; the same batch is sent again at the next call.
+    /// Errors that may pass.
     pub async fn step(&mut self, clients: &Clients) -> Result<(), ClientError> {
-        if self.idempotent && self.identity.is_none() {
-            let request = InitProducerIdRequest {
-                transactional_id: None,
-                transaction_timeout_ms: i32::MAX,
-                ..Default::default()
-            };
-            let reply = clients.client.call_any(&request).await?;
-            let response: InitProducerIdResponse = reply.read()?;
-            match ErrorCode::from_code(response.error_code) {
-                Some(ErrorCode::None) => {}
-                Some(code) if code.is_retriable() => return Ok(()),
-                other => {
-                    let what = format!("producer {} got no id but {other:?}", self.name);
-                    clients.model.lock().problem(Oracle::Producer, ("?", -1), &what);
-                    return Ok(());
-                }
-            }
-            let id = ProducerId(response.producer_id);
-            self.identity = Some((id, ProducerEpoch(response.producer_epoch)));
-        }
-        if !self.idempotent {
+        if self.kind == Kind::Plain {
             // The node died while it was on its way.
             self.give_up(clients);
+        } else if self.is_idle() && clients.entropy.chance(RENEWED_PERCENT) {
+            self.begin_anew(clients);
         }
-        if self.under_way.is_none() {
-            self.under_way = Some(self.prepare(clients));
-        }
-        let under_way = self.under_way.as_mut().expect("set above");
-        let again = std::mem::replace(&mut under_way.again, true);
-        let outcome = produce(clients, under_way).await;
-        let target = under_way.target;
-        let (code, base, message) = match outcome {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                if !self.idempotent {
-                    self.give_up(clients);
-                }
-                return Err(error);
+        if self.kind != Kind::Plain && self.identity.is_none() {
+            self.identity = self.identify(clients).await?;
+            if self.identity.is_none() {
+                return Ok(());
             }
+        }
+        let ahead = match self.kind {
+            Kind::Ahead => clients.entropy.between(1, AHEAD_MAX),
+            Kind::Plain | Kind::Idempotent => 1,
         };
-        match ErrorCode::from_code(code) {
-            Some(ErrorCode::None) => {
-                let time = clients.time();
-                let mut model = clients.model.lock();
-                model.acknowledged(target, base, under_way.after, &under_way.values);
-                model.tell(|h| {
-                    h.send(time, &self.name, "ok", target, &under_way.values, Some(base))
-                });
-                drop(model);
-                clients.trace.count(match (self.idempotent, again) {
-                    (false, _) => Effect::PlainAcked,
-                    (true, false) => Effect::IdempotentAcked,
-                    (true, true) => Effect::SentAgain,
-                });
-                self.done();
-            }
-            Some(ErrorCode::DuplicateSequenceNumber) if self.idempotent => {
-                let time = clients.time();
-                let mut model = clients.model.lock();
-                model.tell(|h| h.send(time, &self.name, "ok", target, &under_way.values, None));
-                drop(model);
-                self.done();
-            }
-            Some(code) if code.is_retriable() => {
-                if !self.idempotent {
-                    self.give_up(clients);
-                }
-            }
-            other => {
-                let what = format!("producer {} was told {other:?} ({code}): {message}", self.name);
-                clients.model.lock().problem(Oracle::Producer, target, &what);
-                self.under_way = None;
-            }
+        while (self.under_way.len() as u64) < ahead {
+            let batch = self.prepare(clients);
+            self.under_way.push_back(batch);
         }
-        Ok(())
+        let outcome = self.send(clients).await;
+        if self.kind == Kind::Plain {
+            self.give_up(clients);
+        }
+        outcome
     }
 
-    /// Nobody will know whether it arrived.
+    /// A client that was started again: nothing is known of it in any partition.
+    fn begin_anew(&mut self, clients: &Clients) {
+        self.identity = None;
+        self.sequences.clear();
+        self.placed.clear();
+        clients.trace.count(Effect::BegunAnew);
+    }
+
+    /// Asks for an id; `None` where the broker has none to give at the moment.
+    async fn identify(
+        &self,
+        clients: &Clients,
+    ) -> Result<Option<(ProducerId, ProducerEpoch)>, ClientError> {
+        let request = InitProducerIdRequest {
+            transactional_id: None,
+            transaction_timeout_ms: i32::MAX,
+            ..Default::default()
+        };
+        let reply = clients.client.call_any(&request).await?;
+        let response: InitProducerIdResponse = reply.read()?;
+        match ErrorCode::from_code(response.error_code) {
+            Some(ErrorCode::None) => {
+                let epoch = ProducerEpoch(response.producer_epoch);
+                return Ok(Some((ProducerId(response.producer_id), epoch)));
+            }
+            Some(code) if code.is_retriable() => {}
+            other => {
+                let what = format!("producer {} got no id but {other:?}", self.name);
+                clients.model.lock().problem(Oracle::Producer, ("?", -1), &what);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sends everything that is not answered in order, on one connection: what comes later must not arrive without what
+    /// is before it.
+    async fn send(&mut self, clients: &Clients) -> Result<(), ClientError> {
+        let connection = clients.client.any().await?;
+        let open: Vec<_> =
+            (0..self.under_way.len()).filter(|at| !self.under_way[*at].answered).collect();
+        let again = open.iter().map(|at| std::mem::replace(&mut self.under_way[*at].again, true));
+        let again: Vec<_> = again.collect();
+        let requests = self.requests(clients, &open);
+        let sent = requests.iter().map(|batches| {
+            produce(&connection, batches.iter().map(|at| &self.under_way[*at]).collect())
+        });
+        let answers = join_all(sent).await;
+        let mut outcome = Ok(());
+        let mut judged = open.iter().zip(again);
+        for (batches, answers) in requests.iter().zip(answers) {
+            let batches: Vec<_> = judged.by_ref().take(batches.len()).collect();
+            match answers {
+                Ok(answers) => {
+                    for ((at, again), answer) in batches.into_iter().zip(answers) {
+                        self.judge(clients, *at, again, answer);
+                    }
+                }
+                Err(error) => outcome = Err(error),
+            }
+        }
+        while self.under_way.pop_front_if(|first| first.answered).is_some() {}
+        outcome
+    }
+
+    /// The batches that go in one request each: several now and then, of different partitions.
+    fn requests(&self, clients: &Clients, open: &[usize]) -> Vec<Vec<usize>> {
+        let mut requests: Vec<Vec<usize>> = Vec::new();
+        for at in open {
+            let target = self.under_way[*at].target;
+            let other = |before: &usize| self.under_way[*before].target != target;
+            match requests.last_mut().filter(|last| last.iter().all(other)) {
+                Some(last) if clients.entropy.chance(TOGETHER_PERCENT) => {
+                    last.push(*at);
+                    clients.trace.count(Effect::SentTogether);
+                }
+                _ => requests.push(vec![*at]),
+            }
+        }
+        requests
+    }
+
+    /// Whether a batch for the same partition before this one is not answered.
+    fn waits_behind_another(&self, at: usize) -> bool {
+        let target = self.under_way[at].target;
+        self.under_way.range(..at).any(|before| before.target == target && !before.answered)
+    }
+
+    fn judge(&mut self, clients: &Clients, at: usize, again: bool, answer: Answer) {
+        let (code, base, message) = answer;
+        let (behind_any, behind) = (at > 0, self.waits_behind_another(at));
+        let sent = &mut self.under_way[at];
+        let (target, time) = (sent.target, clients.time());
+        let mut model = clients.model.lock();
+        match ErrorCode::from_code(code) {
+            Some(ErrorCode::None) => {
+                model.acknowledged(target, base, sent.after, &sent.values);
+                model.tell(|h| h.send(time, &sent.process, "ok", target, &sent.values, Some(base)));
+                sent.answered = true;
+                clients.trace.count(match (self.kind, again) {
+                    (Kind::Plain, _) => Effect::PlainAcked,
+                    (_, false) if behind_any => Effect::AckedAhead,
+                    (_, false) => Effect::IdempotentAcked,
+                    (_, true) => Effect::SentAgain,
+                });
+                let sequence = sent.sequence;
+                if self.kind != Kind::Plain
+                    && let Some(what) = self.place(target, sequence, base)
+                {
+                    model.problem(Oracle::Order, target, &what);
+                }
+            }
+            Some(ErrorCode::DuplicateSequenceNumber) if self.kind != Kind::Plain => {
+                model.tell(|h| h.send(time, &sent.process, "ok", target, &sent.values, None));
+                sent.answered = true;
+            }
+            // What is before it in its partition was refused: both are sent again.
+            Some(ErrorCode::OutOfOrderSequenceNumber) if behind => {
+                clients.trace.count(Effect::OutOfOrder);
+            }
+            Some(code) if code.is_retriable() => {}
+            other => {
+                let what = format!(
+                    "producer {} was told {other:?} ({code}) of {}: {message}",
+                    self.name, sent.sequence
+                );
+                model.problem(Oracle::Producer, target, &what);
+                sent.answered = true;
+            }
+        }
+    }
+
+    /// Notes where a batch was acknowledged; what is wrong with that, beside the others of its partition.
+    fn place(&mut self, target: Target, sequence: i32, base: i64) -> Option<String> {
+        let placed = self.placed.entry(target).or_default();
+        let before = placed.range(..sequence).next_back().filter(|(_, at)| **at >= base);
+        let after = placed.range(sequence + 1..).next().filter(|(_, at)| **at <= base);
+        let wrong = before.or(after).map(|(other, at)| {
+            format!("{}: {sequence} is at {base}, and {other} at {at}", self.name)
+        });
+        placed.insert(sequence, base);
+        wrong
+    }
+
+    /// Nobody will know whether what is not answered arrived.
     fn give_up(&mut self, clients: &Clients) {
-        let Some(lost) = self.under_way.take() else { return };
-        clients.trace.count(Effect::PlainLost);
-        let time = clients.time();
-        clients
-            .model
-            .lock()
-            .tell(|h| h.send(time, &self.name, "info", lost.target, &lost.values, None));
+        for lost in self.under_way.drain(..) {
+            clients.trace.count(Effect::PlainLost);
+            let (time, target) = (clients.time(), lost.target);
+            let mut model = clients.model.lock();
+            model.tell(|h| h.send(time, &lost.process, "info", target, &lost.values, None));
+        }
     }
 
     /// Whether nothing is under way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.under_way.is_none()
-    }
-
-    fn done(&mut self) {
-        let done = self.under_way.take().expect("it was just answered");
-        let count = i32::try_from(done.values.len()).expect("a few");
-        *self.sequences.entry(done.target).or_default() += count;
+        self.under_way.is_empty()
     }
 
     fn prepare(&mut self, clients: &Clients) -> UnderWay {
@@ -226,53 +353,83 @@ impl SimProducer {
         if entropy.chance(20) {
             builder = builder.compression(Codec::Lz4, None);
         }
+        let next = self.sequences.entry(target).or_default();
+        let sequence = *next;
         if let Some((id, epoch)) = self.identity {
-            let sequence = self.sequences.get(&target).copied().unwrap_or(0);
             builder = builder.producer(id, epoch, sequence);
         }
         let mut values = Vec::new();
         let now = clients.client.env().clock.wall();
         let padding = if entropy.chance(15) { LONG_VALUE } else { 700 };
         for _ in 0..entropy.between(1, 6) {
-            self.count += 1;
-            let mut value = format!("{}-{}-", self.name, self.count).into_bytes();
+            self.values += 1;
+            let mut value = format!("{}-{}-", self.name, self.values).into_bytes();
             let len = value.len() + usize::try_from(entropy.below(padding)).expect("small");
             value.resize(len, b'.');
             builder.append(now, None, Some(&value), &[]);
             values.push(value.into());
+            *next += 1;
+        }
+        self.batches += 1;
+        let mut batch = builder.build();
+        if entropy.chance(CUT_BEHIND_PERCENT) {
+            let cut = entropy.between(1, batch.len() as u64 - 1);
+            batch.extend_from_within(..usize::try_from(cut).expect("below a length"));
+            clients.trace.count(Effect::CutBehind);
         }
         let mut model = clients.model.lock();
-        let after = model.end_of(target);
-        let batch = builder.build().into();
-        let under_way = UnderWay { target, values, batch, after, again: false, not_before: None };
-        let time = clients.time();
-        model.tell(|h| h.send(time, &self.name, "invoke", target, &under_way.values, None));
+        let under_way = UnderWay {
+            process: format!("{}/{}", self.name, self.batches % AHEAD_MAX),
+            target,
+            sequence,
+            values,
+            batch: batch.into(),
+            after: model.end_of(target),
+            again: false,
+            not_before: None,
+            answered: false,
+        };
+        let (time, sent) = (clients.time(), &under_way);
+        model.tell(|h| h.send(time, &sent.process, "invoke", target, &sent.values, None));
         under_way
     }
 }
 
+/// Sends batches in one request; what is said of each, in their order.
 async fn produce(
-    clients: &Clients,
-    under_way: &UnderWay,
-) -> Result<(i16, i64, String), ClientError> {
-    let (name, index) = under_way.target;
-    let records = Some(under_way.batch.clone().into());
-    let partition = PartitionProduceData { index, records };
-    let topic =
-        TopicProduceData { name, partition_data: vec![partition].into(), ..Default::default() };
+    connection: &Connection,
+    batches: Vec<&UnderWay>,
+) -> Result<Vec<Answer>, ClientError> {
+    let mut topics: BTreeMap<&str, Vec<PartitionProduceData<'_>>> = BTreeMap::new();
+    for sent in &batches {
+        let (name, index) = sent.target;
+        let records = Some(sent.batch.clone().into());
+        topics.entry(name).or_default().push(PartitionProduceData { index, records });
+    }
+    let topic = |(name, partitions): (_, Vec<_>)| TopicProduceData {
+        name,
+        partition_data: partitions.into(),
+        ..Default::default()
+    };
     let request = ProduceRequest {
         transactional_id: None,
         acks: -1,
         timeout_ms: 10_000,
-        topic_data: vec![topic].into(),
+        topic_data: topics.into_iter().map(topic).collect::<Vec<_>>().into(),
     };
-    let reply = clients.client.call_any(&request).await?;
+    let reply = connection.call(&request).await?;
     let response: ProduceResponse<'_> = reply.read()?;
-    let first = response.responses.iter().find_map(|topic| {
-        let row = topic.partition_responses.iter().next()?;
-        Some((row.error_code, row.base_offset, row.error_message.unwrap_or_default().to_owned()))
+    let answers = batches.iter().map(|sent| {
+        let (name, index) = sent.target;
+        let mut topics = response.responses.iter().filter(|topic| topic.name == name);
+        let row = topics
+            .find_map(|topic| topic.partition_responses.iter().find(|row| row.index == index))?;
+        let message = row.error_message.unwrap_or_default().to_owned();
+        Some((row.error_code, row.base_offset, message))
     });
-    first.ok_or_else(|| ClientError::Invalid("produce was answered without partitions".to_owned()))
+    answers.collect::<Option<_>>().ok_or_else(|| {
+        ClientError::Invalid("produce was answered without what was asked".to_owned())
+    })
 }
 
 impl Clients {

@@ -43,6 +43,12 @@ pub enum Bug {
     JournalIdReused,
     /// The tail of a sealed journal is fixed one entry short.
     TailFixedShort,
+    /// A batch is taken though the one before it is missing.
+    SequenceGapTaken,
+    /// A producer whose first batch was refused may begin with its second.
+    RefusalForgotten,
+    /// What stands behind a batch and is none goes into the log with it.
+    RestNotCutOff,
     /// Readers see batches before they are durable.
     VisibleBeforeDurable,
     /// A new leader begins one offset further on.

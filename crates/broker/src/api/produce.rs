@@ -11,10 +11,10 @@ use crate::topics::{find_partition, find_topic};
 use bytes::BytesMut;
 use esker_engine::{Ack, AppendResult, HostedTopic, Partition};
 use esker_record::{
-    BatchView, RecordFault, RecordsRefused, needs_records, produced_batch, validate_produced,
-    validate_records,
+    BatchError, BatchView, ProduceLimits, RecordFault, RecordsRefused, needs_records,
+    produced_batch, validate_produced, validate_records,
 };
-use esker_types::{Timestamp, is_internal_topic};
+use esker_types::{Bug, Timestamp, is_internal_topic, planted};
 use esker_wire::api::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, ProduceRequest,
     ProduceResponse, TopicProduceResponse,
@@ -165,11 +165,16 @@ impl Plan {
     }
 
     fn refuse_partition(&mut self, partition: &Partition, error: &esker_engine::ReadError) {
-        let of_topic = self.topics.iter_mut().filter(|planned| {
-            planned.topic.as_ref().is_ok_and(|topic| topic.id == partition.topic)
-        });
-        for part in of_topic.flat_map(|planned| &mut planned.partitions) {
-            if part.index == partition.index.get() {
+        let version = self.version;
+        for planned in &mut self.topics {
+            let Ok(topic) = &planned.topic else { continue };
+            let here = |part: &&mut PlannedPartition| {
+                topic.id == partition.topic && part.index == partition.index.get()
+            };
+            for part in planned.partitions.iter_mut().filter(here) {
+                if let Ok(batch) = judge(&part.records, version, &topic.settings.limits) {
+                    partition.refuse(&batch);
+                }
                 part.outcome = Outcome::refused_because(error_code::of_read(error), error);
             }
         }
@@ -222,7 +227,7 @@ fn append_one(
     broker: &Arc<Broker>,
     topic: &HostedTopic,
     index: i32,
-    records: BytesMut,
+    mut records: BytesMut,
     (version, acks): (i16, i16),
     now: Timestamp,
     ack: Option<&Arc<Ack>>,
@@ -239,21 +244,35 @@ fn append_one(
         return Outcome::refused(ErrorCode::NotEnoughReplicas);
     }
     let limits = topic.settings.limits;
-    let judged = produced_batch(&records, version)
-        .and_then(|batch| validate_produced(&batch, &limits).map(|()| batch));
-    match judged {
+    let batch = match judge(&records, version, &limits) {
         Err(error) => return Outcome::refused_because(error_code::of_batch(&error), &error),
-        Ok(batch) if needs_records(&batch, &limits, now) => {
-            if let Err(refused) = validate_records(&batch, &limits, now) {
-                return refused_records(refused);
-            }
-        }
-        Ok(_) => {}
+        Ok(batch) => batch,
+    };
+    if needs_records(&batch, &limits, now)
+        && let Err(refused) = validate_records(&batch, &limits, now)
+    {
+        return refused_records(refused);
+    }
+    // The beginning of another batch may stand behind it, and is no part of what was checked.
+    let len = batch.len();
+    if !planted(Bug::RestNotCutOff) {
+        records.truncate(len);
     }
     match broker.engine().append(partition, records, ack) {
         Ok(result) => Outcome::Appended(result),
         Err(error) => Outcome::refused_because(error_code::of_append(&error), &error),
     }
+}
+
+/// The batch at the start of `records`, by everything that can be told without looking at records.
+fn judge<'a>(
+    records: &'a [u8],
+    version: i16,
+    limits: &ProduceLimits,
+) -> Result<BatchView<'a>, BatchError> {
+    let batch = produced_batch(records, version)?;
+    validate_produced(&batch, limits)?;
+    Ok(batch)
 }
 
 fn refused_records(refused: RecordsRefused) -> Outcome {

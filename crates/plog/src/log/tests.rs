@@ -96,6 +96,62 @@ fn repeats_are_recognised_and_gaps_refused() {
     assert_eq!(log.position().log_end, Offset(34));
 }
 
+fn refuse(log: &mut PartitionLog, batch: &[u8]) {
+    log.refuse(&BatchView::parse(batch).unwrap());
+}
+
+#[test]
+fn a_producer_whose_first_batch_was_refused_begins_with_it() {
+    let mut log = open();
+    refuse(&mut log, &sequenced(0, 0, 2));
+    refuse(&mut log, &sequenced(0, 2, 1));
+    let gap = AppendError::Producer(ProducerError::OutOfOrderSequence { got: 2, last: -1 });
+    assert_eq!(append(&mut log, sequenced(0, 2, 1)).unwrap_err(), gap);
+    assert!(matches!(append(&mut log, sequenced(0, 0, 2)), Ok(Appended::New { .. })));
+    assert!(matches!(append(&mut log, sequenced(0, 2, 1)), Ok(Appended::New { .. })));
+    // It is known now, and continues where it is.
+    refuse(&mut log, &sequenced(0, 3, 1));
+    assert!(matches!(append(&mut log, sequenced(0, 3, 1)), Ok(Appended::New { .. })));
+}
+
+#[test]
+fn a_producer_that_gave_up_what_was_refused_begins_with_a_new_epoch() {
+    let mut log = open();
+    refuse(&mut log, &sequenced(0, 0, 2));
+    assert!(matches!(append(&mut log, sequenced(1, 0, 1)), Ok(Appended::New { .. })));
+    assert!(matches!(append(&mut log, sequenced(1, 1, 1)), Ok(Appended::New { .. })));
+}
+
+#[test]
+fn a_producer_of_whom_nothing_is_known_or_was_refused_may_begin_anywhere() {
+    let mut log = open();
+    assert!(matches!(append(&mut log, sequenced(0, 40, 2)), Ok(Appended::New { .. })));
+}
+
+#[test]
+fn a_batch_that_came_before_the_producers_were_loaded_is_not_overtaken() {
+    let state = LogState {
+        leader_epoch: LeaderEpoch(0),
+        log_start: Offset(0),
+        tiered_end: Offset(0),
+        epochs: vec![(LeaderEpoch(0), Offset(0))],
+    };
+    let mut log = PartitionLog::open(state);
+    let early = append(&mut log, sequenced(0, 0, 2));
+    assert_eq!(early.unwrap_err(), AppendError::ProducersNotLoaded);
+    log.load_producers(ProducerTable::default(), std::iter::empty(), Timestamp(9));
+    assert!(matches!(append(&mut log, sequenced(0, 2, 1)), Err(AppendError::Producer(_))));
+    assert!(matches!(append(&mut log, sequenced(0, 0, 2)), Ok(Appended::New { .. })));
+}
+
+#[test]
+#[should_panic = "1 bytes behind a batch"]
+fn nothing_that_was_not_checked_is_appended_with_a_batch() {
+    let mut longer = batch(1);
+    longer.extend_from_slice(b"x");
+    let _appended = append(&mut open(), longer);
+}
+
 #[test]
 fn sequence_numbers_wrap() {
     let mut log = open();
