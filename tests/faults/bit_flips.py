@@ -8,8 +8,10 @@ that it lists; nothing is left out without an error. A flip in the cache ends in
 and where it hits a chunk that is read it is noticed and counted.
 """
 
+import json
 import random
 import shutil
+import subprocess
 import sys
 from collections import Counter
 
@@ -35,6 +37,8 @@ SETTINGS = {
 MANIFESTS = {**SETTINGS, "esker.segment.min.bytes": 1, "esker.housekeeping.interval.ms": 100}
 # The metadata holds 64 extents of a partition before it lists the older ones in a manifest.
 EXTENTS_INLINE = 64
+# What a commit of the log is a multiple of.
+PAGE_BYTES = 4096
 # What the cache keeps in one piece.
 CHUNK_BYTES = 1 << 20
 CHUNKS_AT_ONCE = 8
@@ -93,7 +97,8 @@ def flip(path, chance):
 
 
 def kinds_at_start(data):
-    """Files of the start by kind. Of the log's bytes most are zeros that wait for use: its flips go where records are."""
+    """Files of the start by kind. Of the log's bytes most are zeros that wait for use: its flips go where records are, and
+    not into the last commit."""
     return {
         "wal": sorted((data / "wal").glob("seg-*")),
         "wal-store": [data / "wal" / "STORE"],
@@ -108,13 +113,23 @@ def used_end(path):
     return len(path.read_bytes().rstrip(b"\0"))
 
 
+def last_commit(broker, path):
+    """Where the last commit of a segment begins. Nothing that was synced later vouches for it: damaged, it cannot be told
+    from one that power loss tore."""
+    command = [broker.program, "wal", "inspect", "--records", "--output", "json", str(path.parent)]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    records = [record["position"] for record in found["records"] if record["file"] == path.name]
+    # A commit begins a page; what is left of its last one is padded.
+    return max(position for position in records if position % PAGE_BYTES == 0)
+
+
 def flip_at_start(broker, truth, base, work, kind, chance, tally):
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(base, work)
     path = chance.choice(kinds_at_start(work)[kind])
     if kind == "wal":
         content = bytearray(path.read_bytes())
-        position = chance.randrange(used_end(path))
+        position = chance.randrange(last_commit(broker, path))
         content[position] ^= 1 << chance.randrange(8)
         path.write_bytes(content)
         where = f"byte {position} of {path.name}"

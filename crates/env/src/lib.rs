@@ -14,6 +14,7 @@ mod clock;
 mod disk;
 mod entropy;
 mod net;
+mod one_device;
 pub mod real;
 mod send_queue;
 mod spawn;
@@ -26,6 +27,7 @@ pub use clock::{Clock, Elapsed, timeout};
 pub use disk::{Disk, DiskFile, DiskLock, Open};
 pub use entropy::Entropy;
 pub use net::{ByteStream, Incoming, Listener, Net};
+pub use one_device::OneDevice;
 pub use send_queue::SendQueue;
 pub use spawn::{Blocking, DiskLoop, Doorbell, LoopState, Place, Ring, Spawner, poll_again_later};
 

@@ -6,7 +6,7 @@ mod fail_point;
 mod net;
 mod runtime;
 
-pub use disk::FileSystem;
+pub use disk::{FileSystem, same_device};
 pub use net::TcpNet;
 pub use runtime::{OsEntropy, Runtimes, SystemClock, ThreadSpawner};
 

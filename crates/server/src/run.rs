@@ -11,8 +11,8 @@ use esker_cache::{ChunkCache, MemoryCache};
 use esker_cache_foyer::{FoyerCache, FoyerOptions};
 use esker_cli::ClientVerb;
 use esker_engine::EngineOptions;
-use esker_env::real::Runtimes;
-use esker_env::{Bucket, Env, Listener};
+use esker_env::real::{Runtimes, same_device};
+use esker_env::{Bucket, Env, Listener, OneDevice};
 use esker_group::Options as GroupOptions;
 use esker_node::{DataDir, Node, NodeOptions};
 use esker_settings::typed;
@@ -90,11 +90,20 @@ async fn run(env: &Env, config: Config) -> Result<End, ConfigProblem> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
     let typed = &config.typed;
     let broker_id = BrokerId(typed.node_id);
+    // A bucket on the log's own device shares its fate: a flush that fails may lose what either has written.
+    let device = OneDevice::new(Arc::clone(&env.disk));
+    let beside = Env { disk: Arc::new(device.beside()), ..env.clone() };
+    let bucket_env = match &config.bucket.url {
+        BucketUrl::File(root) if same_device(root, &config.data_dir) => &beside,
+        _ => env,
+    };
+    let bucket =
+        esker_bucket::open(bucket_env, &config.bucket).map_err(|error| error.to_string())?;
+    let env = &Env { disk: Arc::new(device), ..env.clone() };
     // What cannot be had is found out before anything is written.
     DataDir::look(&*env.disk, &config.data_dir).map_err(|error| error.to_string())?;
     let kafka = listen(env, &config.kafka_addr, "--kafka-addr").await?;
     let admin = listen(env, &config.admin_addr, "--admin-addr").await?;
-    let bucket = esker_bucket::open(env, &config.bucket).map_err(|error| error.to_string())?;
     let bucket_url = config.bucket.url.to_string();
     marker::check_marker(&*bucket, ClusterId::ZERO)
         .await

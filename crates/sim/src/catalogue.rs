@@ -74,6 +74,8 @@ pub const CATALOGUE: &[Planted] = &[
     code("wal-sync-missing", Bug::WalSyncMissing, &[Start, Lost]),
     code("wal-ack-before-sync", Bug::WalAckBeforeSync, &[Start, Lost]),
     code("wal-sync-retried", Bug::WalSyncRetried, &[Start]).under(Feature::SyncError),
+    code("failed-sync-not-shared", Bug::FailedSyncNotShared, &[Start, Lost, Edge])
+        .under(Feature::SyncError),
     code("wal-not-written-again", Bug::WalNotWrittenAgain, &[Start, Lost])
         .under(Feature::SyncError),
     code("wal-name-not-synced", Bug::WalNameNotSynced, &[Start, Lost, Edge]),

@@ -81,13 +81,28 @@ impl SimDisk {
 }
 
 impl SimDisk {
-    /// Counts a sync, and answers whether it is the one that fails.
     /// Whether the sync that was to fail has.
     pub(crate) fn has_failed(&self) -> bool {
         let failing = self.faults.lock().failing_sync;
         failing.is_some_and(|failing| self.done.lock().syncs >= failing)
     }
 
+    /// Whoever asks for a failing sync is told; what the device held of other files may be lost as well, and nobody is.
+    fn fail_others(&self) {
+        if self.entropy.chance(50) {
+            let mut platter = self.drive.platter.lock();
+            let mut lost = false;
+            for inode in platter.inodes.values_mut() {
+                lost |= !inode.dirty.is_empty();
+                inode.fail_sync(&self.entropy);
+            }
+            if lost {
+                self.trace.count(Effect::OthersLost);
+            }
+        }
+    }
+
+    /// Counts a sync, and answers whether it is the one that fails.
     fn is_failing_sync(&self) -> bool {
         let mut done = self.done.lock();
         done.syncs += 1;
@@ -161,11 +176,11 @@ impl Disk for SimDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.change("sync directory", dir, 0)?;
         let failing = self.is_failing_sync();
-        let mut platter = self.drive.platter.lock();
         if self.drive.lie == Some(Lie::ForgetNames) {
             return Ok(());
         }
         if failing {
+            self.fail_others();
             // What it should have covered is as it was before: it may survive and may not.
             self.trace.count(Effect::DirSyncFailed);
             return match self.drive.lie {
@@ -173,7 +188,7 @@ impl Disk for SimDisk {
                 _ => Err(io::Error::from_raw_os_error(EIO)),
             };
         }
-        let platter = &mut *platter;
+        let platter = &mut *self.drive.platter.lock();
         let (covered, rest): (Vec<_>, Vec<_>) =
             platter.changes.drain(..).partition(|change| change.is_in(dir));
         platter.changes = rest;
@@ -295,20 +310,14 @@ impl DiskFile for SimFile {
     fn sync_data(&self) -> io::Result<()> {
         self.disk.change("sync", &self.path, 0)?;
         let failing = self.disk.is_failing_sync();
-        let (lie, entropy) = (self.disk.drive.lie, &self.disk.entropy);
-        self.with(|inode| {
-            if !failing {
-                inode.sync(lie);
-                return Ok(());
-            }
-            self.disk.trace.count(Effect::SyncFailed);
-            inode.fail_sync(entropy);
-            if lie == Some(Lie::HideFailure) {
-                Ok(())
-            } else {
-                Err(io::Error::from_raw_os_error(EIO))
-            }
-        })?
+        let lie = self.disk.drive.lie;
+        if !failing {
+            return self.with(|inode| inode.sync(lie));
+        }
+        self.disk.trace.count(Effect::SyncFailed);
+        self.with(|inode| inode.fail_sync(&self.disk.entropy))?;
+        self.disk.fail_others();
+        if lie == Some(Lie::HideFailure) { Ok(()) } else { Err(io::Error::from_raw_os_error(EIO)) }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -75,6 +75,7 @@ effects! {
     KilledUnnamed = Kill "with names not synced",
     SyncFailed = SyncError "of files",
     DirSyncFailed = SyncError "of directories",
+    OthersLost = SyncError "with writes to other files lost",
     WriteFailed = WriteError "writes",
     ReadFailed = ReadError "reads",
     RotAtRest = Rot "at rest",

@@ -17,7 +17,7 @@ use crate::workload::Clients;
 use esker_broker::{BrokerOptions, LiveSettings};
 use esker_client::{Client, ClientError, ClientOptions};
 use esker_engine::EngineOptions;
-use esker_env::{Bucket, Clock, Entropy, Env, Net};
+use esker_env::{Bucket, Clock, Entropy, Env, Net, OneDevice};
 use esker_node::{DataDir, Node, NodeOptions};
 use esker_settings::BrokerSettings;
 use esker_types::{BrokerId, ByteCount, MonoTime};
@@ -194,7 +194,7 @@ impl World {
             clock: time(),
             entropy: Arc::new(node),
             spawner: Arc::clone(&spawner) as _,
-            disk: Arc::clone(&disk) as _,
+            disk: Arc::new(OneDevice::new(Arc::clone(&disk) as _)),
             net: Arc::new(net.clone()),
         };
         let options = ClientOptions {

@@ -13,6 +13,8 @@ pub enum Bug {
     WalAckBeforeSync,
     /// The write-ahead log tries a failed sync again and goes on.
     WalSyncRetried,
+    /// A sync counts although one of another file of the same device has failed before.
+    FailedSyncNotShared,
     /// A start builds upon the last commit of the write-ahead log without writing it again.
     WalNotWrittenAgain,
     /// A new segment's name is not made durable.

@@ -14,6 +14,20 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy)]
 pub struct FileSystem;
 
+/// Whether two paths are, or will be, on one device, as far as the system says.
+#[must_use]
+pub fn same_device(one: &Path, other: &Path) -> bool {
+    let device = |path: &Path| {
+        // Of a relative path that is not there yet, the last ancestor is the empty one: where we are.
+        let there = path.ancestors().find_map(|path| {
+            let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+            rustix::fs::stat(path).ok()
+        });
+        there.map(|found| found.st_dev)
+    };
+    device(one).is_some_and(|found| Some(found) == device(other))
+}
+
 impl Disk for FileSystem {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
         if how == Open::CreateNew {
