@@ -441,14 +441,14 @@ def test_topic_configs(admin: AdminClient, topic: str, observe: Callable) -> Non
         admin.incremental_alter_configs([resource])[resource].result()
 
     alter("max.message.bytes", "1000", AlterConfigOpType.SET)
-    alter("cleanup.policy", "compact", AlterConfigOpType.APPEND)
+    alter("cleanup.policy", "compact,delete,compact", AlterConfigOpType.APPEND)
     alter("retention.ms", None, AlterConfigOpType.DELETE)
 
     def altered() -> bool:
         now = config_of(admin, ResourceType.TOPIC, topic)
         return (
             now["max.message.bytes"].value == "1000"
-            and set(now["cleanup.policy"].value.split(",")) == {"delete", "compact"}
+            and now["cleanup.policy"].value == "delete,compact"
             and now["retention.ms"].is_default
         )
 
@@ -457,6 +457,13 @@ def test_topic_configs(admin: AdminClient, topic: str, observe: Callable) -> Non
         with pytest.raises(KafkaException) as raised:
             alter(name, value, AlterConfigOpType.SET)
         assert raised.value.args[0].code() == KafkaError.INVALID_CONFIG
+    replicas = "leader.replication.throttled.replicas"
+    alter(replicas, ",".join(f"{partition}:1" for partition in range(4000)), AlterConfigOpType.SET)
+    with pytest.raises(KafkaException) as raised:
+        alter(replicas, ",".join(f"{partition}:1" for partition in range(4000, 8000)), AlterConfigOpType.APPEND)
+    assert raised.value.args[0].code() == KafkaError.INVALID_CONFIG
+    observe("too long", raised.value.args[0].str())
+    alter("no.such.config", None, AlterConfigOpType.DELETE)
     with pytest.raises(KafkaException) as raised:
         config_of(admin, ResourceType.TOPIC, "no-such-topic")
     assert raised.value.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART

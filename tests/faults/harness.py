@@ -31,12 +31,13 @@ PASSING = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIME
 SKIPPED = 77
 START_PATIENCE_S = 60
 READ_PATIENCE_S = 300
-# Small, so that segments roll and are recycled within a run of seconds.
+# Small, so that segments roll, logs are recycled and snapshots written within a run of seconds.
 SMALL_LOG = {
     "esker.wal.segment.bytes": 4 << 20,
     "esker.wal.capacity.bytes": 32 << 20,
     "esker.flush.bytes": 2 << 20,
     "esker.flush.ms": 2000,
+    "metadata.log.max.record.bytes.between.snapshots": 20_000,
 }
 
 

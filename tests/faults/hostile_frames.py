@@ -21,6 +21,7 @@ import urllib.request
 from harness import free_port
 
 API_VERSIONS, METADATA, PRODUCE, FETCH, CREATE_TOPICS, JOIN_GROUP, OFFSET_COMMIT = 18, 3, 0, 1, 19, 11, 8
+DELETE_RECORDS, INCREMENTAL_ALTER_CONFIGS = 21, 44
 CLOSED, ANSWERED, EITHER = "closed", "answered", "either"
 
 
@@ -138,6 +139,37 @@ def cases(chance):
         yield f"mutated Metadata {number}", bytes(mutant), EITHER
 
 
+def wordy():
+    """(name, bytes, most bytes that the metadata log may grow by): requests that say little in many words."""
+    many, one = 100_000, struct.pack(">i", 1)
+
+    def text(content):
+        return struct.pack(">h", len(content)) + content
+
+    def create(name, assignments, configs):
+        head = header(CREATE_TOPICS, 4) + one + text(name)
+        shape = struct.pack(">ih", *((-1, -1) if assignments else (1, 1)))
+        return frame(head + shape + (assignments or bytes(4)) + (configs or bytes(4)) + struct.pack(">ib", 10_000, 0))
+
+    yield "a topic to trim", create(b"wordy", b"", b""), 1000
+    same = text(b"retention.ms") + text(b"86400000")
+    yield "one setting many times", create(b"repeated", b"", struct.pack(">i", many) + same * many), 1000
+    # More than `esker.partitions.max`.
+    assigned = b"".join(struct.pack(">iii", number, 1, 1) for number in range(many + 1))
+    yield "too many partitions assigned", create(b"assigned", struct.pack(">i", many + 1) + assigned, b""), 1000
+    reset = b"".join(text(b"unheard.of.%d" % number) + b"\x01" + struct.pack(">h", -1) for number in range(many))
+    altered = one + b"\x02" + text(b"wordy") + struct.pack(">i", many) + reset + b"\x00"
+    yield "resets of what is not set", frame(header(INCREMENTAL_ALTER_CONFIGS, 0) + altered), 1000
+    trims = one + text(b"wordy") + struct.pack(">i", many) + struct.pack(">iq", 0, 0) * many
+    yield "one trim many times", frame(header(DELETE_RECORDS, 0) + trims + struct.pack(">i", 10_000)), 1000
+
+
+def metadata_log_bytes(data):
+    directory = os.path.join(data, "metadata")
+    logs = [name for name in os.listdir(directory) if name.startswith("log-")]
+    return sum(os.path.getsize(os.path.join(directory, name)) for name in logs)
+
+
 def end_of(address, content):
     """How the broker ends a connection that sent `content`."""
     with socket.create_connection(address, timeout=10) as connection:
@@ -200,6 +232,14 @@ def main():
                     passed += 1
                 else:
                     failed.append(f"{name}: expected {expected}, got {got}")
+            for name, content, bytes_max in wordy():
+                length = metadata_log_bytes(os.path.join(directory, "data"))
+                got = end_of(address, content)
+                longer = metadata_log_bytes(os.path.join(directory, "data")) - length
+                if got == ANSWERED and longer <= bytes_max and process.poll() is None and bystander(address):
+                    passed += 1
+                else:
+                    failed.append(f"{name}: {got}, and the metadata log has grown by {longer} bytes of {bytes_max}")
             grown = resident_bytes(process) - before
             if grown > 32 << 20:
                 failed.append(f"the broker has grown by {grown >> 20} MiB")

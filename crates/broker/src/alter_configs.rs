@@ -11,7 +11,10 @@ use esker_settings::{
 };
 use esker_types::{TopicId, TopicName};
 use esker_wire::ErrorCode;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+
+/// Bytes of a value, in every way to set it: what a string of the protocol may hold.
+const VALUE_LEN_MAX: usize = 32_767;
 
 pub(crate) type Refusal = (ErrorCode, String);
 
@@ -158,7 +161,17 @@ pub(crate) async fn alter(
             return Err((ErrorCode::InvalidRequest, message));
         }
         let value = value_of(&state, &target, &alteration).map_err(refusal)?;
-        changes.push(target.change(alteration.name, value));
+        if value.as_ref().is_some_and(|value| value.len() > VALUE_LEN_MAX) {
+            let message = format!(
+                "The configuration value cannot be added because it exceeds the maximum value size of {VALUE_LEN_MAX} \
+                 bytes."
+            );
+            return Err((ErrorCode::InvalidConfig, message));
+        }
+        // Whatever name a client thinks of may be reset; there is nothing to remember of those that are not set.
+        if value.is_some() || target.stored(&state, &alteration.name).is_some() {
+            changes.push(target.change(alteration.name, value));
+        }
     }
     if validate_only || changes.is_empty() {
         return Ok(());
@@ -201,15 +214,18 @@ fn value_of(
             }
             let current = target.stored(state, name).map(String::as_str);
             let current = current.or_else(|| setting?.default).unwrap_or_default();
-            let mut items = match setting.and_then(|setting| setting.parse(current)) {
+            let items = match setting.and_then(|setting| setting.parse(current)) {
                 Some(Value::List(items)) => items,
                 _ => Vec::new(),
             };
-            for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
-                items.retain(|known| known != item);
-                if *operation == Operation::Append {
-                    items.push(item.to_owned());
-                }
+            let mut items: Vec<&str> = items.iter().map(String::as_str).collect();
+            let named = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            if *operation == Operation::Append {
+                let mut known: HashSet<&str> = items.iter().copied().collect();
+                items.extend(named.filter(|item| known.insert(item)));
+            } else {
+                let named: HashSet<&str> = named.collect();
+                items.retain(|item| !named.contains(item));
             }
             target.check(name, &items.join(",")).map(Some)
         }

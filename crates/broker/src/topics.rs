@@ -7,6 +7,7 @@ use esker_engine::{HostedTopic, Partition, Topics};
 use esker_meta::{Command, NewPartition};
 use esker_types::{LeaderEpoch, PartitionIndex, TopicId, TopicName};
 use esker_wire::{ErrorCode, Uuid};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Finds a topic by id where the version has ids, else by name.
@@ -95,16 +96,17 @@ impl Broker {
 }
 
 impl Broker {
-    /// Judges the settings of a topic that is being created.
+    /// Judges the settings of a topic that is being created. Of those that are named twice the last one counts.
     pub(crate) fn check_topic_configs<'a>(
         &self,
         configs: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<Vec<(String, String)>, (ErrorCode, String)> {
-        configs
-            .map(|(name, value)| match check_topic_setting(name, value) {
-                Ok(canonical) => Ok((name.to_owned(), canonical)),
-                Err(error) => Err((ErrorCode::InvalidConfig, error.to_string())),
-            })
-            .collect()
+        let mut checked = BTreeMap::new();
+        for (name, value) in configs {
+            let canonical = check_topic_setting(name, value)
+                .map_err(|error| (ErrorCode::InvalidConfig, error.to_string()))?;
+            checked.insert(name, canonical);
+        }
+        Ok(checked.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 }

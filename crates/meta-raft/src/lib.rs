@@ -8,6 +8,7 @@
 //! or sync ends the log for this process: the next start reads what the disk really holds. Only a full disk is waited
 //! for, as nothing was lost by it.
 
+mod brevity;
 mod entry;
 mod log_file;
 mod log_store;

@@ -126,6 +126,8 @@ pub(crate) struct LogFile {
     dir: PathBuf,
     generation: u64,
     file: Arc<dyn DiskFile>,
+    /// Where what came after its beginning starts.
+    start: u64,
     end: u64,
     /// Everything before this is synced.
     synced: u64,
@@ -178,7 +180,9 @@ impl LogFile {
         file.write_all_at(&bytes[..whole], 0).map_err(fail("write", &path))?;
         file.sync_data().map_err(fail("sync", &path))?;
         let (dir, next) = (dir.to_owned(), content.next());
-        let log = Self { disk, dir, generation, file, end, synced: end, next, failed: false };
+        let start = FILE_HEADER_LEN;
+        let log =
+            Self { disk, dir, generation, file, start, end, synced: end, next, failed: false };
         Ok((log, content))
     }
 
@@ -213,9 +217,14 @@ impl LogFile {
         let path = path_of(dir, generation);
         disk.replace(&path, &bytes).map_err(naming("replace", &path))?;
         let file = disk.open(&path, Open::Write).map_err(naming("open", &path))?;
-        let (end, synced) = (bytes.len() as u64, bytes.len() as u64);
-        let (dir, next) = (dir.to_owned(), content.next());
-        Ok(Self { disk, dir, generation, file, end, synced, next, failed: false })
+        let (dir, next, end) = (dir.to_owned(), content.next(), bytes.len() as u64);
+        let (start, synced) = (end, end);
+        Ok(Self { disk, dir, generation, file, start, end, synced, next, failed: false })
+    }
+
+    /// How much was added since this generation was begun; after an opening, how much there is.
+    pub(crate) fn grown(&self) -> u64 {
+        self.end - self.start
     }
 
     /// What was tried last is not tried again, so that nothing may follow it: what comes next would stand in its place.

@@ -1,9 +1,10 @@
 //! openraft's view of the log file.
 
+use crate::brevity::Growth;
 use crate::log_file::{LogContent, LogFile};
 use crate::patience::Patience;
 use crate::types::{Entry, LogId, TypeConfig, Vote};
-use esker_env::{Blocking, Spawner};
+use esker_env::{Blocking, Spawner, watch};
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use parking_lot::Mutex;
 use std::fmt::Debug;
@@ -18,6 +19,7 @@ pub(crate) struct LogStore {
     patience: Arc<Patience>,
     file: Arc<Mutex<LogFile>>,
     content: Arc<Mutex<LogContent>>,
+    growth: Arc<watch::Sender<Growth>>,
 }
 
 impl LogStore {
@@ -28,7 +30,20 @@ impl LogStore {
         content: LogContent,
     ) -> Self {
         let (file, content) = (Arc::new(Mutex::new(file)), Arc::new(Mutex::new(content)));
-        Self { spawner, patience, file, content }
+        let growth = Arc::new(watch::Sender::new(Growth::default()));
+        let store = Self { spawner, patience, file, content, growth };
+        store.tell_growth();
+        store
+    }
+
+    /// Tells how the file grows.
+    pub(crate) fn growth(&self) -> watch::Receiver<Growth> {
+        self.growth.subscribe()
+    }
+
+    fn tell_growth(&self) {
+        let purged = self.content.lock().purged.as_ref().map(LogId::index);
+        self.growth.send_replace(Growth { bytes: self.file.lock().grown(), purged });
     }
 
     /// Runs blocking work on the file, off the runtime. openraft awaits one call before it makes the next, so the
@@ -100,6 +115,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             self.content.lock().entries.insert(entry.log_id.index(), entry.clone());
         }
         let result = self.on_file(move |file| file.append(&entries)).await;
+        self.tell_growth();
         callback.io_completed(result);
         Ok(())
     }
@@ -116,6 +132,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             content.purge(upto);
             content.clone()
         };
-        self.on_file(move |file| file.rewrite(&kept)).await
+        self.on_file(move |file| file.rewrite(&kept)).await?;
+        self.tell_growth();
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Opening, proposing, closing.
 
+use crate::brevity::keep_short;
 use crate::log_file::{LogContent, LogFile, LogFileError};
 use crate::log_store::LogStore;
 use crate::network::NoPeers;
@@ -27,6 +28,8 @@ pub struct QuorumOptions {
     pub voter: u64,
     /// Log entries between two snapshots.
     pub snapshot_every: u64,
+    /// Bytes of the log between two snapshots.
+    pub snapshot_every_bytes: u64,
     /// An entry that somebody has seen: a log that ends before it is an old copy.
     pub reaches: u64,
 }
@@ -119,6 +122,7 @@ impl Quorum {
         let closed = Arc::clone(&files.closed);
         let machine = StateMachine::new(files, loaded, image_writer);
         let store = LogStore::new(Arc::clone(&env.spawner), Arc::clone(&patience), file, content);
+        let growth = store.growth();
         let config = Config {
             cluster_name: "esker".to_owned(),
             heartbeat_interval: 500,
@@ -149,6 +153,9 @@ impl Quorum {
         let quorum = Self { raft, clock: Arc::clone(&env.clock), patience, image, closed };
         // Commits, and with it applies, everything that the log held.
         quorum.propose(Command::Noop).await.map_err(|e| failed(&e))?;
+        let short =
+            keep_short(env.clone(), quorum.raft.clone(), growth, options.snapshot_every_bytes);
+        env.spawner.spawn(Place::Meta, "metadata log", Box::pin(short));
         Ok(quorum)
     }
 

@@ -21,7 +21,13 @@ use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 fn options(dir: &Path, snapshot_every: u64) -> QuorumOptions {
-    QuorumOptions { dir: dir.to_owned(), voter: 1, snapshot_every, reaches: 0 }
+    QuorumOptions {
+        dir: dir.to_owned(),
+        voter: 1,
+        snapshot_every,
+        snapshot_every_bytes: 1 << 20,
+        reaches: 0,
+    }
 }
 
 fn topic(number: u128) -> Command {
@@ -468,4 +474,39 @@ fn a_failed_sync_is_final_and_names_the_file() {
         assert_eq!(disk.0.after_failure.load(Ordering::SeqCst), 0, "something was tried again");
         quorum.close().await;
     });
+}
+
+#[test]
+fn a_log_of_large_entries_stays_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let large = |fill: u8| {
+        let value = String::from_utf8(vec![fill; 100_000]).unwrap();
+        let resource = ConfigResource::Group("group".to_owned());
+        let changes = vec![ConfigChange::Resource(resource, "key".to_owned(), Some(value))];
+        Command::AlterConfigs { changes }
+    };
+    let longest = with_quorum(dir.path(), 1_000_000, async |quorum| {
+        let mut longest = 0;
+        for number in 0..200_u8 {
+            quorum.propose(large(b'a' + number % 26)).await.unwrap();
+            // While it is put in another's place there may be none.
+            let lengths = std::fs::read_dir(dir.path()).unwrap().filter_map(|entry| {
+                let entry = entry.unwrap();
+                let name = entry.file_name().into_string().unwrap();
+                name.starts_with("log-").then(|| entry.metadata().map_or(0, |meta| meta.len()))
+            });
+            longest = lengths.max().unwrap_or(0).max(longest);
+        }
+        longest
+    })
+    .unwrap();
+    // What comes while a snapshot is written stands there as well.
+    assert!(longest > 1 << 20, "{longest}");
+    assert!(longest < 8 << 20, "{longest} bytes of 20 MB");
+    with_quorum(dir.path(), 1_000_000, async |quorum| {
+        let resource = ConfigResource::Group("group".to_owned());
+        let value = &quorum.image().configs[&resource]["key"];
+        assert!(value.bytes().all(|byte| byte == b'a' + 199 % 26));
+    })
+    .unwrap();
 }

@@ -22,6 +22,8 @@ pub struct NodeOptions {
     pub metadata_dir: PathBuf,
     /// Log entries between two metadata snapshots.
     pub metadata_snapshot_entries: u64,
+    /// Bytes of the metadata log between two snapshots of it.
+    pub metadata_snapshot_bytes: u64,
     /// The engine.
     pub engine: EngineOptions,
     /// The request side.
@@ -74,6 +76,7 @@ impl Node {
             dir: options.metadata_dir,
             voter: 1,
             snapshot_every: options.metadata_snapshot_entries,
+            snapshot_every_bytes: options.metadata_snapshot_bytes,
         };
         let quorum = Quorum::open(env, quorum_options).await?;
         quorum.propose(Command::FoundCluster { cluster: options.cluster }).await?;

@@ -184,6 +184,7 @@ fn a_request_costs_as_many_allocations_for_thousands_of_records_as_for_one() {
         cluster: ClusterId(Uuid::from_u128(1)),
         metadata_dir: dir.path().join("metadata"),
         metadata_snapshot_entries: 1_000,
+        metadata_snapshot_bytes: 1 << 20,
         engine,
         broker: BrokerOptions::default(),
         stop_patience: Duration::ZERO,

@@ -293,6 +293,7 @@ fn node_options(
         cluster: data_dir.identity().cluster,
         metadata_dir: data_dir.metadata(),
         metadata_snapshot_entries: settings.metadata_snapshot_entries,
+        metadata_snapshot_bytes: settings.metadata_snapshot_bytes,
         engine,
         broker,
         stop_patience: settings.stop_patience,

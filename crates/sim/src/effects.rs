@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// Places where the broker's code can be held up or end (`Env::point`), and how often each is chosen as the one where a
 /// life ends: what is seldom reached more often.
-pub const POINTS: [(&str, u64); 14] = [
+pub const POINTS: [(&str, u64); 15] = [
     ("flush: committed", 3),
     ("flush: drained", 3),
     ("flush: stored", 3),
@@ -16,6 +16,7 @@ pub const POINTS: [(&str, u64); 14] = [
     ("ids: reserved", 2),
     ("image: changed", 2),
     ("merge: stored", 8),
+    ("metadata: outgrown", 6),
     ("producers: stored", 8),
     ("read: planned", 2),
     ("recovery: sealed", 2),

@@ -365,6 +365,7 @@ impl World {
             cluster: dir.identity().cluster,
             metadata_dir: dir.path().join("metadata"),
             metadata_snapshot_entries: 100,
+            metadata_snapshot_bytes: self.entropy.between(1 << 10, 16 << 10),
             engine,
             broker: BrokerOptions {
                 advertised_host: host.name.to_owned(),

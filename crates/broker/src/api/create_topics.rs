@@ -54,12 +54,7 @@ async fn create(
     let (partitions, replication_factor) = if topic.assignments.is_empty() {
         let partitions = match topic.num_partitions {
             -1 => options.partitions_default,
-            count if count >= 1 && count <= options.partitions_max => count,
-            count if count > options.partitions_max => {
-                let limit = options.partitions_max;
-                let message = format!("{count} partitions are more than the limit of {limit}.");
-                return Err((ErrorCode::InvalidPartitions, message));
-            }
+            count if count >= 1 => count,
             _ => {
                 let message = "Number of partitions was set to an invalid non-positive value.";
                 return Err((ErrorCode::InvalidPartitions, message.to_owned()));
@@ -87,6 +82,11 @@ async fn create(
     } else {
         assigned(call, topic)?
     };
+    if partitions > options.partitions_max {
+        let limit = options.partitions_max;
+        let message = format!("{partitions} partitions are more than the limit of {limit}.");
+        return Err((ErrorCode::InvalidPartitions, message));
+    }
     let configs = broker.check_topic_configs(
         topic.configs.iter().filter_map(|config| Some((config.name, config.value?))),
     )?;

@@ -9,6 +9,7 @@ use esker_wire::api::delete_records::{
     DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse,
     DeleteRecordsTopicResult,
 };
+use std::collections::BTreeMap;
 
 /// "Up to the high watermark."
 const HIGH_WATERMARK: i64 = -1;
@@ -20,7 +21,7 @@ pub(crate) async fn handle(
     let engine = call.broker.engine();
     let topics = engine.topics();
     let mut results = Vec::new();
-    let mut trims = Vec::new();
+    let mut trims = BTreeMap::new();
     for topic in &request.topics {
         let mut partitions = Vec::new();
         for wanted in &topic.partitions {
@@ -38,7 +39,8 @@ pub(crate) async fn handle(
                 if to.get() < 0 || to > position.high_watermark {
                     return Err(ErrorCode::OffsetOutOfRange);
                 }
-                trims.push((partition.id, to));
+                let furthest = trims.entry(partition.id).or_insert(to);
+                *furthest = to.max(*furthest);
                 Ok(to.max(position.log_start))
             });
             partitions.push((wanted.partition_index, trimmed));
@@ -48,7 +50,11 @@ pub(crate) async fn handle(
     let failure = if trims.is_empty() {
         None
     } else {
-        engine.set_log_starts(trims).await.err().map(|error| error_code::of_meta(&error))
+        engine
+            .set_log_starts(trims.into_iter().collect())
+            .await
+            .err()
+            .map(|error| error_code::of_meta(&error))
     };
     let results = results.into_iter().map(|(name, partitions)| {
         let partitions = partitions.into_iter().map(|(partition_index, trimmed)| {

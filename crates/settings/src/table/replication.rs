@@ -65,7 +65,7 @@ settings! { REPLICATION
         "How long a request to a controller may take."
     "metadata.log.dir": Text = None, Any, ReadOnly, Accepted(CONTROL);
         "Where the metadata's log lies."
-    "metadata.log.max.record.bytes.between.snapshots": Long = Some("20971520"), AtLeast(1), ReadOnly, Accepted(CONTROL);
+    "metadata.log.max.record.bytes.between.snapshots": Long = Some("20971520"), AtLeast(1), ReadOnly, Honoured;
         "Bytes of the metadata's log between two snapshots."
     "metadata.log.max.snapshot.interval.ms": Long = Some("3600000"), AtLeast(0), ReadOnly, Accepted(CONTROL);
         "Time between two snapshots of the metadata."

@@ -112,6 +112,8 @@ pub struct Broker {
     pub stop_patience: Duration,
     /// `esker.metadata.snapshot.entries`.
     pub metadata_snapshot_entries: u64,
+    /// `metadata.log.max.record.bytes.between.snapshots`.
+    pub metadata_snapshot_bytes: u64,
 
     /// `socket.request.max.bytes`.
     pub request_bytes_max: usize,
@@ -197,6 +199,9 @@ impl Broker {
             admin_listener: read.text("esker.admin.listener").expect("it has a default"),
             stop_patience: read.duration("esker.stop.patience.ms"),
             metadata_snapshot_entries: read.bytes("esker.metadata.snapshot.entries").get(),
+            metadata_snapshot_bytes: read
+                .bytes("metadata.log.max.record.bytes.between.snapshots")
+                .get(),
 
             request_bytes_max: read.count("socket.request.max.bytes"),
             request_memory: usize::try_from(read.long("queued.max.request.bytes")).ok(),
