@@ -6,7 +6,6 @@ was killed, and all that was acknowledged is read, from the log and then from th
 sends harms no other. What stands behind a batch and is no whole batch is cut off.
 """
 
-import struct
 import sys
 import time
 from collections import Counter
@@ -16,22 +15,12 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from harness import Broken, Broker, arguments, run_suite
 from raw_fetch import read_partition
-from raw_produce import NONE, PRODUCE, connect, crc32c, receive, send, varint
+from raw_produce import NONE, answers, batch, connect, produce, varint
 
 CUT, ODD, ORDINARY = "cut", "odd", "ordinary"
 REFUSED, TAKEN, EITHER = "refused", "taken", "either"
 LONG_MAX, LONG_MIN, INT_MAX = 2**63 - 1, -(2**63), 2**31 - 1
 NOW = int(time.time() * 1000)
-NOBODY = (-1, -1, -1)
-
-
-def batch(value, attributes=0, last=0, first_time=NOW, last_time=NOW, producer=NOBODY, count=1, base=0, body=None):
-    """A batch of one record unless `body` is something else, with a right checksum whatever its header claims."""
-    record = b"\0\0\0\x01" + varint(len(value)) + value + b"\0"
-    record = varint(len(record)) + record if body is None else body
-    tail = struct.pack(">hiqqqhii", attributes, last, first_time, last_time, *producer, count) + record
-    whole = struct.pack(">ibI", -1, 2, crc32c(tail)) + tail
-    return struct.pack(">qi", base, len(whole)) + whole
 
 
 def cases():
@@ -47,12 +36,12 @@ def cases():
         yield f"the largest time {when}", ODD, batch(value, last_time=when), b"", EITHER
         yield f"the first time {when}", ODD, batch(value, first_time=when), b"", EITHER
     for attributes in (0x08, 0x10, 0x40, 0x80, 0x4000):
-        yield f"the attributes {attributes:#x}", ODD, batch(value, attributes), b"", EITHER
-    yield "a control batch", ODD, batch(value, 0x20), b"", REFUSED
+        yield f"the attributes {attributes:#x}", ODD, batch(value, attributes=attributes), b"", EITHER
+    yield "a control batch", ODD, batch(value, attributes=0x20), b"", REFUSED
     for codec in (1, 2, 3, 4):
-        yield f"the codec {codec} and what was never compressed", ODD, batch(value, codec), b"", EITHER
+        yield f"the codec {codec} and what was never compressed", ODD, batch(value, attributes=codec), b"", EITHER
     for codec in (5, 6, 7):
-        yield f"the codec {codec}", ODD, batch(value, codec), b"", REFUSED
+        yield f"the codec {codec}", ODD, batch(value, attributes=codec), b"", REFUSED
     for last, count in ((1, 1), (0, 2), (-1, 1), (-1, 0), (0, 0), (0, -1), (INT_MAX, INT_MAX)):
         yield f"{count} records up to {last}", ODD, batch(value, last=last, count=count), b"", REFUSED
     yield "2^31-1 records in one", ODD, batch(value, last=INT_MAX - 1, count=INT_MAX), b"", EITHER
@@ -64,21 +53,6 @@ def cases():
         yield f"the producer {producer}", ODD, batch(value, producer=producer), b"", EITHER
     for body in (b"", b"\0", b"\x01", b"\xff" * 40, varint(INT_MAX)):
         yield f"records that are {body[:6]!r}", ODD, batch(value, body=body), b"", EITHER
-
-
-def produce(connection, *parts):
-    """Sends one request with a batch for partition 0 of each topic; the error code and the offset of each."""
-    body = struct.pack(">hhii", -1, -1, 10000, len(parts))
-    for topic, content in parts:
-        body += struct.pack(">h", len(topic)) + topic.encode()
-        body += struct.pack(">iii", 1, 0, len(content)) + content
-    send(connection, PRODUCE, 7, body)
-    content, at, told = receive(connection), 8, []
-    for topic, _ in parts:
-        at += 2 + len(topic) + 4
-        told.append(struct.unpack_from(">hq", content, at + 4))
-        at += 4 + 2 + 8 + 8 + 8
-    return told
 
 
 class Suite:
@@ -106,7 +80,8 @@ class Suite:
         value = b"%d" % number
         with connect(self.broker) as connection:
             try:
-                (code, offset), ordinary = produce(connection, (topic, content + behind), (ORDINARY, batch(value)))
+                produce(connection, [(topic, 0, content + behind), (ORDINARY, 0, batch(value))])
+                (code, offset), ordinary = answers(connection, 2)
             except OSError as error:
                 raise Broken(f"{name}: {error}") from None
         if ordinary[0] != NONE:

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError
 
 from harness import Broken
 from raw_fetch import read_partition
-from raw_produce import NONE, OUT_OF_ORDER, STORAGE_ERROR, TIMED_OUT, answer, connect, new_producer, produce
+from raw_produce import NONE, OUT_OF_ORDER, STORAGE_ERROR, TIMED_OUT, answers, batch, connect, new_producer, produce
 
 AHEAD = 5
 VALUE_BYTES = 4000
@@ -57,11 +57,11 @@ class Pipeline:
             window = range(self.next[partition], self.next[partition] + AHEAD)
             sent += [(partition, sequence) for sequence in window if sequence not in self.acknowledged[partition]]
         for partition, sequence in sent:
-            value = self.value(partition, sequence)
-            produce(connection, self.topic, producer, partition, sequence, value, TIMEOUT_MS)
+            content = batch(self.value(partition, sequence), (*producer, sequence))
+            produce(connection, [(self.topic, partition, content)], TIMEOUT_MS)
         self.refused_now = False
         for partition, sequence in sent:
-            code, offset = answer(connection, self.topic)
+            [(code, offset)] = answers(connection)
             self.tally[code] += 1
             self.refused_now |= code != NONE
             self.judge(partition, sequence, code, offset)

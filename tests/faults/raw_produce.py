@@ -1,4 +1,4 @@
-"""An idempotent producer of its own, with Produce requests: clients hide what they are told."""
+"""Batches and Produce requests of our own: clients hide what they are told, and send nothing odd."""
 
 import socket
 import struct
@@ -9,6 +9,8 @@ from raw_fetch import recv_all
 
 PRODUCE, INIT_PRODUCER_ID = 0, 22
 NONE, TIMED_OUT, OUT_OF_ORDER, STORAGE_ERROR = 0, 7, 45, 56
+# Id, epoch, sequence number.
+NOBODY = (-1, -1, -1)
 
 
 def crc32c_table():
@@ -36,14 +38,17 @@ def varint(number):
     return content + bytes([number])
 
 
-def batch(producer, sequence, value):
-    """A batch of one record."""
-    record = b"\0\0\0\x01" + varint(len(value)) + value + b"\0"
-    record = varint(len(record)) + record
+def batch(
+    value, producer=NOBODY, *, attributes=0, last=0, first_time=None, last_time=None, count=1, base=0, body=None
+):
+    """A batch of one record unless `body` is something else, with a right checksum whatever its header claims."""
     now = int(time.time() * 1000)
-    tail = struct.pack(">hiqqqhii", 0, 0, now, now, *producer, sequence, 1) + record
-    body = struct.pack(">ibI", 0, 2, crc32c(tail)) + tail
-    return struct.pack(">qi", 0, len(body)) + body
+    record = b"\0\0\0\x01" + varint(len(value)) + value + b"\0"
+    record = varint(len(record)) + record if body is None else body
+    times = (now if when is None else when for when in (first_time, last_time))
+    tail = struct.pack(">hiqqqhii", attributes, last, *times, *producer, count) + record
+    whole = struct.pack(">ibI", -1, 2, crc32c(tail)) + tail
+    return struct.pack(">qi", base, len(whole)) + whole
 
 
 def send(connection, key, version, body):
@@ -69,13 +74,23 @@ def new_producer(connection):
     return producer
 
 
-def produce(connection, topic, producer, partition, sequence, value, timeout_ms):
-    """Sends one batch with acks=all; its answer is to be read later, in the order of the requests."""
-    content = batch(producer, sequence, value)
-    body = struct.pack(">hhiih", -1, -1, timeout_ms, 1, len(topic)) + topic.encode()
-    send(connection, PRODUCE, 7, body + struct.pack(">iii", 1, partition, len(content)) + content)
+def produce(connection, parts, timeout_ms=10_000):
+    """Sends one request with acks=all for (topic, partition, batch) of each part, of different topics; the answer is to be
+    read later, in the order of the requests.
+    """
+    body = struct.pack(">hhii", -1, -1, timeout_ms, len(parts))
+    for topic, partition, content in parts:
+        body += struct.pack(">h", len(topic)) + topic.encode()
+        body += struct.pack(">iii", 1, partition, len(content)) + content
+    send(connection, PRODUCE, 7, body)
 
 
-def answer(connection, topic):
-    """(error code, base offset)"""
-    return struct.unpack_from(">hq", receive(connection), 4 + 4 + 2 + len(topic) + 4 + 4)
+def answers(connection, count=1):
+    """(error code, base offset) of each part of a request of so many."""
+    content, at, told = receive(connection), 8, []
+    for _ in range(count):
+        # The topic's name, one partition and its number; behind the offset, the time of the append and the log's start.
+        at += 2 + struct.unpack_from(">h", content, at)[0] + 4 + 4
+        told.append(struct.unpack_from(">hq", content, at))
+        at += 2 + 8 + 8 + 8
+    return told

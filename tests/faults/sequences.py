@@ -17,7 +17,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from harness import Broken, Broker, History, arguments, run_suite, wait_until
 from raw_fetch import read_partition
-from raw_produce import NONE, STORAGE_ERROR, TIMED_OUT, answer, connect, new_producer, produce
+from raw_produce import NONE, STORAGE_ERROR, TIMED_OUT, answers, batch, connect, new_producer, produce
 
 TOPIC, PARTITIONS, AHEAD = "sequences", 3, 2
 
@@ -27,7 +27,8 @@ def value_of(partition, sequence):
 
 
 def send(connection, producer, partition, sequence):
-    produce(connection, TOPIC, producer, partition, sequence, value_of(partition, sequence), 10000)
+    content = batch(value_of(partition, sequence), (*producer, sequence))
+    produce(connection, [(TOPIC, partition, content)])
 
 
 def life(connection, producer, following, places, end, tally, history):
@@ -42,7 +43,7 @@ def life(connection, producer, following, places, end, tally, history):
                 history.sent(f"{TOPIC}-{partition}", str(sequence))
             send(connection, producer, partition, sequence)
         for partition, sequence in sent:
-            code, offset = answer(connection, TOPIC)
+            [(code, offset)] = answers(connection)
             tally[code] += 1
             if code == NONE:
                 if sequence != following[partition]:
@@ -63,7 +64,7 @@ def repeat(connection, producer, following):
     for partition, after in enumerate(following):
         if after:
             send(connection, producer, partition, after - 1)
-            if (told := answer(connection, TOPIC)) != (NONE, after - 1):
+            if (told := answers(connection)) != [(NONE, after - 1)]:
                 raise Broken(f"{partition}: {after - 1} was sent again and answered with {told}")
 
 
