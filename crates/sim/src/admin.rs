@@ -1,11 +1,11 @@
 //! Clients that change things: topics, settings, trims; and members of a group.
 
+use crate::clients::{Clients, RETAINED, TOPICS, pick, targets};
 use crate::effects::Effect;
 use crate::model::{Oracle, Target};
 use crate::readers::{SET, SETTING, consumer_options};
 use crate::register::Sent;
 use crate::time::within;
-use crate::workload::{Clients, RETAINED, TOPICS, pick, targets};
 use bytes::Bytes;
 use esker_client::{
     At, ClientError, ConfigOp, ConfigResource, Consumer, GroupMember, GroupOptions, NewTopic,

@@ -1,9 +1,9 @@
 //! What is looked at all along, and the last life: nothing fails any more, and everything must be found.
 
+use crate::clients::is_explained;
 use crate::model::{Oracle, Problem};
 use crate::run::End;
 use crate::time::within;
-use crate::workload::is_explained;
 use crate::world::World;
 use esker_client::ClientError;
 use esker_engine::Verified;

@@ -2,9 +2,9 @@
 
 use crate::effects::Effect;
 use crate::plan::Feature;
+use crate::producers::SimProducer;
 use crate::readers::Follower;
 use crate::time::pause;
-use crate::workload::SimProducer;
 use crate::world::{CLIENTS, World};
 use esker_client::ClientError;
 use esker_env::Entropy;

@@ -1,9 +1,9 @@
 //! Clients that read: single stretches, whole partitions, group offsets, settings.
 
+use crate::clients::{Clients, pick, targets};
 use crate::effects::Effect;
 use crate::entropy::SimEntropy;
 use crate::model::{Known, Oracle, Target};
-use crate::workload::{Clients, pick, targets};
 use esker_client::{
     At, ClientError, ConfigResource, Consumer, ConsumerOptions, Position, Received,
 };

@@ -3,6 +3,7 @@
 use crate::bucket::{BucketFaults, SimBucket, Store};
 use crate::cache::{CacheFaults, SimCache};
 use crate::catalogue::At;
+use crate::clients::Clients;
 use crate::disk::{DiskFaults, SimDisk};
 use crate::drive::{Drive, Injury};
 use crate::entropy::SimEntropy;
@@ -13,7 +14,6 @@ use crate::power::Power;
 use crate::run::{End, Producers, Simulation};
 use crate::time::{Points, SimClock, SimSpawner, within};
 use crate::trace::Trace;
-use crate::workload::Clients;
 use esker_broker::{BrokerOptions, LiveSettings};
 use esker_client::{Client, ClientError, ClientOptions};
 use esker_engine::EngineOptions;
