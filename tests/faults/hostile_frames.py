@@ -21,7 +21,7 @@ import urllib.request
 from harness import free_port
 
 API_VERSIONS, METADATA, PRODUCE, FETCH, CREATE_TOPICS, JOIN_GROUP, OFFSET_COMMIT = 18, 3, 0, 1, 19, 11, 8
-DELETE_RECORDS, INCREMENTAL_ALTER_CONFIGS = 21, 44
+FIND_COORDINATOR, DELETE_RECORDS, DESCRIBE_CONFIGS, INCREMENTAL_ALTER_CONFIGS = 10, 21, 32, 44
 CLOSED, ANSWERED, EITHER = "closed", "answered", "either"
 
 
@@ -140,34 +140,49 @@ def cases(chance):
 
 
 def wordy():
-    """(name, bytes, most bytes that the metadata log may grow by): requests that say little in many words."""
+    """(name, bytes, most bytes that the metadata log may grow by): requests that say or ask little in many words."""
     many, one = 100_000, struct.pack(">i", 1)
 
     def text(content):
         return struct.pack(">h", len(content)) + content
 
-    def create(name, assignments, configs):
+    def create(name, assignments=b"", configs=b"", partitions=1):
         head = header(CREATE_TOPICS, 4) + one + text(name)
-        shape = struct.pack(">ih", *((-1, -1) if assignments else (1, 1)))
+        shape = struct.pack(">ih", *((-1, -1) if assignments else (partitions, 1)))
         return frame(head + shape + (assignments or bytes(4)) + (configs or bytes(4)) + struct.pack(">ib", 10_000, 0))
 
-    yield "a topic to trim", create(b"wordy", b"", b""), 1000
+    yield "a topic to trim", create(b"wordy"), 1000
     same = text(b"retention.ms") + text(b"86400000")
-    yield "one setting many times", create(b"repeated", b"", struct.pack(">i", many) + same * many), 1000
+    yield "one setting many times", create(b"repeated", configs=struct.pack(">i", many) + same * many), 1000
     # More than `esker.partitions.max`.
     assigned = b"".join(struct.pack(">iii", number, 1, 1) for number in range(many + 1))
-    yield "too many partitions assigned", create(b"assigned", struct.pack(">i", many + 1) + assigned, b""), 1000
+    yield "too many partitions assigned", create(b"assigned", struct.pack(">i", many + 1) + assigned), 1000
     reset = b"".join(text(b"unheard.of.%d" % number) + b"\x01" + struct.pack(">h", -1) for number in range(many))
     altered = one + b"\x02" + text(b"wordy") + struct.pack(">i", many) + reset + b"\x00"
     yield "resets of what is not set", frame(header(INCREMENTAL_ALTER_CONFIGS, 0) + altered), 1000
     trims = one + text(b"wordy") + struct.pack(">i", many) + struct.pack(">iq", 0, 0) * many
     yield "one trim many times", frame(header(DELETE_RECORDS, 0) + trims + struct.pack(">i", 10_000)), 1000
+    yield "a wide topic", create(b"wide", partitions=1000), 2000
+    yield "one topic asked for many times", frame(header(METADATA, 1) + struct.pack(">i", many) + text(b"wide") * many), 0
+    described = b"\x02" + text(b"wide") + struct.pack(">i", -1)
+    settings = struct.pack(">i", many) + described * many + b"\x00"
+    yield "one topic's settings", frame(header(DESCRIBE_CONFIGS, 1) + settings), 0
+    yield "a coordinator", frame(header(FIND_COORDINATOR, 0) + text(b"g")), 2000
+    commit = header(OFFSET_COMMIT, 2) + text(b"g") + struct.pack(">ihq", -1, 0, -1) + one + text(b"wordy")
+    for times in (1, 5 * many):
+        commits = struct.pack(">i", times) + struct.pack(">iqh", 0, 0, -1) * times
+        yield f"a commit {times} times", frame(commit + commits), 0
 
 
 def metadata_log_bytes(data):
     directory = os.path.join(data, "metadata")
     logs = [name for name in os.listdir(directory) if name.startswith("log-")]
     return sum(os.path.getsize(os.path.join(directory, name)) for name in logs)
+
+
+def peak_bytes(process):
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM"))
 
 
 def end_of(address, content):
@@ -224,7 +239,7 @@ def main():
                 except OSError:
                     time.sleep(0.02)
             address = ("127.0.0.1", kafka)
-            before = resident_bytes(process)
+            before, peak_before = resident_bytes(process), peak_bytes(process)
             for name, content, expected in cases(random.Random(arguments.seed)):
                 got = end_of(address, content)
                 ended = got == expected or (expected == EITHER and got in (CLOSED, ANSWERED))
@@ -241,8 +256,13 @@ def main():
                 else:
                     failed.append(f"{name}: {got}, and the metadata log has grown by {longer} bytes of {bytes_max}")
             grown = resident_bytes(process) - before
-            if grown > 32 << 20:
+            if grown > 48 << 20:
                 failed.append(f"the broker has grown by {grown >> 20} MiB")
+            else:
+                passed += 1
+            peak = peak_bytes(process) - peak_before
+            if peak > 64 << 20:
+                failed.append(f"the broker has taken {peak >> 20} MiB meanwhile")
             else:
                 passed += 1
             process.terminate()

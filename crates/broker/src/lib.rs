@@ -13,6 +13,7 @@ mod error_code;
 mod fetch_session;
 mod listener;
 mod live_settings;
+mod once;
 mod options;
 mod topics;
 

@@ -28,7 +28,13 @@ pub(crate) async fn handle(
     call: &Call<'_>,
     request: DescribeConfigsRequest<'_>,
 ) -> Result<Answer, String> {
-    let found: Vec<_> = request.resources.iter().map(|r| (find(call, &r), r)).collect();
+    // Whoever names settings gets little more than the names.
+    let mut whole = BTreeSet::new();
+    let resources = request.resources.iter().filter(|resource| {
+        resource.configuration_keys.is_some()
+            || whole.insert((resource.resource_type, resource.resource_name))
+    });
+    let found: Vec<_> = resources.map(|r| (find(call, &r), r)).collect();
     let results = found.iter().map(|(found, resource)| {
         let blank = DescribeConfigsResult {
             resource_type: resource.resource_type,

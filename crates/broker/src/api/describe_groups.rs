@@ -2,6 +2,7 @@
 
 use crate::dispatch::{Answer, Call};
 use crate::error_code::of_group;
+use crate::once::once;
 use esker_group::DescribedGroup as Described;
 use esker_types::GroupId;
 use esker_wire::ErrorCode;
@@ -19,7 +20,7 @@ pub(crate) async fn handle(
     request: DescribeGroupsRequest<'_>,
 ) -> Result<Answer, String> {
     let mut described = Vec::new();
-    for group in &request.groups {
+    for group in once(request.groups.iter()) {
         let name = group.to_owned();
         let seen = call
             .broker

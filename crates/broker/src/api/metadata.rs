@@ -2,6 +2,7 @@
 
 use crate::broker::Broker;
 use crate::dispatch::{Answer, Call};
+use crate::once::once;
 use esker_meta::State;
 use esker_types::{TopicId, TopicName, is_internal_topic};
 use esker_wire::api::metadata::{
@@ -48,11 +49,10 @@ pub(crate) async fn handle(
         None => {
             state.topics.iter().map(|(id, _)| describe(broker, &state, *id, operations)).collect()
         }
-        Some(wanted) => wanted
-            .iter()
-            .map(|topic| match topic.name {
-                Some(_) if !topic.topic_id.is_nil() && call.version() < 12 => {
-                    unknown(topic.name, topic.topic_id, ErrorCode::InvalidRequest)
+        Some(wanted) => once(wanted.iter().map(|topic| (topic.name, topic.topic_id)))
+            .map(|(name, id)| match name {
+                Some(_) if !id.is_nil() && call.version() < 12 => {
+                    unknown(name, id, ErrorCode::InvalidRequest)
                 }
                 Some(name) => match state.topic_names.get(name) {
                     Some(id) => describe(broker, &state, *id, operations),
@@ -61,10 +61,10 @@ pub(crate) async fn handle(
                     }
                     None => unknown(Some(name), Uuid::nil(), ErrorCode::UnknownTopicOrPartition),
                 },
-                None if state.topics.contains_key(&TopicId(topic.topic_id)) => {
-                    describe(broker, &state, TopicId(topic.topic_id), operations)
+                None if state.topics.contains_key(&TopicId(id)) => {
+                    describe(broker, &state, TopicId(id), operations)
                 }
-                None => unknown(None, topic.topic_id, ErrorCode::UnknownTopicId),
+                None => unknown(None, id, ErrorCode::UnknownTopicId),
             })
             .collect(),
     };

@@ -5,11 +5,11 @@ use crate::dispatch::{Answer, Call};
 use crate::error_code::{of_group, of_group_result};
 use crate::topics::find_topic;
 use esker_group::{CommitPartition, CommitTopic, MemberId, OffsetCommit, Response};
-use esker_types::{GroupId, LeaderEpoch, Offset, PartitionIndex};
+use esker_types::{GroupId, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use esker_wire::ErrorCode;
 use esker_wire::api::offset_commit::{
-    OffsetCommitRequest, OffsetCommitResponse, OffsetCommitResponsePartition,
-    OffsetCommitResponseTopic,
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 use std::collections::BTreeMap;
 
@@ -25,32 +25,34 @@ pub(crate) async fn handle(
     let by_id = call.version() >= BY_ID;
     let hosted = call.broker.engine().topics();
     let group_id = GroupId::new(request.group_id);
-    let mut refused: BTreeMap<(usize, i32), ErrorCode> = BTreeMap::new();
-    let mut topics = Vec::new();
-    let mut places = Vec::new();
-    for (place, topic) in request.topics.iter().enumerate() {
-        let found = find_topic(&hosted, by_id, topic.name, topic.topic_id);
-        let mut partitions = Vec::new();
+    let find = |topic: &OffsetCommitRequestTopic<'_>| {
+        find_topic(&hosted, by_id, topic.name, topic.topic_id)
+    };
+    // What is committed last of a partition counts, once.
+    let mut commits: BTreeMap<(TopicId, i32), OffsetCommitRequestPartition<'_>> = BTreeMap::new();
+    for topic in &request.topics {
+        let Ok(found) = find(&topic) else { continue };
         for partition in &topic.partitions {
             let index = partition.partition_index;
-            match found {
-                Err(code) => drop(refused.insert((place, index), code)),
-                Ok(topic) if topic.partition(PartitionIndex(index)).is_none() => {
-                    refused.insert((place, index), ErrorCode::UnknownTopicOrPartition);
-                }
-                Ok(_) => partitions.push(CommitPartition {
-                    partition: PartitionIndex(index),
-                    offset: Offset(partition.committed_offset),
-                    leader_epoch: LeaderEpoch(partition.committed_leader_epoch),
-                    metadata: partition.committed_metadata.map(str::to_owned),
-                }),
+            if found.partition(PartitionIndex(index)).is_some() {
+                commits.insert((found.id, index), partition);
             }
         }
-        if let Ok(topic) = found
-            && !partitions.is_empty()
-        {
-            topics.push(CommitTopic { topic: topic.name.clone(), topic_id: topic.id, partitions });
-            places.push(place);
+    }
+    let mut topics: Vec<CommitTopic> = Vec::new();
+    for ((id, index), commit) in commits {
+        let partition = CommitPartition {
+            partition: PartitionIndex(index),
+            offset: Offset(commit.committed_offset),
+            leader_epoch: LeaderEpoch(commit.committed_leader_epoch),
+            metadata: commit.committed_metadata.map(str::to_owned),
+        };
+        match topics.last_mut().filter(|topic| topic.topic_id == id) {
+            Some(topic) => topic.partitions.push(partition),
+            None => {
+                let topic = hosted.by_id(id).expect("it was found").name.clone();
+                topics.push(CommitTopic { topic, topic_id: id, partitions: vec![partition] });
+            }
         }
     }
     let commit = OffsetCommit {
@@ -62,14 +64,15 @@ pub(crate) async fn handle(
         tells_missing_group: call.version() >= TELLS_MISSING_GROUP,
         topics,
     };
-    let mut codes: BTreeMap<(usize, i32), i16> = BTreeMap::new();
+    let mut codes: BTreeMap<(TopicId, i32), i16> = BTreeMap::new();
     let mut failure = None;
-    if !places.is_empty() {
+    let ids: Vec<_> = commit.topics.iter().map(|topic| topic.topic_id).collect();
+    if !ids.is_empty() {
         match call.broker.ask_group(&group_id, GroupRequest::Commit(commit)).await {
             Ok(Response::OffsetCommit(committed)) => {
-                for (place, (_, partitions)) in places.into_iter().zip(&committed.topics) {
+                for (id, (_, partitions)) in ids.into_iter().zip(&committed.topics) {
                     for (index, result) in partitions {
-                        codes.insert((place, index.get()), of_group_result(result.err()));
+                        codes.insert((id, index.get()), of_group_result(result.err()));
                     }
                 }
             }
@@ -77,16 +80,22 @@ pub(crate) async fn handle(
             Err(error) => failure = Some(of_group(error)),
         }
     }
-    let answered = request.topics.iter().enumerate().map(|(place, topic)| {
+    let answered = request.topics.iter().map(|topic| {
+        let found = find(&topic);
         let partitions = topic.partitions.iter().map(|partition| {
-            let key = (place, partition.partition_index);
-            let fallback = failure.unwrap_or(ErrorCode::UnknownServerError);
-            let error_code = match (refused.get(&key), codes.get(&key)) {
-                (Some(code), _) => code.code(),
-                (None, Some(code)) => *code,
-                (None, None) => fallback.code(),
+            let index = partition.partition_index;
+            let known = found
+                .and_then(|topic| match topic.partition(PartitionIndex(index)) {
+                    Some(_) => Ok(topic.id),
+                    None => Err(ErrorCode::UnknownTopicOrPartition),
+                })
+                .map(|id| codes.get(&(id, index)).copied());
+            let error_code = match known {
+                Err(code) => code.code(),
+                Ok(Some(code)) => code,
+                Ok(None) => failure.unwrap_or(ErrorCode::UnknownServerError).code(),
             };
-            OffsetCommitResponsePartition { partition_index: key.1, error_code }
+            OffsetCommitResponsePartition { partition_index: index, error_code }
         });
         OffsetCommitResponseTopic {
             name: topic.name,

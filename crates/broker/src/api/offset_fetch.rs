@@ -10,6 +10,7 @@ use esker_wire::api::offset_fetch::{
     OffsetFetchResponseTopics,
 };
 use esker_wire::{ErrorCode, Uuid};
+use std::collections::BTreeSet;
 
 /// First version that asks for several groups.
 const BATCHED: i16 = 8;
@@ -64,7 +65,11 @@ pub(crate) async fn handle(
 ) -> Result<Answer, String> {
     if call.version() >= BATCHED {
         let mut groups = Vec::new();
+        let mut whole = BTreeSet::new();
         for group in &request.groups {
+            if group.topics.is_none() && !whole.insert(group.group_id) {
+                continue;
+            }
             let wanted = group.topics.as_ref().map(|topics| {
                 topics
                     .iter()
