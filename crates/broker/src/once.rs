@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-/// Each item once, in the order in which they come first. A name takes some bytes of a request, and what is said of it may
-/// take megabytes: without this, one request asks for more memory than there is.
-pub(crate) fn once<T: Ord + Copy>(items: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+/// The items whose key comes for the first time, and all that have none. A name takes some bytes of a request, and what is
+/// said of it may take megabytes: without this, one request asks for more memory than there is.
+pub(crate) fn once<T, K: Ord>(
+    items: impl Iterator<Item = T>,
+    key: impl Fn(&T) -> Option<K>,
+) -> impl Iterator<Item = T> {
     let mut seen = BTreeSet::new();
-    items.filter(move |item| seen.insert(*item))
+    items.filter(move |item| key(item).is_none_or(|key| seen.insert(key)))
 }
 
 #[cfg(test)]
@@ -15,7 +18,15 @@ mod tests {
 
     #[test]
     fn each_comes_once_in_the_order_of_its_first() {
-        let found: Vec<_> = once(["b", "a", "b", "c", "a"].into_iter()).collect();
+        let found: Vec<_> =
+            once(["b", "a", "b", "c", "a"].into_iter(), |item| Some(*item)).collect();
         assert_eq!(found, ["b", "a", "c"]);
+    }
+
+    #[test]
+    fn what_has_no_key_always_comes() {
+        let found: Vec<_> =
+            once([1, 2, 1, 2].into_iter(), |item| (*item == 1).then_some(())).collect();
+        assert_eq!(found, [1, 2, 2]);
     }
 }

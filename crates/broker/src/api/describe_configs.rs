@@ -1,6 +1,7 @@
 //! DescribeConfigs: the settings of topics, brokers and groups, with where they come from.
 
 use crate::dispatch::{Answer, Call};
+use crate::once::once;
 use esker_meta::ConfigResource;
 use esker_settings::{Resolved, Source, Update};
 use esker_types::{BrokerId, TopicName};
@@ -29,10 +30,9 @@ pub(crate) async fn handle(
     request: DescribeConfigsRequest<'_>,
 ) -> Result<Answer, String> {
     // Whoever names settings gets little more than the names.
-    let mut whole = BTreeSet::new();
-    let resources = request.resources.iter().filter(|resource| {
-        resource.configuration_keys.is_some()
-            || whole.insert((resource.resource_type, resource.resource_name))
+    let resources = once(request.resources.iter(), |resource| {
+        let is_whole = resource.configuration_keys.is_none();
+        is_whole.then_some((resource.resource_type, resource.resource_name))
     });
     let found: Vec<_> = resources.map(|r| (find(call, &r), r)).collect();
     let results = found.iter().map(|(found, resource)| {

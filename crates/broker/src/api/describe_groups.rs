@@ -20,7 +20,7 @@ pub(crate) async fn handle(
     request: DescribeGroupsRequest<'_>,
 ) -> Result<Answer, String> {
     let mut described = Vec::new();
-    for group in once(request.groups.iter()) {
+    for group in once(request.groups.iter(), |group| Some(*group)) {
         let name = group.to_owned();
         let seen = call
             .broker

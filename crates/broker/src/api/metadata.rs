@@ -49,10 +49,10 @@ pub(crate) async fn handle(
         None => {
             state.topics.iter().map(|(id, _)| describe(broker, &state, *id, operations)).collect()
         }
-        Some(wanted) => once(wanted.iter().map(|topic| (topic.name, topic.topic_id)))
-            .map(|(name, id)| match name {
-                Some(_) if !id.is_nil() && call.version() < 12 => {
-                    unknown(name, id, ErrorCode::InvalidRequest)
+        Some(wanted) => once(wanted.iter(), |topic| Some((topic.name, topic.topic_id)))
+            .map(|topic| match topic.name {
+                Some(_) if !topic.topic_id.is_nil() && call.version() < 12 => {
+                    unknown(topic.name, topic.topic_id, ErrorCode::InvalidRequest)
                 }
                 Some(name) => match state.topic_names.get(name) {
                     Some(id) => describe(broker, &state, *id, operations),
@@ -61,10 +61,10 @@ pub(crate) async fn handle(
                     }
                     None => unknown(Some(name), Uuid::nil(), ErrorCode::UnknownTopicOrPartition),
                 },
-                None if state.topics.contains_key(&TopicId(id)) => {
-                    describe(broker, &state, TopicId(id), operations)
+                None if state.topics.contains_key(&TopicId(topic.topic_id)) => {
+                    describe(broker, &state, TopicId(topic.topic_id), operations)
                 }
-                None => unknown(None, id, ErrorCode::UnknownTopicId),
+                None => unknown(None, topic.topic_id, ErrorCode::UnknownTopicId),
             })
             .collect(),
     };

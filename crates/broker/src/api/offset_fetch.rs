@@ -2,6 +2,7 @@
 
 use crate::dispatch::{Answer, Call};
 use crate::error_code::of_group;
+use crate::once::once;
 use esker_group::{CommittedOffset, GroupError, GroupShard};
 use esker_types::{GroupId, PartitionIndex, TopicId, TopicName};
 use esker_wire::api::offset_fetch::{
@@ -10,7 +11,6 @@ use esker_wire::api::offset_fetch::{
     OffsetFetchResponseTopics,
 };
 use esker_wire::{ErrorCode, Uuid};
-use std::collections::BTreeSet;
 
 /// First version that asks for several groups.
 const BATCHED: i16 = 8;
@@ -65,11 +65,9 @@ pub(crate) async fn handle(
 ) -> Result<Answer, String> {
     if call.version() >= BATCHED {
         let mut groups = Vec::new();
-        let mut whole = BTreeSet::new();
-        for group in &request.groups {
-            if group.topics.is_none() && !whole.insert(group.group_id) {
-                continue;
-            }
+        let groups_once =
+            once(request.groups.iter(), |group| group.topics.is_none().then_some(group.group_id));
+        for group in groups_once {
             let wanted = group.topics.as_ref().map(|topics| {
                 topics
                     .iter()
