@@ -61,7 +61,7 @@ def main() -> int:
     root = prepare()
     with tempfile.TemporaryDirectory() as directory, suite.broker(arguments.target, {}) as broker:
         report = Path(directory) / "report.xml"
-        env = {**os.environ, "KAFKA_VERSION": "4.3.0", "KAFKA_URI": f"kafka://{broker.bootstrap}", "KAFKA_ROOT": "."}
+        env = {**os.environ, "KAFKA_VERSION": "4.4.0", "KAFKA_URI": f"kafka://{broker.bootstrap}", "KAFKA_ROOT": "."}
         command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "--timeout", "60", f"--junitxml={report}"]
         own_broker = ("ssl", "sasl")
         ignored = [f"--ignore=test/integration/test_{kind}_integration.py" for kind in own_broker]

@@ -53,7 +53,7 @@ def run(tests: Path, number: str, bootstrap: str, logs: Path) -> str:
     env = {
         **os.environ,
         "RDKAFKA_TEST_CONF": str(config),
-        "TEST_KAFKA_VERSION": "4.3.0",
+        "TEST_KAFKA_VERSION": "4.4.0",
         "BROKERS": bootstrap,
         "KAFKA_PATH": str(shim),
         "PYTHON": sys.executable,

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use esker_engine::Ack;
 use esker_env::BoxFuture;
 use esker_wire::{
-    ApiKey, EncodeError, ErrorCode, Message, Reader, Request, RequestHeader, decode_request_header,
+    ApiKey, EncodeError, Message, Reader, Request, RequestHeader, decode_request_header,
     encode_response_frame,
 };
 use std::sync::Arc;
@@ -188,7 +188,5 @@ fn unsupported(call: &Call<'_>) -> Result<Answer, String> {
         return Err(format!("{} version {api_version} is not supported", api_key.name()));
     }
     let header = RequestHeader { api_version: 0, ..call.header };
-    let mut response = api::api_versions::response(call.broker);
-    response.error_code = ErrorCode::UnsupportedVersion.code();
-    encode(&header, &response)
+    encode(&header, &api::api_versions::of_another_version())
 }

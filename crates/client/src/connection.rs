@@ -122,6 +122,7 @@ impl Connection {
         let request = ApiVersionsRequest {
             client_software_name: "esker",
             client_software_version: env!("CARGO_PKG_VERSION"),
+            ..Default::default()
         };
         for version in [ApiKey::ApiVersions.newest_stable(), 0] {
             let mut reply = self.call_at(&request, version, self.request_timeout).await?;

@@ -1,6 +1,6 @@
 //! Every setting of brokers, topics and groups: a table, the rules of its values, and how they are resolved.
 //!
-//! Names, kinds, defaults and rules are Kafka's (4.3) where Kafka has the setting; ours begin with `esker.`. A
+//! Names, kinds, defaults and rules are Kafka's (4.4) where Kafka has the setting; ours begin with `esker.`. A
 //! setting of Kafka's is either *honoured*, or *accepted* (stored and shown; what it controls does not exist here),
 //! or *refused* (ignoring it would mislead, so that only its default may be set). Nothing is ignored silently, and
 //! an unknown name is an error that suggests known ones.

@@ -1,4 +1,4 @@
-//! The table: one row for each setting that Kafka 4.3 documents, and our own.
+//! The table: one row for each setting that Kafka 4.4 documents, and our own.
 //!
 //! A row reads: name, kind, default, rule, when it may change, what we do with it, for topics and groups the broker
 //! settings that it falls back to (each with the factor to the row's own unit), and what it means. Rows that deviate

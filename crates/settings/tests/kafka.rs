@@ -3,7 +3,7 @@
 use esker_settings::{Kind, Scope, Setting, Support};
 use std::collections::BTreeSet;
 
-const DUMP: &str = include_str!("../testdata/kafka-4.3.1.tsv");
+const DUMP: &str = include_str!("../testdata/kafka-4.4.0.tsv");
 
 /// Defaults that are ours, and why.
 const DEFAULTS: [(&str, &str); 7] = [
@@ -59,7 +59,7 @@ fn setting(row: &Row<'_>) -> &'static Setting {
 
 #[test]
 fn names_types_defaults_and_update_modes_are_kafkas() {
-    assert_eq!(rows().count(), 390);
+    assert_eq!(rows().count(), 408);
     for row in rows() {
         let setting = setting(&row);
         let kind = match setting.kind {

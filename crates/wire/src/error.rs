@@ -19,6 +19,8 @@ pub enum DecodeErrorKind {
     Truncated,
     /// A length below −1, or a string of more than 32767 bytes.
     InvalidLength,
+    /// An array of more elements than Kafka reads.
+    TooManyElements,
     /// Null for what may not be null in this version.
     UnexpectedNull,
     /// A variable-length integer of more than 32 bits.
@@ -38,6 +40,7 @@ impl Display for DecodeError {
         match self.kind {
             DecodeErrorKind::Truncated => f.write_str("length exceeds the bytes left")?,
             DecodeErrorKind::InvalidLength => f.write_str("length is out of range")?,
+            DecodeErrorKind::TooManyElements => f.write_str("array has too many elements")?,
             DecodeErrorKind::UnexpectedNull => f.write_str("null is not allowed")?,
             DecodeErrorKind::InvalidVarint => f.write_str("varint exceeds 32 bits")?,
             DecodeErrorKind::InvalidUtf8 => f.write_str("string is not UTF-8")?,

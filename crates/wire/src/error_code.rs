@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 macro_rules! error_codes {
     ($($(#[$attribute:meta])* $variant:ident = $code:literal, $name:literal, $retry:ident, $message:literal;)*) => {
-        /// What a response says about its request or a part of it. All codes of Kafka 4.3.
+        /// What a response says about its request or a part of it. All codes of Kafka 4.4.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
         #[repr(i16)]
         pub enum ErrorCode {
@@ -194,6 +194,9 @@ error_codes! {
     StreamsInvalidTopologyEpoch = 131, "STREAMS_INVALID_TOPOLOGY_EPOCH", final, "epoch of the topology is not valid";
     StreamsTopologyFenced = 132, "STREAMS_TOPOLOGY_FENCED", final, "epoch of the topology is old";
     ShareSessionLimitReached = 133, "SHARE_SESSION_LIMIT_REACHED", retriable, "too many share sessions";
+    GroupDeletionFailed = 134, "GROUP_DELETION_FAILED", final, "group was not deleted, the message says why";
+    StreamsTopologyDescriptionUpdateFailed = 135, "STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED", final, "description of the topology was not taken";
+    ControllerIdNotRegistered = 136, "CONTROLLER_ID_NOT_REGISTERED", final, "controller is not registered";
 }
 
 impl ErrorCode {
@@ -232,8 +235,8 @@ mod tests {
             assert_eq!(usize::try_from(error.code() + 1).unwrap(), index);
             assert_eq!(ErrorCode::from_code(error.code()), Some(*error));
         }
-        assert_eq!(ErrorCode::ALL.len(), 135);
-        assert_eq!(ErrorCode::from_code(134), None);
+        assert_eq!(ErrorCode::ALL.len(), 138);
+        assert_eq!(ErrorCode::from_code(137), None);
         assert_eq!(ErrorCode::from_code(-2), None);
         assert_eq!(ErrorCode::default().code(), 0);
     }
@@ -246,6 +249,6 @@ mod tests {
         assert_eq!(ErrorCode::InvalidTopicException.to_string(), "INVALID_TOPIC_EXCEPTION");
     }
 
-    /// As counted in the Java client of Kafka 4.3.
+    /// As counted in the Java client of Kafka 4.4.
     const RETRIABLE: usize = 32;
 }

@@ -1,4 +1,4 @@
-//! Kafka's protocol on the wire: every request and response of Kafka 4.3 at every version.
+//! Kafka's protocol on the wire: every request and response of Kafka 4.4 at every version.
 //!
 //! The messages in [`api`] are generated from the files in `schema/` (`cargo xtask codegen`); what
 //! they stand on is written by hand. Three promises shape the crate:

@@ -9,6 +9,9 @@ use crate::error::{DecodeError, DecodeErrorKind};
 use crate::message::{Element, Encoding};
 use crate::records::Records;
 
+/// No array has more elements: Kafka's readers refuse them since 4.4.
+const MAX_ELEMENTS: usize = 1_000_000;
+
 /// Takes values off the front of a byte slice.
 ///
 /// The first failure sticks: from then on nothing is left, every value is zero or empty, and
@@ -269,6 +272,10 @@ impl<'a> Reader<'a> {
         let count = self.length(encoding.flexible, false)?;
         if count > self.rest.len() / T::min_len(encoding) {
             self.fail(DecodeErrorKind::Truncated);
+            return Some(Array::new());
+        }
+        if count > MAX_ELEMENTS {
+            self.fail(DecodeErrorKind::TooManyElements);
             return Some(Array::new());
         }
         let start = self.rest;

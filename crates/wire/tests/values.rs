@@ -1,6 +1,7 @@
 //! The types that messages are made of: arrays, records, lengths and nulls.
 
 use bytes::Bytes;
+use esker_wire::api::delete_groups::DeleteGroupsRequest;
 use esker_wire::api::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use esker_wire::api::metadata::MetadataRequest;
 use esker_wire::api::sasl_authenticate::SaslAuthenticateRequest;
@@ -149,6 +150,17 @@ fn the_first_failure_is_the_one_told() {
     let error = r.check().unwrap_err();
     assert_eq!((error.kind, error.position), (DecodeErrorKind::Truncated, 2));
     assert_eq!(error.to_string(), "length exceeds the bytes left at byte 2");
+}
+
+#[test]
+fn an_array_has_a_million_elements_at_most() {
+    let ask = |count: u32| {
+        let mut bytes = count.to_be_bytes().to_vec();
+        bytes.extend(std::iter::repeat_n(0, count as usize * 2));
+        DeleteGroupsRequest::decode(&mut Reader::new(&bytes), 0).map(|one| one.groups_names.len())
+    };
+    assert_eq!(ask(1_000_000), Ok(1_000_000));
+    assert_eq!(ask(1_000_001).unwrap_err().kind, DecodeErrorKind::TooManyElements);
 }
 
 #[test]

@@ -1,32 +1,27 @@
 """Which APIs a broker says that it serves, asked on a bare socket."""
 
-import socket
 import struct
 
+from harness import raw
 from harness.target import Target
 
-_API_VERSIONS = 18
+API_VERSIONS = 18
 
 
 def served(broker: Target) -> dict[int, tuple[int, int]]:
     """Lowest and highest version by API key, from ApiVersions version 0."""
-    host, port = broker.bootstrap.split(":")
-    client_id = b"conformance"
-    request = struct.pack(">hhih", _API_VERSIONS, 0, 1, len(client_id)) + client_id
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
-        connection.sendall(struct.pack(">i", len(request)) + request)
-        (size,) = struct.unpack(">i", _read(connection, 4))
-        answer = _read(connection, size)
-    correlation_id, error, count = struct.unpack_from(">ihi", answer)
-    assert (correlation_id, error) == (1, 0), answer
-    entries = struct.iter_unpack(">hhh", answer[10 : 10 + 6 * count])
+    answer = raw.call(broker, API_VERSIONS, 0, b"")
+    error, count = struct.unpack_from(">hi", answer)
+    assert error == 0, answer
+    entries = struct.iter_unpack(">hhh", answer[6 : 6 + 6 * count])
     return {key: (lowest, highest) for key, lowest, highest in entries}
 
 
-def _read(connection: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        piece = connection.recv(size - len(data))
-        assert piece, "connection closed"
-        data += piece
-    return data
+def greet(broker: Target, version: int, cluster: str | None = None, node: int = -1, name: str = "suite") -> int:
+    """The error code of the answer to ApiVersions in a flexible version."""
+    body = raw.compact(name) + raw.compact("1.0")
+    if version >= 5:
+        body += raw.compact(cluster) + struct.pack(">i", node)
+    answer = raw.call(broker, API_VERSIONS, version, body + b"\0", flexible=True)
+    (error,) = struct.unpack_from(">h", answer)
+    return error

@@ -41,6 +41,22 @@ pub(crate) async fn handle(
     call: &Call<'_>,
     request: ApiVersionsRequest<'_>,
 ) -> Result<Answer, String> {
+    let refused = |code: ErrorCode| ApiVersionsResponse {
+        error_code: code.code(),
+        finalized_features_epoch: -1,
+        ..Default::default()
+    };
+    if !is_well_formed(&request, call.version()) {
+        return call.answer(&refused(ErrorCode::InvalidRequest));
+    }
+    if call.version() >= 5 && !means_us(&request, call.broker) {
+        return call.answer(&refused(ErrorCode::RebootstrapRequired));
+    }
+    call.answer(&response())
+}
+
+/// Whether the client names itself, and either both cluster and node or neither.
+fn is_well_formed(request: &ApiVersionsRequest<'_>, version: i16) -> bool {
     let legal = |text: &str| {
         !text.is_empty()
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
@@ -48,22 +64,36 @@ pub(crate) async fn handle(
             && text.as_bytes().last().is_some_and(u8::is_ascii_alphanumeric)
     };
     let named = legal(request.client_software_name) && legal(request.client_software_version);
-    if call.version() >= 3 && !named {
-        let error_code = ErrorCode::InvalidRequest.code();
-        return call.answer(&ApiVersionsResponse { error_code, ..Default::default() });
-    }
-    call.answer(&response(call.broker))
+    let whole = request.cluster_id.is_some() == (request.node_id != -1);
+    (version < 3 || named) && (version < 5 || whole)
 }
 
-pub(crate) fn response(_broker: &Broker) -> ApiVersionsResponse<'static> {
-    let api_keys = ANSWERED
-        .iter()
-        .map(|key| ApiVersion {
-            api_key: key.code(),
-            // librdkafka needs to see versions of Produce that no broker answers any more; Kafka does the same.
-            min_version: if *key == ApiKey::Produce { 0 } else { key.oldest() },
-            max_version: key.newest_stable(),
-        })
-        .collect();
+/// Whether this is the broker that the client thinks it is talking to, if it says so.
+fn means_us(request: &ApiVersionsRequest<'_>, broker: &Broker) -> bool {
+    let Some(cluster) = request.cluster_id else { return true };
+    let ours = broker.engine().meta().image().cluster.to_string();
+    cluster == ours && request.node_id == broker.id()
+}
+
+fn response() -> ApiVersionsResponse<'static> {
+    let api_keys = ANSWERED.iter().copied().map(versions).collect();
     ApiVersionsResponse { api_keys, finalized_features_epoch: 0, ..Default::default() }
+}
+
+/// What is said to a client that asks in a version that nobody has: which versions of this one there are.
+pub(crate) fn of_another_version() -> ApiVersionsResponse<'static> {
+    ApiVersionsResponse {
+        error_code: ErrorCode::UnsupportedVersion.code(),
+        api_keys: [versions(ApiKey::ApiVersions)].into_iter().collect(),
+        ..Default::default()
+    }
+}
+
+fn versions(key: ApiKey) -> ApiVersion {
+    ApiVersion {
+        api_key: key.code(),
+        // librdkafka needs to see versions of Produce that no broker answers any more; Kafka does the same.
+        min_version: if key == ApiKey::Produce { 0 } else { key.oldest() },
+        max_version: key.newest_stable(),
+    }
 }

@@ -24,7 +24,12 @@ pub(crate) async fn handle(
             Ok(other) => return Err(format!("DeleteGroups was answered with {other:?}")),
             Err(error) => Some(error),
         };
-        results.push(DeletableGroupResult { group_id: group, error_code: of_group_result(error) });
+        results.push((group, error, error.map(|error| error.to_string())));
     }
-    call.answer(&DeleteGroupsResponse { results: results.into(), ..Default::default() })
+    let results = results.iter().map(|(group, error, message)| DeletableGroupResult {
+        group_id: group,
+        error_code: of_group_result(*error),
+        error_message: message.as_deref(),
+    });
+    call.answer(&DeleteGroupsResponse { results: results.collect(), ..Default::default() })
 }

@@ -9,6 +9,10 @@ settings! { GROUP
         "Time between two heartbeats of a member."
     "consumer.session.timeout.ms": Int = Some("45000"), AtLeast(1), Dynamic, Accepted(NEW_GROUPS) <- [("group.consumer.session.timeout.ms", 1)];
         "Silence after which a member is dropped."
+    "errors.deadletterqueue.copy.record.enable": Boolean = Some("false"), Any, Dynamic, Accepted(NEW_GROUPS);
+        "Whether a dead letter holds the record itself."
+    "errors.deadletterqueue.topic.name": Text = Some(""), Any, Dynamic, Accepted(NEW_GROUPS);
+        "Topic of a share group's dead letters; empty for none."
     "share.assignment.interval.ms": Int = Some("1000"), AtLeast(0), Dynamic, Accepted(NEW_GROUPS) <- [("group.share.assignment.interval.ms", 1)];
         "Shortest time between two assignments."
     "share.auto.offset.reset": Text = Some("latest"), OffsetReset, Dynamic, Accepted(NEW_GROUPS);
@@ -29,12 +33,16 @@ settings! { GROUP
         "Silence after which a member is dropped."
     "streams.assignment.interval.ms": Int = Some("1000"), AtLeast(0), Dynamic, Accepted(NEW_GROUPS) <- [("group.streams.assignment.interval.ms", 1)];
         "Shortest time between two assignments."
+    "streams.assignor.name": Text = None, Any, Dynamic, Accepted(NEW_GROUPS);
+        "Assignor of the group; none for the broker's preferred one."
     "streams.heartbeat.interval.ms": Int = Some("5000"), AtLeast(1), Dynamic, Accepted(NEW_GROUPS) <- [("group.streams.heartbeat.interval.ms", 1)];
         "Time between two heartbeats of a member."
     "streams.initial.rebalance.delay.ms": Int = Some("3000"), AtLeast(0), Dynamic, Accepted(NEW_GROUPS) <- [("group.streams.initial.rebalance.delay.ms", 1)];
         "How long an empty group waits for more members after the first."
     "streams.num.standby.replicas": Int = Some("0"), AtLeast(0), Dynamic, Accepted(NEW_GROUPS) <- [("group.streams.num.standby.replicas", 1)];
         "Standby copies of each task's state."
+    "streams.rack.aware.assignment.tags": List = Some(""), Any, Dynamic, Accepted(NEW_GROUPS) <- [("group.streams.rack.aware.assignment.tags", 1)];
+        "Tags of clients over which standby copies are spread."
     "streams.session.timeout.ms": Int = Some("45000"), AtLeast(1), Dynamic, Accepted(NEW_GROUPS) <- [("group.streams.session.timeout.ms", 1)];
         "Silence after which a member is dropped."
 }

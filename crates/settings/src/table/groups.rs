@@ -1,6 +1,6 @@
 //! Consumer groups of every protocol, and share groups' state.
 
-use super::why::{GROUP_COMMIT, INTERNAL_TOPIC, NEW_GROUPS, PROTOCOLS, THREADS};
+use super::why::{CLASS, GROUP_COMMIT, INTERNAL_TOPIC, NEW_GROUPS, PROTOCOLS, THREADS};
 
 settings! { GROUPS
     "group.coordinator.rebalance.protocols": List = Some("classic,consumer,streams"), SomeOf(&["consumer", "classic", "share", "streams"]), ReadOnly, Accepted(PROTOCOLS);
@@ -105,6 +105,10 @@ settings! { GROUPS
         "Least that a group may set it to."
     "group.share.max.record.lock.duration.ms": Int = Some("60000"), Between(30_000, 3_600_000), ReadOnly, Accepted(NEW_GROUPS);
         "Most that a group may set it to."
+    "errors.deadletterqueue.auto.create.topics.enable": Boolean = Some("false"), Any, ClusterWide, Accepted(NEW_GROUPS);
+        "Whether a share group's dead letter topic is made when it is missing."
+    "errors.deadletterqueue.topic.name.prefix": Text = Some("dlq."), Any, ClusterWide, Accepted(NEW_GROUPS);
+        "What the name of every dead letter topic begins with."
     "group.streams.assignment.interval.ms": Int = Some("1000"), AtLeast(0), ClusterWide, Accepted(NEW_GROUPS);
         "Shortest time between two assignments of a streams group."
     "group.streams.min.assignment.interval.ms": Int = Some("0"), AtLeast(0), ReadOnly, Accepted(NEW_GROUPS);
@@ -129,6 +133,12 @@ settings! { GROUPS
         "Most members of a streams group."
     "group.streams.num.standby.replicas": Int = Some("0"), AtLeast(0), ReadOnly, Accepted(NEW_GROUPS);
         "Standby copies of each task's state."
+    "group.streams.assignors": List = Some("sticky"), NonEmpty, ReadOnly, Accepted(NEW_GROUPS);
+        "Assignors of streams groups, the preferred one first."
+    "group.streams.rack.aware.assignment.tags": List = Some(""), Any, ReadOnly, Accepted(NEW_GROUPS);
+        "Tags of clients over which standby copies are spread."
+    "group.streams.topology.description.plugin.class": Class = None, Any, ReadOnly, Refused(CLASS);
+        "Class that keeps descriptions of topologies."
     "group.streams.max.standby.replicas": Int = Some("2"), AtLeast(0), ReadOnly, Accepted(NEW_GROUPS);
         "Most that a group may set it to."
     "share.coordinator.append.linger.ms": Int = Some("-1"), AtLeast(-1), ReadOnly, Accepted(NEW_GROUPS);

@@ -1,7 +1,8 @@
 //! Records of all topics: defaults of topic settings and what runs in the background.
 
 use super::why::{
-    CLEANER, COMPACTION, GRACE, HOUSEKEEPING, MERGE, NO_FILES, ONE_DIR, SYNCED, TIER, VERBATIM,
+    CLEANER, COMPACTION, GRACE, HOUSEKEEPING, MERGE, NO_FILES, ONE_DIR, OPENED, SYNCED, TIER,
+    VERBATIM,
 };
 
 settings! { LOG
@@ -23,6 +24,8 @@ settings! { LOG
         "Length of such a window."
     "message.max.bytes": Int = Some("1048588"), AtLeast(0), ClusterWide, Honoured;
         "Largest batch of records, as it was sent (compressed). Default of `max.message.bytes`."
+    "max.decompressed.message.bytes": Int = Some("2147483639"), Between(1, 2_147_483_639), ClusterWide, Accepted(OPENED);
+        "Most bytes that a batch may decompress to. Default of the topic setting of this name."
     "compression.type": Text = Some("producer"), OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), ClusterWide, Accepted(VERBATIM);
         "Codec in which records are kept; `producer` keeps them as they came."
     "compression.gzip.level": Int = Some("-1"), BetweenOr(1, 9, -1), ClusterWide, Accepted(VERBATIM);
@@ -103,6 +106,10 @@ settings! { LOG
         "Bytes of a partition that stay on the broker's disk. Default of `local.retention.bytes`."
     "log.local.retention.ms": Long = Some("-2"), AtLeast(-2), ClusterWide, Accepted(TIER);
         "How long records stay on the broker's disk. Default of `local.retention.ms`."
+    "log.remote.copy.lag.bytes": Long = Some("-1"), AtLeast(-1), ClusterWide, Accepted(TIER);
+        "Bytes of a partition that may wait to be offloaded. Default of `remote.copy.lag.bytes`."
+    "log.remote.copy.lag.ms": Long = Some("0"), AtLeast(-1), ClusterWide, Accepted(TIER);
+        "How long records may wait to be offloaded. Default of `remote.copy.lag.ms`."
     "producer.id.expiration.ms": Int = Some("86400000"), AtLeast(1), ClusterWide, Honoured;
         "How long a producer that does not write is remembered for the detection of duplicates."
 }

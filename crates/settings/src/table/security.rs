@@ -71,6 +71,10 @@ settings! { SECURITY
         "Randomness of ticket renewal."
     "sasl.kerberos.ticket.renew.window.factor": Double = Some("0.8"), Any, PerBroker, Accepted(NO_SASL);
         "Share of a ticket's life after which it is renewed."
+    "sasl.oauthbearer.allow.unverified.audience": Boolean = Some("false"), Any, ReadOnly, Accepted(NO_SASL);
+        "Whether tokens are taken where no audience is expected."
+    "sasl.oauthbearer.allow.unverified.issuer": Boolean = Some("false"), Any, ReadOnly, Accepted(NO_SASL);
+        "Whether tokens are taken where no issuer is expected."
     "sasl.oauthbearer.assertion.algorithm": Text = Some("RS256"), OneOfNoCase(&["ES256", "RS256"]), ReadOnly, Accepted(NO_SASL);
         "Algorithm that signs an assertion."
     "sasl.oauthbearer.assertion.claim.aud": Text = None, Any, ReadOnly, Accepted(NO_SASL);

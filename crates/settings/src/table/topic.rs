@@ -1,7 +1,8 @@
 //! Settings of a topic.
 
 use super::why::{
-    ALWAYS_TIERED, COMPACTION, GRACE, MERGE, NO_FILES, QUORUM, SYNCED, TIER, VERBATIM,
+    ALWAYS_TIERED, COMPACTION, GRACE, MERGE, NEW_GROUPS, NO_FILES, OPENED, QUORUM, SYNCED, TIER,
+    VERBATIM,
 };
 
 settings! { TOPIC
@@ -17,6 +18,8 @@ settings! { TOPIC
         "Level where `compression.type` is `zstd`."
     "delete.retention.ms": Long = Some("86400000"), AtLeast(0), Dynamic, Accepted(COMPACTION) <- [("log.cleaner.delete.retention.ms", 1)];
         "How long a compacted topic keeps tombstones."
+    "errors.deadletterqueue.group.enable": Boolean = Some("false"), Any, Dynamic, Accepted(NEW_GROUPS);
+        "Whether share groups may use the topic for their dead letters."
     "file.delete.delay.ms": Long = Some("60000"), AtLeast(0), Dynamic, Accepted(GRACE) <- [("log.segment.delete.delay.ms", 1)];
         "How long a deleted file stays."
     "flush.messages": Long = Some("9223372036854775807"), AtLeast(1), Dynamic, Accepted(SYNCED) <- [("log.flush.interval.messages", 1)];
@@ -37,6 +40,8 @@ settings! { TOPIC
         "Age above which a record has been compacted."
     "max.message.bytes": Int = Some("1048588"), AtLeast(0), Dynamic, Honoured <- [("message.max.bytes", 1)];
         "Largest batch of records, as it was sent (compressed)."
+    "max.decompressed.message.bytes": Int = Some("2147483639"), Between(1, 2_147_483_639), Dynamic, Accepted(OPENED) <- [("max.decompressed.message.bytes", 1)];
+        "Most bytes that a batch may decompress to."
     "message.timestamp.after.max.ms": Long = Some("3600000"), AtLeast(0), Dynamic, Honoured <- [("log.message.timestamp.after.max.ms", 1)];
         "How far a producer's timestamp may lie in the future."
     "message.timestamp.before.max.ms": Long = Some("9223372036854775807"), AtLeast(0), Dynamic, Honoured <- [("log.message.timestamp.before.max.ms", 1)];
@@ -53,6 +58,10 @@ settings! { TOPIC
         "Whether files are made in their full size."
     "remote.log.copy.disable": Boolean = Some("false"), Any, Dynamic, Refused(ALWAYS_TIERED);
         "Whether new records stay on the broker."
+    "remote.copy.lag.bytes": Long = Some("-1"), AtLeast(-1), Dynamic, Accepted(TIER) <- [("log.remote.copy.lag.bytes", 1)];
+        "Bytes of a partition that may wait to be offloaded; -1 sets no limit."
+    "remote.copy.lag.ms": Long = Some("0"), AtLeast(-1), Dynamic, Accepted(TIER) <- [("log.remote.copy.lag.ms", 1)];
+        "How long records may wait to be offloaded; -1 sets no limit."
     "remote.log.delete.on.disable": Boolean = Some("false"), Any, Dynamic, Accepted(TIER);
         "Whether offloaded records are deleted when offloading is switched off."
     "remote.storage.enable": Boolean = Some("true"), Any, Dynamic, Refused(ALWAYS_TIERED);

@@ -18,6 +18,7 @@ pub(super) const QUOTA: &str = "produce is throttled by what the write-ahead log
 pub(super) const CLASS: &str = "Java classes cannot be loaded; leave it unset";
 pub(super) const ONE_DIR: &str = "a broker has one data directory";
 pub(super) const VERBATIM: &str = "batches are kept as the producer compressed them";
+pub(super) const OPENED: &str = "`esker.decompressed.max.bytes` limits every batch";
 pub(super) const HOUSEKEEPING: &str =
     "`esker.housekeeping.interval.ms` says when work is looked for";
 pub(super) const MERGE: &str = "segments are formed by flushes and merges; see `esker.segment.*`";

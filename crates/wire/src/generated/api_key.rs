@@ -186,11 +186,15 @@ pub enum ApiKey {
     AlterShareGroupOffsets = 91,
     /// `DeleteShareGroupOffsets`.
     DeleteShareGroupOffsets = 92,
+    /// `StreamsGroupTopologyDescriptionUpdate`.
+    StreamsGroupTopologyDescriptionUpdate = 93,
+    /// `UnregisterController`.
+    UnregisterController = 94,
 }
 
 impl ApiKey {
     /// Every API, ascending by key.
-    pub const ALL: [Self; 89] = [
+    pub const ALL: [Self; 91] = [
         Self::Produce,
         Self::Fetch,
         Self::ListOffsets,
@@ -280,6 +284,8 @@ impl ApiKey {
         Self::DescribeShareGroupOffsets,
         Self::AlterShareGroupOffsets,
         Self::DeleteShareGroupOffsets,
+        Self::StreamsGroupTopologyDescriptionUpdate,
+        Self::UnregisterController,
     ];
 
     /// The API with this key, `None` if Kafka has none or serves it no longer.
@@ -375,6 +381,8 @@ impl ApiKey {
             90 => Self::DescribeShareGroupOffsets,
             91 => Self::AlterShareGroupOffsets,
             92 => Self::DeleteShareGroupOffsets,
+            93 => Self::StreamsGroupTopologyDescriptionUpdate,
+            94 => Self::UnregisterController,
             _ => return None,
         })
     }
@@ -496,7 +504,7 @@ impl ApiKey {
             Self::ApiVersions => ApiInfo {
                 name: "ApiVersions",
                 oldest: 0,
-                newest: 4,
+                newest: 5,
                 newest_unstable: false,
                 first_flexible: 3,
                 listeners: Listeners { broker: true, controller: true },
@@ -576,7 +584,7 @@ impl ApiKey {
             Self::TxnOffsetCommit => ApiInfo {
                 name: "TxnOffsetCommit",
                 oldest: 0,
-                newest: 5,
+                newest: 6,
                 newest_unstable: false,
                 first_flexible: 3,
                 listeners: Listeners { broker: true, controller: false },
@@ -688,7 +696,7 @@ impl ApiKey {
             Self::DeleteGroups => ApiInfo {
                 name: "DeleteGroups",
                 oldest: 0,
-                newest: 2,
+                newest: 3,
                 newest_unstable: false,
                 first_flexible: 2,
                 listeners: Listeners { broker: true, controller: false },
@@ -1056,7 +1064,7 @@ impl ApiKey {
             Self::StreamsGroupHeartbeat => ApiInfo {
                 name: "StreamsGroupHeartbeat",
                 oldest: 0,
-                newest: 0,
+                newest: 1,
                 newest_unstable: false,
                 first_flexible: 0,
                 listeners: Listeners { broker: true, controller: false },
@@ -1064,7 +1072,7 @@ impl ApiKey {
             Self::StreamsGroupDescribe => ApiInfo {
                 name: "StreamsGroupDescribe",
                 oldest: 0,
-                newest: 0,
+                newest: 1,
                 newest_unstable: false,
                 first_flexible: 0,
                 listeners: Listeners { broker: true, controller: false },
@@ -1092,6 +1100,22 @@ impl ApiKey {
                 newest_unstable: false,
                 first_flexible: 0,
                 listeners: Listeners { broker: true, controller: false },
+            },
+            Self::StreamsGroupTopologyDescriptionUpdate => ApiInfo {
+                name: "StreamsGroupTopologyDescriptionUpdate",
+                oldest: 0,
+                newest: 0,
+                newest_unstable: false,
+                first_flexible: 0,
+                listeners: Listeners { broker: true, controller: false },
+            },
+            Self::UnregisterController => ApiInfo {
+                name: "UnregisterController",
+                oldest: 0,
+                newest: 0,
+                newest_unstable: false,
+                first_flexible: 0,
+                listeners: Listeners { broker: true, controller: true },
             },
         }
     }

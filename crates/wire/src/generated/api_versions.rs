@@ -7,20 +7,36 @@ use crate::message::{Element, Encoding, Message, Request};
 use crate::reader::Reader;
 use crate::sink::Sink;
 
-/// Request of [`ApiKey::ApiVersions`], versions 0 to 4, flexible from 3.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// Request of [`ApiKey::ApiVersions`], versions 0 to 5, flexible from 3.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ApiVersionsRequest<'a> {
     /// From version 3.
     pub client_software_name: &'a str,
     /// From version 3.
     pub client_software_version: &'a str,
+    /// From version 5.
+    pub cluster_id: Option<&'a str>,
+    /// From version 5.
+    pub node_id: i32,
+}
+
+impl Default for ApiVersionsRequest<'_> {
+    fn default() -> Self {
+        Self {
+            client_software_name: "",
+            client_software_version: "",
+            cluster_id: None,
+            node_id: -1,
+        }
+    }
 }
 
 impl<'a> Element<'a> for ApiVersionsRequest<'a> {
     fn min_len(e: Encoding) -> usize {
         match e.version {
             ..=2 => 0,
-            _ => 3,
+            3..=4 => 3,
+            _ => 8,
         }
     }
 
@@ -29,6 +45,8 @@ impl<'a> Element<'a> for ApiVersionsRequest<'a> {
         let m = Self {
             client_software_name: if v >= 3 { r.string(e) } else { "" },
             client_software_version: if v >= 3 { r.string(e) } else { "" },
+            cluster_id: if v >= 5 { r.string_nullable(e) } else { None },
+            node_id: if v >= 5 { r.i32() } else { -1 },
         };
         r.skip_tags(e);
         m
@@ -42,6 +60,12 @@ impl<'a> Element<'a> for ApiVersionsRequest<'a> {
         if v >= 3 {
             s.put_string(self.client_software_version, e);
         }
+        if v >= 5 {
+            s.put_string_nullable(self.cluster_id, e);
+        }
+        if v >= 5 {
+            s.put_i32(self.node_id);
+        }
         s.put_tag_count(0, e);
     }
 }
@@ -49,7 +73,7 @@ impl<'a> Element<'a> for ApiVersionsRequest<'a> {
 impl<'a> Message<'a> for ApiVersionsRequest<'a> {
     const NAME: &'static str = "ApiVersionsRequest";
     const OLDEST: i16 = 0;
-    const NEWEST: i16 = 4;
+    const NEWEST: i16 = 5;
     const FIRST_FLEXIBLE: i16 = 3;
 }
 
@@ -58,7 +82,7 @@ impl<'a> Request<'a> for ApiVersionsRequest<'a> {
     type Response<'b> = ApiVersionsResponse<'b>;
 }
 
-/// Response of [`ApiKey::ApiVersions`], versions 0 to 4, flexible from 3.
+/// Response of [`ApiKey::ApiVersions`], versions 0 to 5, flexible from 3.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiVersionsResponse<'a> {
     pub error_code: i16,
@@ -165,7 +189,7 @@ impl<'a> Element<'a> for ApiVersionsResponse<'a> {
 impl<'a> Message<'a> for ApiVersionsResponse<'a> {
     const NAME: &'static str = "ApiVersionsResponse";
     const OLDEST: i16 = 0;
-    const NEWEST: i16 = 4;
+    const NEWEST: i16 = 5;
     const FIRST_FLEXIBLE: i16 = 3;
 }
 

@@ -7,7 +7,7 @@ use crate::message::{Element, Encoding, Message, Request};
 use crate::reader::Reader;
 use crate::sink::Sink;
 
-/// Request of [`ApiKey::DeleteGroups`], versions 0 to 2, flexible from 2.
+/// Request of [`ApiKey::DeleteGroups`], versions 0 to 3, flexible from 2.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteGroupsRequest<'a> {
     pub groups_names: Array<'a, &'a str>,
@@ -36,7 +36,7 @@ impl<'a> Element<'a> for DeleteGroupsRequest<'a> {
 impl<'a> Message<'a> for DeleteGroupsRequest<'a> {
     const NAME: &'static str = "DeleteGroupsRequest";
     const OLDEST: i16 = 0;
-    const NEWEST: i16 = 2;
+    const NEWEST: i16 = 3;
     const FIRST_FLEXIBLE: i16 = 2;
 }
 
@@ -45,7 +45,7 @@ impl<'a> Request<'a> for DeleteGroupsRequest<'a> {
     type Response<'b> = DeleteGroupsResponse<'b>;
 }
 
-/// Response of [`ApiKey::DeleteGroups`], versions 0 to 2, flexible from 2.
+/// Response of [`ApiKey::DeleteGroups`], versions 0 to 3, flexible from 2.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeleteGroupsResponse<'a> {
     pub throttle_time_ms: i32,
@@ -76,7 +76,7 @@ impl<'a> Element<'a> for DeleteGroupsResponse<'a> {
 impl<'a> Message<'a> for DeleteGroupsResponse<'a> {
     const NAME: &'static str = "DeleteGroupsResponse";
     const OLDEST: i16 = 0;
-    const NEWEST: i16 = 2;
+    const NEWEST: i16 = 3;
     const FIRST_FLEXIBLE: i16 = 2;
 }
 
@@ -85,22 +85,36 @@ impl<'a> Message<'a> for DeleteGroupsResponse<'a> {
 pub struct DeletableGroupResult<'a> {
     pub group_id: &'a str,
     pub error_code: i16,
+    /// From version 3.
+    pub error_message: Option<&'a str>,
 }
 
 impl<'a> Element<'a> for DeletableGroupResult<'a> {
-    fn min_len(_: Encoding) -> usize {
-        4
+    fn min_len(e: Encoding) -> usize {
+        match e.version {
+            ..=2 => 4,
+            _ => 5,
+        }
     }
 
     fn read(r: &mut Reader<'a>, e: Encoding) -> Self {
-        let m = Self { group_id: r.string(e), error_code: r.i16() };
+        let v = e.version;
+        let m = Self {
+            group_id: r.string(e),
+            error_code: r.i16(),
+            error_message: if v >= 3 { r.string_nullable(e) } else { None },
+        };
         r.skip_tags(e);
         m
     }
 
     fn write(&self, s: &mut Sink, e: Encoding) {
+        let v = e.version;
         s.put_string(self.group_id, e);
         s.put_i16(self.error_code);
+        if v >= 3 {
+            s.put_string_nullable(self.error_message, e);
+        }
         s.put_tag_count(0, e);
     }
 }

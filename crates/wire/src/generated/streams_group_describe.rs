@@ -7,27 +7,43 @@ use crate::message::{Element, Encoding, Message, Request};
 use crate::reader::Reader;
 use crate::sink::Sink;
 
-/// Request of [`ApiKey::StreamsGroupDescribe`], version 0, flexible.
+/// Request of [`ApiKey::StreamsGroupDescribe`], versions 0 to 1, flexible.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupDescribeRequest<'a> {
     pub group_ids: Array<'a, &'a str>,
     pub include_authorized_operations: bool,
+    /// From version 1.
+    pub include_topology_description: bool,
 }
 
 impl<'a> Element<'a> for StreamsGroupDescribeRequest<'a> {
-    fn min_len(_: Encoding) -> usize {
-        3
+    fn min_len(e: Encoding) -> usize {
+        match e.version {
+            ..=0 => 3,
+            _ => 4,
+        }
     }
 
     fn read(r: &mut Reader<'a>, e: Encoding) -> Self {
-        let m = Self { group_ids: r.array(e), include_authorized_operations: r.bool() };
+        let v = e.version;
+        let m = Self {
+            group_ids: r.array(e),
+            include_authorized_operations: r.bool(),
+            include_topology_description: if v >= 1 { r.bool() } else { false },
+        };
         r.skip_tags(e);
         m
     }
 
     fn write(&self, s: &mut Sink, e: Encoding) {
+        let v = e.version;
         s.put_array(&self.group_ids, e);
         s.put_bool(self.include_authorized_operations);
+        if v >= 1 {
+            s.put_bool(self.include_topology_description);
+        } else if self.include_topology_description {
+            s.unsupported("StreamsGroupDescribeRequest.include_topology_description");
+        }
         s.put_tag_count(0, e);
     }
 }
@@ -35,7 +51,7 @@ impl<'a> Element<'a> for StreamsGroupDescribeRequest<'a> {
 impl<'a> Message<'a> for StreamsGroupDescribeRequest<'a> {
     const NAME: &'static str = "StreamsGroupDescribeRequest";
     const OLDEST: i16 = 0;
-    const NEWEST: i16 = 0;
+    const NEWEST: i16 = 1;
     const FIRST_FLEXIBLE: i16 = 0;
 }
 
@@ -44,7 +60,7 @@ impl<'a> Request<'a> for StreamsGroupDescribeRequest<'a> {
     type Response<'b> = StreamsGroupDescribeResponse<'b>;
 }
 
-/// Response of [`ApiKey::StreamsGroupDescribe`], version 0, flexible.
+/// Response of [`ApiKey::StreamsGroupDescribe`], versions 0 to 1, flexible.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StreamsGroupDescribeResponse<'a> {
     pub throttle_time_ms: i32,
@@ -72,7 +88,7 @@ impl<'a> Element<'a> for StreamsGroupDescribeResponse<'a> {
 impl<'a> Message<'a> for StreamsGroupDescribeResponse<'a> {
     const NAME: &'static str = "StreamsGroupDescribeResponse";
     const OLDEST: i16 = 0;
-    const NEWEST: i16 = 0;
+    const NEWEST: i16 = 1;
     const FIRST_FLEXIBLE: i16 = 0;
 }
 
@@ -88,6 +104,12 @@ pub struct DescribedGroup<'a> {
     pub topology: Option<Topology<'a>>,
     pub members: Array<'a, Member<'a>>,
     pub authorized_operations: i32,
+    /// From version 1.
+    pub topology_description: Option<TopologyDescription<'a>>,
+    /// From version 1.
+    pub topology_description_status: i8,
+    /// From version 1.
+    pub assignor_name: Option<&'a str>,
 }
 
 impl Default for DescribedGroup<'_> {
@@ -102,16 +124,23 @@ impl Default for DescribedGroup<'_> {
             topology: None,
             members: Array::new(),
             authorized_operations: i32::MIN,
+            topology_description: None,
+            topology_description_status: 0,
+            assignor_name: None,
         }
     }
 }
 
 impl<'a> Element<'a> for DescribedGroup<'a> {
-    fn min_len(_: Encoding) -> usize {
-        20
+    fn min_len(e: Encoding) -> usize {
+        match e.version {
+            ..=0 => 20,
+            _ => 23,
+        }
     }
 
     fn read(r: &mut Reader<'a>, e: Encoding) -> Self {
+        let v = e.version;
         let m = Self {
             error_code: r.i16(),
             error_message: r.string_nullable(e),
@@ -122,12 +151,16 @@ impl<'a> Element<'a> for DescribedGroup<'a> {
             topology: r.struct_nullable(e),
             members: r.array(e),
             authorized_operations: r.i32(),
+            topology_description: if v >= 1 { r.struct_nullable(e) } else { None },
+            topology_description_status: if v >= 1 { r.i8() } else { 0 },
+            assignor_name: if v >= 1 { r.string_nullable(e) } else { None },
         };
         r.skip_tags(e);
         m
     }
 
     fn write(&self, s: &mut Sink, e: Encoding) {
+        let v = e.version;
         s.put_i16(self.error_code);
         s.put_string_nullable(self.error_message, e);
         s.put_string(self.group_id, e);
@@ -137,6 +170,19 @@ impl<'a> Element<'a> for DescribedGroup<'a> {
         s.put_struct_nullable(self.topology.as_ref(), e);
         s.put_array(&self.members, e);
         s.put_i32(self.authorized_operations);
+        if v >= 1 {
+            s.put_struct_nullable(self.topology_description.as_ref(), e);
+        } else if self.topology_description.is_some() {
+            s.unsupported("DescribedGroup.topology_description");
+        }
+        if v >= 1 {
+            s.put_i8(self.topology_description_status);
+        } else if self.topology_description_status != 0 {
+            s.unsupported("DescribedGroup.topology_description_status");
+        }
+        if v >= 1 {
+            s.put_string_nullable(self.assignor_name, e);
+        }
         s.put_tag_count(0, e);
     }
 }
@@ -430,6 +476,124 @@ impl<'a> Element<'a> for TaskIds<'a> {
     fn write(&self, s: &mut Sink, e: Encoding) {
         s.put_string(self.subtopology_id, e);
         s.put_array(&self.partitions, e);
+        s.put_tag_count(0, e);
+    }
+}
+
+/// Part of [`StreamsGroupDescribeResponse`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TopologyDescription<'a> {
+    pub subtopologies: Array<'a, TopologyDescriptionSubtopology<'a>>,
+    pub global_stores: Array<'a, TopologyDescriptionGlobalStore<'a>>,
+}
+
+impl<'a> Element<'a> for TopologyDescription<'a> {
+    fn min_len(_: Encoding) -> usize {
+        3
+    }
+
+    fn read(r: &mut Reader<'a>, e: Encoding) -> Self {
+        let m = Self { subtopologies: r.array(e), global_stores: r.array(e) };
+        r.skip_tags(e);
+        m
+    }
+
+    fn write(&self, s: &mut Sink, e: Encoding) {
+        s.put_array(&self.subtopologies, e);
+        s.put_array(&self.global_stores, e);
+        s.put_tag_count(0, e);
+    }
+}
+
+/// Part of [`StreamsGroupDescribeResponse`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TopologyDescriptionSubtopology<'a> {
+    pub subtopology_id: &'a str,
+    pub nodes: Array<'a, TopologyDescriptionNode<'a>>,
+}
+
+impl<'a> Element<'a> for TopologyDescriptionSubtopology<'a> {
+    fn min_len(_: Encoding) -> usize {
+        3
+    }
+
+    fn read(r: &mut Reader<'a>, e: Encoding) -> Self {
+        let m = Self { subtopology_id: r.string(e), nodes: r.array(e) };
+        r.skip_tags(e);
+        m
+    }
+
+    fn write(&self, s: &mut Sink, e: Encoding) {
+        s.put_string(self.subtopology_id, e);
+        s.put_array(&self.nodes, e);
+        s.put_tag_count(0, e);
+    }
+}
+
+/// Part of [`StreamsGroupDescribeResponse`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TopologyDescriptionNode<'a> {
+    pub name: &'a str,
+    pub node_type: i8,
+    pub source_topics: Array<'a, &'a str>,
+    pub sink_topic: Option<&'a str>,
+    pub stores: Array<'a, &'a str>,
+    pub successors: Array<'a, &'a str>,
+}
+
+impl<'a> Element<'a> for TopologyDescriptionNode<'a> {
+    fn min_len(_: Encoding) -> usize {
+        7
+    }
+
+    fn read(r: &mut Reader<'a>, e: Encoding) -> Self {
+        let m = Self {
+            name: r.string(e),
+            node_type: r.i8(),
+            source_topics: r.array(e),
+            sink_topic: r.string_nullable(e),
+            stores: r.array(e),
+            successors: r.array(e),
+        };
+        r.skip_tags(e);
+        m
+    }
+
+    fn write(&self, s: &mut Sink, e: Encoding) {
+        s.put_string(self.name, e);
+        s.put_i8(self.node_type);
+        s.put_array(&self.source_topics, e);
+        s.put_string_nullable(self.sink_topic, e);
+        s.put_array(&self.stores, e);
+        s.put_array(&self.successors, e);
+        s.put_tag_count(0, e);
+    }
+}
+
+/// Part of [`StreamsGroupDescribeResponse`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TopologyDescriptionGlobalStore<'a> {
+    pub source: TopologyDescriptionNode<'a>,
+    pub processor: TopologyDescriptionNode<'a>,
+}
+
+impl<'a> Element<'a> for TopologyDescriptionGlobalStore<'a> {
+    fn min_len(_: Encoding) -> usize {
+        15
+    }
+
+    fn read(r: &mut Reader<'a>, e: Encoding) -> Self {
+        let m = Self {
+            source: TopologyDescriptionNode::read(r, e),
+            processor: TopologyDescriptionNode::read(r, e),
+        };
+        r.skip_tags(e);
+        m
+    }
+
+    fn write(&self, s: &mut Sink, e: Encoding) {
+        self.source.write(s, e);
+        self.processor.write(s, e);
         s.put_tag_count(0, e);
     }
 }

@@ -7,7 +7,7 @@ use crate::message::{Element, Encoding, Message, Request};
 use crate::reader::Reader;
 use crate::sink::Sink;
 
-/// Request of [`ApiKey::StreamsGroupHeartbeat`], version 0, flexible.
+/// Request of [`ApiKey::StreamsGroupHeartbeat`], versions 0 to 1, flexible.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupHeartbeatRequest<'a> {
     pub group_id: &'a str,
@@ -107,7 +107,7 @@ impl<'a> Element<'a> for StreamsGroupHeartbeatRequest<'a> {
 impl<'a> Message<'a> for StreamsGroupHeartbeatRequest<'a> {
     const NAME: &'static str = "StreamsGroupHeartbeatRequest";
     const OLDEST: i16 = 0;
-    const NEWEST: i16 = 0;
+    const NEWEST: i16 = 1;
     const FIRST_FLEXIBLE: i16 = 0;
 }
 
@@ -351,7 +351,7 @@ impl<'a> Element<'a> for TaskOffset<'a> {
     }
 }
 
-/// Response of [`ApiKey::StreamsGroupHeartbeat`], version 0, flexible.
+/// Response of [`ApiKey::StreamsGroupHeartbeat`], versions 0 to 1, flexible.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamsGroupHeartbeatResponse<'a> {
     pub throttle_time_ms: i32,
@@ -360,12 +360,17 @@ pub struct StreamsGroupHeartbeatResponse<'a> {
     pub member_id: &'a str,
     pub member_epoch: i32,
     pub heartbeat_interval_ms: i32,
-    pub acceptable_recovery_lag: i32,
+    /// Up to version 0.
+    pub acceptable_recovery_lag_legacy: i32,
     pub task_offset_interval_ms: i32,
+    /// From version 1.
+    pub acceptable_recovery_lag: i64,
     pub status: Option<Array<'a, Status<'a>>>,
     pub active_tasks: Option<Array<'a, ResponseTaskIds<'a>>>,
     pub standby_tasks: Option<Array<'a, ResponseTaskIds<'a>>>,
     pub warmup_tasks: Option<Array<'a, ResponseTaskIds<'a>>>,
+    /// From version 1.
+    pub topology_description_required: bool,
     pub endpoint_information_epoch: i32,
     pub partitions_by_user_endpoint: Option<Array<'a, EndpointToPartitions<'a>>>,
 }
@@ -379,12 +384,14 @@ impl Default for StreamsGroupHeartbeatResponse<'_> {
             member_id: "",
             member_epoch: 0,
             heartbeat_interval_ms: 0,
-            acceptable_recovery_lag: 0,
+            acceptable_recovery_lag_legacy: 0,
             task_offset_interval_ms: 0,
+            acceptable_recovery_lag: -1,
             status: Some(Array::new()),
             active_tasks: None,
             standby_tasks: None,
             warmup_tasks: None,
+            topology_description_required: false,
             endpoint_information_epoch: 0,
             partitions_by_user_endpoint: None,
         }
@@ -392,11 +399,15 @@ impl Default for StreamsGroupHeartbeatResponse<'_> {
 }
 
 impl<'a> Element<'a> for StreamsGroupHeartbeatResponse<'a> {
-    fn min_len(_: Encoding) -> usize {
-        34
+    fn min_len(e: Encoding) -> usize {
+        match e.version {
+            ..=0 => 34,
+            _ => 39,
+        }
     }
 
     fn read(r: &mut Reader<'a>, e: Encoding) -> Self {
+        let v = e.version;
         let m = Self {
             throttle_time_ms: r.i32(),
             error_code: r.i16(),
@@ -404,12 +415,14 @@ impl<'a> Element<'a> for StreamsGroupHeartbeatResponse<'a> {
             member_id: r.string(e),
             member_epoch: r.i32(),
             heartbeat_interval_ms: r.i32(),
-            acceptable_recovery_lag: r.i32(),
+            acceptable_recovery_lag_legacy: if v <= 0 { r.i32() } else { 0 },
             task_offset_interval_ms: r.i32(),
+            acceptable_recovery_lag: if v >= 1 { r.i64() } else { -1 },
             status: r.array_nullable(e),
             active_tasks: r.array_nullable(e),
             standby_tasks: r.array_nullable(e),
             warmup_tasks: r.array_nullable(e),
+            topology_description_required: if v >= 1 { r.bool() } else { false },
             endpoint_information_epoch: r.i32(),
             partitions_by_user_endpoint: r.array_nullable(e),
         };
@@ -418,18 +431,31 @@ impl<'a> Element<'a> for StreamsGroupHeartbeatResponse<'a> {
     }
 
     fn write(&self, s: &mut Sink, e: Encoding) {
+        let v = e.version;
         s.put_i32(self.throttle_time_ms);
         s.put_i16(self.error_code);
         s.put_string_nullable(self.error_message, e);
         s.put_string(self.member_id, e);
         s.put_i32(self.member_epoch);
         s.put_i32(self.heartbeat_interval_ms);
-        s.put_i32(self.acceptable_recovery_lag);
+        if v <= 0 {
+            s.put_i32(self.acceptable_recovery_lag_legacy);
+        } else if self.acceptable_recovery_lag_legacy != 0 {
+            s.unsupported("StreamsGroupHeartbeatResponse.acceptable_recovery_lag_legacy");
+        }
         s.put_i32(self.task_offset_interval_ms);
+        if v >= 1 {
+            s.put_i64(self.acceptable_recovery_lag);
+        }
         s.put_array_nullable(self.status.as_ref(), e);
         s.put_array_nullable(self.active_tasks.as_ref(), e);
         s.put_array_nullable(self.standby_tasks.as_ref(), e);
         s.put_array_nullable(self.warmup_tasks.as_ref(), e);
+        if v >= 1 {
+            s.put_bool(self.topology_description_required);
+        } else if self.topology_description_required {
+            s.unsupported("StreamsGroupHeartbeatResponse.topology_description_required");
+        }
         s.put_i32(self.endpoint_information_epoch);
         s.put_array_nullable(self.partitions_by_user_endpoint.as_ref(), e);
         s.put_tag_count(0, e);
@@ -439,7 +465,7 @@ impl<'a> Element<'a> for StreamsGroupHeartbeatResponse<'a> {
 impl<'a> Message<'a> for StreamsGroupHeartbeatResponse<'a> {
     const NAME: &'static str = "StreamsGroupHeartbeatResponse";
     const OLDEST: i16 = 0;
-    const NEWEST: i16 = 0;
+    const NEWEST: i16 = 1;
     const FIRST_FLEXIBLE: i16 = 0;
 }
 

@@ -13,7 +13,7 @@ import org.apache.kafka.common.protocol.ObjectSerializationCache;
  *
  * <pre>
  * cargo run -p esker-wire --example corpus | \
- *   java -cp kafka-clients-4.3.1.jar:slf4j-api.jar crates/wire/tests/java/Agreement.java
+ *   java -cp kafka-clients-4.4.0.jar:slf4j-api.jar crates/wire/tests/java/Agreement.java
  * </pre>
  */
 public class Agreement {
