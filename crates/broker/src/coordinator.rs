@@ -2,22 +2,24 @@
 //!
 //! The task owns its [`GroupShard`]: it hands requests and time in, appends what comes out, and tells the shard when an
 //! append is committed. Requests reach it through a bounded mailbox; an answer that promises something durable leaves
-//! only after the commit.
+//! only after the commit. A shard that still loads is waited for a little while; then clients are told to come back.
 
+mod loading;
 mod shard;
 
 use crate::broker::Broker;
 use crate::topics::NewTopic;
 use esker_engine::Partition;
-use esker_env::Place;
+use esker_env::{Clock, Place, watch};
 use esker_group::{
     GroupError, GroupShard, Heartbeat, JoinGroup, LeaveGroup, OffsetCommit, OffsetDelete, Options,
     Response, SyncGroup, partition_for,
 };
 use esker_types::{GroupId, PartitionId, TopicName};
 use esker_wire::ErrorCode;
+use loading::Stage;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -69,10 +71,25 @@ impl Default for CoordinatorOptions {
     }
 }
 
+/// The way to a shard's task, which ends when nobody has one any more.
+#[derive(Clone)]
+struct Shard {
+    mailbox: mpsc::Sender<Message>,
+    stage: watch::Receiver<Stage>,
+}
+
+impl Shard {
+    /// Hands a message to a shard that serves.
+    async fn send(mut self, clock: &dyn Clock, message: Message) -> Result<(), GroupError> {
+        loading::serving(clock, &mut self.stage).await?;
+        self.mailbox.send(message).await.map_err(|_| GroupError::NotCoordinator)
+    }
+}
+
 /// All shards of this broker.
 #[derive(Default)]
 pub(crate) struct Coordinator {
-    shards: Mutex<BTreeMap<PartitionId, mpsc::Sender<Message>>>,
+    shards: Mutex<BTreeMap<PartitionId, Shard>>,
 }
 
 impl Broker {
@@ -111,19 +128,22 @@ impl Broker {
         topic.partition(index).flatten().cloned().ok_or(GroupError::NotCoordinator)
     }
 
-    fn shard(self: &Arc<Self>, partition: &Arc<Partition>) -> mpsc::Sender<Message> {
+    fn shard(self: &Arc<Self>, partition: &Arc<Partition>) -> Shard {
         let mut shards = self.coordinator.shards.lock();
-        if let Some(mailbox) = shards.get(&partition.id)
-            && !mailbox.is_closed()
-        {
-            return mailbox.clone();
+        if let Some(shard) = shards.get(&partition.id) {
+            return shard.clone();
         }
+        let position = partition.position();
+        let is_empty = position.log_start >= position.log_end;
+        let first = if is_empty { Stage::Serving } else { Stage::Loading };
+        let (told, stage) = watch::channel(first);
         let (mailbox, messages) = mpsc::channel(MAILBOX);
-        shards.insert(partition.id, mailbox.clone());
+        let shard = Shard { mailbox, stage };
+        shards.insert(partition.id, shard.clone());
         let place = usize::try_from(partition.index.get()).unwrap_or_default();
-        let task = shard::run(Arc::clone(self), Arc::clone(partition), messages);
+        let task = shard::run(Arc::clone(self), Arc::clone(partition), messages, told);
         self.env().spawner.spawn(Place::Shard(place), "group coordinator", Box::pin(task));
-        mailbox
+        shard
     }
 
     /// Has a group's shard answer `request`.
@@ -135,7 +155,7 @@ impl Broker {
         let partition = self.group_partition(group)?;
         let (reply, answer) = oneshot::channel();
         let message = Message::Request(request, reply);
-        self.shard(&partition).send(message).await.map_err(|_| GroupError::NotCoordinator)?;
+        self.shard(&partition).send(&*self.env().clock, message).await?;
         answer.await.map_err(|_| GroupError::NotCoordinator)
     }
 
@@ -160,18 +180,23 @@ impl Broker {
             let _gone = send.send(look(shard));
         };
         let message = Message::Look(Box::new(look));
-        self.shard(partition).send(message).await.map_err(|_| GroupError::NotCoordinator)?;
+        self.shard(partition).send(&*self.env().clock, message).await?;
         seen.await.map_err(|_| GroupError::NotCoordinator)
     }
 
-    /// Reads from every shard that holds anything.
+    /// Reads from every shard that holds anything. One that cannot be read is left out, as Kafka does: it must not hide the
+    /// others.
     pub(crate) async fn look_at_groups<T: Send + 'static>(
         self: &Arc<Self>,
         look: impl Fn(&GroupShard) -> T + Clone + Send + 'static,
     ) -> Result<Vec<T>, GroupError> {
         let mut seen = Vec::new();
         for partition in self.group_partitions() {
-            seen.push(self.look_at(&partition, look.clone()).await?);
+            match self.look_at(&partition, look.clone()).await {
+                Ok(saw) => seen.push(saw),
+                Err(GroupError::NotCoordinator) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(seen)
     }
@@ -190,12 +215,21 @@ impl Broker {
         }
     }
 
-    /// Groups forget the offsets of topics that are gone.
+    /// Groups forget the offsets of topics that are gone; when their own topic is, all is forgotten.
     pub(crate) async fn forget_topics(self: &Arc<Self>, names: &[TopicName]) {
+        self.unload_shards_that_are_gone();
         for partition in self.group_partitions() {
             let message = Message::TopicsDeleted(names.to_vec());
             // A shard that is shutting down loads anew, from a log in which the topic is gone as well.
-            let _closed = self.shard(&partition).send(message).await;
+            let _closed = self.shard(&partition).mailbox.send(message).await;
         }
+    }
+
+    /// Ends the tasks of partitions that are not hosted any more.
+    fn unload_shards_that_are_gone(&self) {
+        let topics = self.engine().topics();
+        let partitions = topics.by_name(OFFSETS_TOPIC).into_iter().flat_map(|t| &t.partitions);
+        let hosted: BTreeSet<_> = partitions.flatten().map(|partition| partition.id).collect();
+        self.coordinator.shards.lock().retain(|id, _| hosted.contains(id));
     }
 }

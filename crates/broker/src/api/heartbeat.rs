@@ -3,7 +3,7 @@
 use crate::coordinator::GroupRequest;
 use crate::dispatch::{Answer, Call};
 use crate::error_code::of_group_result;
-use esker_group::{Heartbeat, MemberId, Response};
+use esker_group::{GroupError, Heartbeat, MemberId, Response};
 use esker_types::GroupId;
 use esker_wire::api::heartbeat::{HeartbeatRequest, HeartbeatResponse};
 
@@ -21,6 +21,8 @@ pub(crate) async fn handle(
     let error = match call.broker.ask_group(&group_id, GroupRequest::Heartbeat(heartbeat)).await {
         Ok(Response::Heartbeat(beaten)) => beaten.err(),
         Ok(other) => return Err(format!("Heartbeat was answered with {other:?}")),
+        // As in Kafka: a member keeps still until its group is there again; it need not look for another coordinator.
+        Err(GroupError::CoordinatorLoadInProgress) => None,
         Err(error) => Some(error),
     };
     call.answer(&HeartbeatResponse { error_code: of_group_result(error), ..Default::default() })

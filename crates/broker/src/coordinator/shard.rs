@@ -1,10 +1,11 @@
 //! The task of one shard.
 
+use super::loading::Stage;
 use super::{GroupRequest, Message};
 use crate::broker::Broker;
 use bytes::BytesMut;
 use esker_engine::{Ack, AppendError, Partition, ReadError};
-use esker_env::Clock;
+use esker_env::{Clock, watch};
 use esker_group::{
     AppendFailure, AppendId, Effect, Effects, GroupShard, LogRecord, ReplyId, Response,
 };
@@ -39,15 +40,17 @@ struct Task {
     next_reply: u64,
 }
 
-/// Loads the shard, then serves it until the broker stops or the partition is led elsewhere.
+/// Loads the shard, then serves it until the broker stops or the partition is gone.
 pub(super) async fn run(
     broker: Arc<Broker>,
     partition: Arc<Partition>,
     mut messages: mpsc::Receiver<Message>,
+    stage: watch::Sender<Stage>,
 ) {
     let shard = loop {
         match load(&broker, &partition).await {
             Ok(shard) => break shard,
+            Err(Unloadable::Later(_)) if messages.is_closed() => return,
             Err(Unloadable::Later(reason)) => {
                 tracing::warn!(reason, partition = %partition.index, "cannot load groups yet");
                 broker.env().clock.sleep(LOAD_RETRY).await;
@@ -55,6 +58,7 @@ pub(super) async fn run(
             Err(Unloadable::Damaged(reason)) => {
                 // Clients are told that nobody coordinates these groups; other shards go on.
                 tracing::error!(reason, partition = %partition.index, "groups cannot be loaded");
+                stage.send_replace(Stage::Damaged);
                 return;
             }
         }
@@ -70,6 +74,7 @@ pub(super) async fn run(
     let mut out = Effects::new();
     let (now, wall) = task.time();
     task.shard.on_loaded(now, wall, &mut out);
+    stage.send_replace(Stage::Serving);
     loop {
         task.carry_out(&mut out);
         let deadline = task.shard.next_deadline();
@@ -83,7 +88,11 @@ pub(super) async fn run(
                 }
             }
             Event::Message(Some(message)) => task.take_up(message, &mut out),
-            Event::Message(None) => return,
+            Event::Message(None) => {
+                let (now, wall) = task.time();
+                task.shard.on_unload(now, wall, &mut out);
+                return task.carry_out(&mut out);
+            }
             Event::Tick => {
                 let (now, wall) = task.time();
                 task.shard.on_tick(now, wall, &mut out);
@@ -184,6 +193,8 @@ impl Task {
             Message::TopicsDeleted(names) => {
                 self.shard.on_topics_deleted(now, wall, &names, out);
             }
+            // Whoever gave up and asks again would meet what it did not wait for: a member that it does not know to be.
+            Message::Request(_, reply) if reply.is_closed() => {}
             Message::Request(request, reply) => {
                 let id = ReplyId(self.next_reply);
                 self.next_reply += 1;
@@ -249,6 +260,7 @@ impl Task {
                 Ok(_) if ack.wait().await => Ok(()),
                 Ok(_) => Err(AppendFailure::Unavailable),
                 Err(AppendError::NotLeader) => Err(AppendFailure::NotLeader),
+                Err(AppendError::TooLarge { .. }) => Err(AppendFailure::TooLarge),
                 Err(_) => Err(AppendFailure::Unavailable),
             };
             (id, result)
