@@ -45,7 +45,7 @@ pub(crate) enum Slot {
         ack: Arc<Ack>,
         /// Makes the answer; `true` when everything is committed.
         finish: Option<Box<dyn FnOnce(bool) -> Answer + Send>>,
-        /// `timeout.ms` of the request.
+        /// The longest wait.
         deadline: BoxFuture<'static, ()>,
     },
     /// Anything else.

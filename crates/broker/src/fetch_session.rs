@@ -85,6 +85,11 @@ impl FetchSessions {
         self.sessions.lock().len()
     }
 
+    /// Ends a session.
+    pub(crate) fn close(&self, id: i32) {
+        self.sessions.lock().remove(&id);
+    }
+
     /// Finds or makes the session that a request means.
     pub(crate) fn open(
         &self,

@@ -86,7 +86,6 @@ impl ResolveSettings for LiveSettings {
             deletes: typed.deletes,
             retention: typed.retention,
             retention_bytes: typed.retention_bytes,
-            insync_min: typed.min_insync_replicas,
         }
     }
 }

@@ -14,8 +14,6 @@ pub struct TopicSettings {
     pub retention: Option<Duration>,
     /// `retention.bytes` of each partition; `None` sets no limit.
     pub retention_bytes: Option<u64>,
-    /// `min.insync.replicas`: copies that `acks=all` asks for.
-    pub insync_min: u32,
 }
 
 impl Default for TopicSettings {
@@ -26,7 +24,6 @@ impl Default for TopicSettings {
             deletes: true,
             retention: Some(Duration::from_hours(168)),
             retention_bytes: None,
-            insync_min: 1,
         }
     }
 }

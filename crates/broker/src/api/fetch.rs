@@ -49,13 +49,20 @@ pub(crate) async fn handle(call: &Call<'_>, request: FetchRequest<'_>) -> Result
     let by_id = call.version() >= BY_ID;
     let now = broker.env().clock.now();
     let opened = broker.fetch_sessions.open(request.session_id, request.session_epoch, by_id, now);
-    let context = match opened {
+    let mut context = match opened {
         Ok(context) => context,
         Err(code) => {
             return call.answer(&FetchResponse { error_code: code.code(), ..Default::default() });
         }
     };
     let mut items = collect(call, &request, &context);
+    if let Context::Incremental(session) = &context
+        && items.is_empty()
+    {
+        // A session that has lost its last partition ends.
+        broker.fetch_sessions.close(session.lock().id);
+        context = Context::Sessionless;
+    }
     let bytes_max = usize::try_from(request.max_bytes)
         .unwrap_or_default()
         .min(broker.options().fetch_bytes_max);
@@ -63,8 +70,7 @@ pub(crate) async fn handle(call: &Call<'_>, request: FetchRequest<'_>) -> Result
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or_default());
 
     let mut bytes = read_memory(call, &mut items, bytes_max);
-    let hasty = wait.is_zero() || items.iter().any(|item| item.result.cold || item.is_error());
-    if bytes < bytes_min && !hasty {
+    if bytes < bytes_min && !wait.is_zero() && worth_waiting(items.iter().map(Item::standing)) {
         wait_for_data(call, &items, bytes_min - bytes, wait).await;
         bytes = read_memory(call, &mut items, bytes_max);
     }
@@ -128,9 +134,45 @@ fn collect(call: &Call<'_>, request: &FetchRequest<'_>, context: &Context) -> Ve
     entries().skip(skip).chain(entries().take(skip)).map(item).collect()
 }
 
+/// What a partition says about waiting for data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// There is no such partition: nothing that happens to the others is told sooner or later for it.
+    Unknown,
+    /// What there is to tell is known now.
+    Settled,
+    /// Data may come.
+    Open,
+}
+
+/// Whether a request that found too little waits for more.
+fn worth_waiting(partitions: impl Iterator<Item = Standing>) -> bool {
+    let mut open = false;
+    for standing in partitions {
+        match standing {
+            Standing::Unknown => {}
+            Standing::Settled => return false,
+            Standing::Open => open = true,
+        }
+    }
+    open
+}
+
 impl Item {
     fn is_error(&self) -> bool {
         self.partition.is_err() || self.result.error != ErrorCode::None
+    }
+
+    fn standing(&self) -> Standing {
+        match &self.partition {
+            Err(ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId) => {
+                Standing::Unknown
+            }
+            Ok(_) if !self.is_error() && !self.result.cold && self.result.diverging.is_none() => {
+                Standing::Open
+            }
+            _ => Standing::Settled,
+        }
     }
 }
 
@@ -152,9 +194,16 @@ fn read_memory(call: &Call<'_>, items: &mut [Item], bytes_max: usize) -> usize {
             item.result.error = code;
             continue;
         }
-        item.result.diverging = diverging(partition, from, item.wanted.last_fetched_epoch);
-        if item.result.diverging.is_some() {
-            continue;
+        match diverging(partition, from, item.wanted.last_fetched_epoch) {
+            Ok(None) => {}
+            Ok(parted) => {
+                item.result.diverging = parted;
+                continue;
+            }
+            Err(code) => {
+                item.result.error = code;
+                continue;
+            }
         }
         let limit = limit(item.wanted.bytes_max, bytes_max, bytes);
         match call.broker.engine().read_memory(partition, from, limit, bytes == 0) {
@@ -174,14 +223,23 @@ fn limit(partition_max: i32, bytes_max: usize, taken: usize) -> usize {
     partition_max.min(bytes_max.saturating_sub(taken))
 }
 
-/// Tells a reader whose log went another way where the ways part.
-fn diverging(partition: &Partition, from: Offset, last_epoch: i32) -> Option<EpochEndOffset> {
+/// Tells a reader whose log went another way where the ways part. One that read in an epoch that is not known here is out
+/// of range: there is no place to send it to.
+fn diverging(
+    partition: &Partition,
+    from: Offset,
+    last_epoch: i32,
+) -> Result<Option<EpochEndOffset>, ErrorCode> {
     if last_epoch < 0 {
-        return None;
+        return Ok(None);
     }
     let end = partition.end_of_epoch(LeaderEpoch(last_epoch));
+    if end.epoch == LeaderEpoch::NONE || end.end == Offset::NONE {
+        return Err(ErrorCode::OffsetOutOfRange);
+    }
     let parted = end.epoch < LeaderEpoch(last_epoch) || end.end < from;
-    parted.then(|| EpochEndOffset { epoch: end.epoch.get(), end_offset: end.end.get() })
+    let told = EpochEndOffset { epoch: end.epoch.get(), end_offset: end.end.get() };
+    Ok(parted.then_some(told))
 }
 
 async fn wait_for_data(call: &Call<'_>, items: &[Item], bytes: usize, wait: Duration) {
@@ -363,5 +421,21 @@ fn describe<'a>(call: &Call<'_>, item: &'a Item) -> PartitionData<'a> {
         aborted_transactions: None,
         records: Some(result.batches.batches.clone().into()),
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Standing::{Open, Settled, Unknown};
+    use super::worth_waiting;
+
+    #[test]
+    fn a_request_waits_where_data_may_come_and_nothing_else_is_to_be_told() {
+        assert!(!worth_waiting([].into_iter()), "a request for nothing is answered at once");
+        assert!(!worth_waiting([Unknown, Unknown].into_iter()), "nothing can come");
+        assert!(worth_waiting([Open].into_iter()));
+        assert!(worth_waiting([Unknown, Open].into_iter()), "an unknown one ends nobody's wait");
+        assert!(worth_waiting([Open, Unknown].into_iter()));
+        assert!(!worth_waiting([Open, Settled].into_iter()), "what is known is told");
     }
 }

@@ -26,8 +26,10 @@ use std::time::Duration;
 
 /// First version that names topics by id.
 const BY_ID: i16 = 13;
-/// "Acknowledge when all copies have it."
-const ACKS_ALL: i16 = -1;
+/// Shortest wait for a commit, whatever the request says. Its timeout is for copies on other brokers, which Kafka waits for
+/// after its own append; here the append itself is what takes the time of a sync. A client that is told of a timeout sends
+/// again what is stored already.
+const COMMIT_PATIENCE_MIN: Duration = Duration::from_secs(5);
 
 /// The request, taken out of its frame.
 struct Plan {
@@ -197,8 +199,7 @@ fn append(broker: &Arc<Broker>, shard: usize, mut plan: Plan) -> Slot {
                 Ok(topic) => {
                     let records = std::mem::take(&mut part.records);
                     let index = part.index;
-                    let request = (plan.version, plan.acks);
-                    append_one(broker, topic, index, records, request, now, ack.as_ref())
+                    append_one(broker, topic, index, records, plan.version, now, ack.as_ref())
                 }
             };
         }
@@ -213,7 +214,7 @@ fn append(broker: &Arc<Broker>, shard: usize, mut plan: Plan) -> Slot {
     };
     ack.arm();
     let throttle = throttle(broker);
-    let timeout = plan.timeout;
+    let timeout = plan.timeout.max(COMMIT_PATIENCE_MIN);
     let broker_then = Arc::clone(broker);
     let finish = Box::new(move |committed| finish(&broker_then, &plan, committed, throttle));
     if let Some(outcome) = ack.outcome() {
@@ -228,7 +229,7 @@ fn append_one(
     topic: &HostedTopic,
     index: i32,
     mut records: BytesMut,
-    (version, acks): (i16, i16),
+    version: i16,
     now: Timestamp,
     ack: Option<&Arc<Ack>>,
 ) -> Outcome {
@@ -239,10 +240,6 @@ fn append_one(
         Ok(partition) => partition,
         Err(code) => return Outcome::refused(code),
     };
-    // Every journal is copied as often as its brokers have stores for it: once, as long as there is one.
-    if acks == ACKS_ALL && topic.settings.insync_min > 1 {
-        return Outcome::refused(ErrorCode::NotEnoughReplicas);
-    }
     let limits = topic.settings.limits;
     let batch = match judge(&records, version, &limits) {
         Err(error) => return Outcome::refused_because(error_code::of_batch(&error), &error),
@@ -276,18 +273,16 @@ fn judge<'a>(
 }
 
 fn refused_records(refused: RecordsRefused) -> Outcome {
+    let kind = refused.kind();
     match refused {
         RecordsRefused::Batch(error) => {
             Outcome::refused_because(error_code::of_batch(&error), &error)
         }
-        RecordsRefused::Records(faults) => {
-            let kind = faults.first().map(|fault| fault.kind);
-            Outcome::Refused {
-                code: kind.map_or(ErrorCode::InvalidRecord, error_code::of_record_fault),
-                message: Some("one or more records have been rejected".to_owned()),
-                faults,
-            }
-        }
+        RecordsRefused::Records(faults) => Outcome::Refused {
+            code: kind.map_or(ErrorCode::InvalidRecord, error_code::of_record_fault),
+            message: Some("one or more records have been rejected".to_owned()),
+            faults,
+        },
     }
 }
 

@@ -48,8 +48,6 @@ pub struct Topic {
     pub timestamp_after_max_ms: i64,
     /// `compression.type`: a codec's name, or `None` for the producer's choice.
     pub compression: Option<String>,
-    /// `min.insync.replicas`.
-    pub min_insync_replicas: u32,
     /// `delete.retention.ms`.
     pub delete_retention: Duration,
     /// `min.compaction.lag.ms`.
@@ -94,7 +92,6 @@ impl Topic {
             timestamp_before_max_ms: number("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: number("message.timestamp.after.max.ms"),
             compression: Some(text("compression.type")).filter(|codec| codec != "producer"),
-            min_insync_replicas: size("min.insync.replicas"),
             delete_retention: age("delete.retention.ms"),
             compaction_lag_min: age("min.compaction.lag.ms"),
             compaction_lag_max: Some(number("max.compaction.lag.ms"))
@@ -132,7 +129,6 @@ mod tests {
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: 3_600_000,
             compression: None,
-            min_insync_replicas: 1,
             delete_retention: Duration::from_hours(24),
             compaction_lag_min: Duration::ZERO,
             compaction_lag_max: None,
