@@ -28,6 +28,15 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Set => "SET",
+            Self::Delete => "DELETE",
+            Self::Append => "APPEND",
+            Self::Subtract => "SUBTRACT",
+        }
+    }
+
     pub(crate) fn of(code: i8) -> Result<Self, Refusal> {
         match code {
             0 => Ok(Self::Set),
@@ -56,6 +65,10 @@ enum Target {
 impl Target {
     fn find(state: &State, kind: i8, name: &str) -> Result<Self, Refusal> {
         match kind {
+            TOPIC if name.is_empty() => Err((
+                ErrorCode::InvalidRequest,
+                "Default topic resources are not allowed.".to_owned(),
+            )),
             TOPIC => {
                 TopicName::new(name)
                     .map_err(|error| (ErrorCode::InvalidTopicException, error.to_string()))?;
@@ -73,9 +86,10 @@ impl Target {
                 }
                 Ok(Self::Resource(ConfigResource::Broker(broker)))
             }
-            GROUP if name.is_empty() => {
-                Err((ErrorCode::InvalidRequest, "A group needs a name.".to_owned()))
-            }
+            GROUP if name.is_empty() => Err((
+                ErrorCode::InvalidRequest,
+                "Default group resources are not allowed.".to_owned(),
+            )),
             GROUP => Ok(Self::Resource(ConfigResource::Group(name.to_owned()))),
             other => {
                 Err((ErrorCode::InvalidRequest, format!("Unsupported resource type: {other}")))
@@ -136,6 +150,11 @@ impl Target {
     }
 }
 
+/// What is said of a resource that comes twice in a request, each time.
+pub(crate) fn more_than_once() -> Refusal {
+    (ErrorCode::InvalidRequest, "Each resource must appear at most once.".to_owned())
+}
+
 /// Names of the settings that are stored for a resource.
 pub(crate) fn stored_names(call: &Call<'_>, kind: i8, name: &str) -> Vec<String> {
     let state = call.broker.engine().meta().image();
@@ -153,14 +172,10 @@ pub(crate) async fn alter(
     let engine = call.broker.engine();
     let state = engine.meta().image();
     let target = Target::find(&state, kind, name)?;
-    let mut seen = BTreeSet::new();
+    check_form(&alterations)?;
     let mut changes = Vec::new();
     for alteration in alterations {
-        if !seen.insert(alteration.name.clone()) {
-            let message = format!("Error due to duplicate config keys: {}", alteration.name);
-            return Err((ErrorCode::InvalidRequest, message));
-        }
-        let value = value_of(&state, &target, &alteration).map_err(refusal)?;
+        let value = value_of(&state, &target, &alteration)?;
         if value.as_ref().is_some_and(|value| value.len() > VALUE_LEN_MAX) {
             let message = format!(
                 "The configuration value cannot be added because it exceeds the maximum value size of {VALUE_LEN_MAX} \
@@ -181,12 +196,29 @@ pub(crate) async fn alter(
     altered.map(drop).map_err(|error| (error_code::of_meta(&error), error.to_string()))
 }
 
-fn refusal(error: SettingError) -> Refusal {
-    let code = match error {
-        SettingError::Unknown { .. }
-        | SettingError::Invalid { .. }
-        | SettingError::Refused { .. } => ErrorCode::InvalidConfig,
-        SettingError::ReadOnly(_) | SettingError::PerBroker(_) => ErrorCode::InvalidRequest,
+/// What is wrong whatever the settings are: a value that is missing, a name that comes twice.
+fn check_form(alterations: &[Alteration]) -> Result<(), Refusal> {
+    let lacks = |one: &&Alteration| one.operation != Operation::Delete && one.value.is_none();
+    let without_value: Vec<_> =
+        alterations.iter().filter(lacks).map(|one| one.name.as_str()).collect();
+    if !without_value.is_empty() {
+        let message = format!("Null value not supported for : {}", without_value.join(","));
+        return Err((ErrorCode::InvalidRequest, message));
+    }
+    let mut seen = BTreeSet::new();
+    if !alterations.iter().all(|one| seen.insert(one.name.as_str())) {
+        let message = "Error due to duplicate config keys".to_owned();
+        return Err((ErrorCode::InvalidRequest, message));
+    }
+    Ok(())
+}
+
+fn refusal(target: &Target, error: &SettingError) -> Refusal {
+    let code = match (error, target) {
+        // A broker judges its own values, and says that the request is wrong; the others' are judged by the controller.
+        (SettingError::Invalid { .. }, Target::Resource(ConfigResource::Broker(_)))
+        | (SettingError::ReadOnly(_) | SettingError::PerBroker(_), _) => ErrorCode::InvalidRequest,
+        _ => ErrorCode::InvalidConfig,
     };
     (code, error.to_string())
 }
@@ -196,38 +228,90 @@ fn value_of(
     state: &State,
     target: &Target,
     alteration: &Alteration,
-) -> Result<Option<String>, SettingError> {
+) -> Result<Option<String>, Refusal> {
     let Alteration { name, operation, value } = alteration;
     let text = value.as_deref().unwrap_or_default();
+    let refusal = |error: SettingError| refusal(target, &error);
     match operation {
         Operation::Delete => Ok(None),
-        Operation::Set => match value {
-            Some(value) => target.check(name, value).map(Some),
-            None => Ok(None),
-        },
+        Operation::Set => target.check(name, text).map(Some).map_err(refusal),
         Operation::Append | Operation::Subtract => {
-            let setting = target.setting(name);
-            let list = setting.is_some_and(|setting| setting.kind == Kind::List);
-            if !list {
-                // Says that it is unknown, or what a legal value would be.
-                target.check(name, text)?;
-            }
-            let current = target.stored(state, name).map(String::as_str);
-            let current = current.or_else(|| setting?.default).unwrap_or_default();
-            let items = match setting.and_then(|setting| setting.parse(current)) {
-                Some(Value::List(items)) => items,
-                _ => Vec::new(),
+            let setting = target.setting(name).filter(|setting| setting.kind == Kind::List);
+            let Some(setting) = setting else {
+                // A name that nobody knows is told as such, with those that look like it.
+                target.check(name, text).map_err(|error| match error {
+                    SettingError::Unknown { .. } => refusal(error),
+                    _ => no_list(name, *operation),
+                })?;
+                return Err(no_list(name, *operation));
             };
-            let mut items: Vec<&str> = items.iter().map(String::as_str).collect();
-            let named = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-            if *operation == Operation::Append {
-                let mut known: HashSet<&str> = items.iter().copied().collect();
-                items.extend(named.filter(|item| known.insert(item)));
-            } else {
-                let named: HashSet<&str> = named.collect();
-                items.retain(|item| !named.contains(item));
-            }
-            target.check(name, &items.join(",")).map(Some)
+            let current = target.stored(state, name).map(String::as_str);
+            let current = current.or(setting.default).unwrap_or_default();
+            let changed = changed_list(setting, current, *operation, text);
+            target.check(name, &changed).map(Some).map_err(refusal)
         }
+    }
+}
+
+fn no_list(name: &str, operation: Operation) -> Refusal {
+    let operation = operation.name();
+    let message = format!("Can't {operation} to key {name} because its type is not LIST.");
+    (ErrorCode::InvalidConfig, message)
+}
+
+/// A list with the elements of `text` appended or taken away.
+fn changed_list(setting: &Setting, current: &str, operation: Operation, text: &str) -> String {
+    let items = match setting.parse(current) {
+        Some(Value::List(items)) => items,
+        _ => Vec::new(),
+    };
+    let mut items: Vec<&str> = items.iter().map(String::as_str).collect();
+    // Commas at the end say nothing; what is empty between two, or alone, is an element that no rule allows.
+    let named = text.trim_end_matches(',').split(',').map(str::trim);
+    if operation == Operation::Append {
+        let mut known: HashSet<&str> = items.iter().copied().collect();
+        items.extend(named.filter(|item| known.insert(item)));
+    } else {
+        let named: HashSet<&str> = named.collect();
+        items.retain(|item| !named.contains(item));
+    }
+    items.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alteration(name: &str, operation: Operation, value: Option<&str>) -> Alteration {
+        Alteration { name: name.to_owned(), operation, value: value.map(str::to_owned) }
+    }
+
+    #[test]
+    fn null_is_a_value_for_nothing_but_delete() {
+        for operation in [Operation::Set, Operation::Append, Operation::Subtract] {
+            let refused = check_form(&[alteration("retention.ms", operation, None)]).unwrap_err();
+            let message = "Null value not supported for : retention.ms".to_owned();
+            assert_eq!(refused, (ErrorCode::InvalidRequest, message));
+        }
+        check_form(&[alteration("retention.ms", Operation::Delete, None)]).unwrap();
+    }
+
+    #[test]
+    fn a_name_comes_once() {
+        let one = || alteration("retention.ms", Operation::Set, Some("1"));
+        check_form(&[one()]).unwrap();
+        let (code, _) = check_form(&[one(), one()]).unwrap_err();
+        assert_eq!(code, ErrorCode::InvalidRequest);
+    }
+
+    #[test]
+    fn lists_grow_and_shrink_by_elements() {
+        let policy = topic_setting("cleanup.policy").unwrap();
+        let change = |current, operation, text| changed_list(policy, current, operation, text);
+        assert_eq!(change("delete", Operation::Append, "compact"), "delete,compact");
+        assert_eq!(change("delete", Operation::Append, "delete,"), "delete", "once is enough");
+        assert_eq!(change("delete,compact", Operation::Subtract, "delete"), "compact");
+        assert_eq!(change("delete", Operation::Subtract, "compact"), "delete");
+        assert_eq!(change("delete", Operation::Append, ""), "delete,", "no rule allows it");
     }
 }

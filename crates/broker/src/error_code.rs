@@ -53,7 +53,7 @@ pub(crate) fn of_record_fault(kind: RecordFaultKind) -> ErrorCode {
 pub(crate) fn of_meta(error: &MetaError) -> ErrorCode {
     match error {
         MetaError::Rejected(reason) => of_rejection(reason),
-        MetaError::Unavailable(_) => ErrorCode::CoordinatorNotAvailable,
+        MetaError::Unavailable(_) => ErrorCode::RequestTimedOut,
         MetaError::Failed(_) => ErrorCode::KafkaStorageError,
     }
 }

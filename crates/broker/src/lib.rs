@@ -5,6 +5,7 @@
 
 mod alter_configs;
 mod api;
+mod assignment;
 mod broker;
 mod connection;
 mod coordinator;

@@ -165,6 +165,7 @@ impl BrokerSettings {
                 Err(SettingError::ReadOnly(setting.name))
             }
             (Level::Cluster, Update::PerBroker) => Err(SettingError::PerBroker(setting.name)),
+            (Level::Broker, Update::AllBrokers) => Err(SettingError::AllBrokers(setting.name)),
             _ => Ok(()),
         }
     }
@@ -210,6 +211,14 @@ impl BrokerSettings {
             Level::Cluster => &mut self.cluster,
             Level::Broker => &mut self.broker,
         }
+    }
+
+    /// What is set in one place, and nothing else.
+    #[must_use]
+    pub fn only(&self, level: Level) -> Self {
+        let mut alone = Self::default();
+        alone.values_mut(level).clone_from(self.values(level));
+        alone
     }
 
     /// What is set in a place, by name.
@@ -403,6 +412,26 @@ mod tests {
         let resolved = settings.resolve_topic(|name| own.filter(|_| name == "retention.ms"));
         let retention = resolved.get("retention.ms").unwrap();
         (retention.text().unwrap(), retention.source)
+    }
+
+    #[test]
+    fn one_place_alone_is_told_whatever_a_closer_one_says() {
+        let name = "message.max.bytes";
+        let brokers = settings(&[(Level::Cluster, name, "3000"), (Level::Broker, name, "2000")]);
+        let alone = brokers.only(Level::Cluster).resolve_broker();
+        let row = alone.get(name).unwrap();
+        assert_eq!(
+            (row.text().unwrap(), row.source),
+            ("3000".into(), Source::DynamicDefaultBroker)
+        );
+    }
+
+    #[test]
+    fn what_all_brokers_agree_on_is_not_set_for_one() {
+        let check = |level| BrokerSettings::check(level, "min.insync.replicas", "2");
+        assert_eq!(check(Level::Broker), Err(SettingError::AllBrokers("min.insync.replicas")));
+        check(Level::Cluster).unwrap();
+        check(Level::Static).unwrap();
     }
 
     #[test]

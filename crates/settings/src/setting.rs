@@ -106,6 +106,8 @@ pub enum Update {
     PerBroker,
     /// A broker setting that may change on running brokers, for one or all.
     ClusterWide,
+    /// A broker setting that may change on running brokers, for all together only.
+    AllBrokers,
     /// A setting of a topic or group: at any time.
     Dynamic,
 }
@@ -117,7 +119,7 @@ impl Update {
         match self {
             Self::ReadOnly => "read-only",
             Self::PerBroker => "per-broker",
-            Self::ClusterWide => "cluster-wide",
+            Self::ClusterWide | Self::AllBrokers => "cluster-wide",
             Self::Dynamic => "dynamic",
         }
     }
@@ -175,6 +177,9 @@ pub enum SettingError {
     /// It belongs to one broker.
     #[error("`{0}` belongs to one broker: give its id instead of setting it for all")]
     PerBroker(&'static str),
+    /// It belongs to all brokers together.
+    #[error("`{0}` belongs to all brokers together: set it without a broker's id")]
+    AllBrokers(&'static str),
 }
 
 fn meant(similar: &[&'static str]) -> String {

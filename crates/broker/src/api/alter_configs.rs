@@ -1,7 +1,8 @@
 //! AlterConfigs: replaces all settings of a resource.
 
-use crate::alter_configs::{Alteration, Operation, alter, stored_names};
+use crate::alter_configs::{Alteration, Operation, alter, more_than_once, stored_names};
 use crate::dispatch::{Answer, Call};
+use crate::once::named_twice;
 use esker_wire::ErrorCode;
 use esker_wire::api::alter_configs::{
     AlterConfigsRequest, AlterConfigsResourceResponse, AlterConfigsResponse,
@@ -11,6 +12,8 @@ pub(crate) async fn handle(
     call: &Call<'_>,
     request: AlterConfigsRequest<'_>,
 ) -> Result<Answer, String> {
+    let resources = request.resources.iter().map(|r| (r.resource_type, r.resource_name));
+    let twice = named_twice(resources);
     let mut results = Vec::new();
     for resource in &request.resources {
         let (kind, name) = (resource.resource_type, resource.resource_name);
@@ -19,7 +22,7 @@ pub(crate) async fn handle(
             .iter()
             .map(|config| Alteration {
                 name: config.name.to_owned(),
-                operation: if config.value.is_some() { Operation::Set } else { Operation::Delete },
+                operation: Operation::Set,
                 value: config.value.map(str::to_owned),
             })
             .collect();
@@ -30,7 +33,11 @@ pub(crate) async fn handle(
                 alterations.push(Alteration { name: stored, operation, value: None });
             }
         }
-        let result = alter(call, kind, name, alterations, request.validate_only).await;
+        let result = if twice.contains(&(kind, name)) {
+            Err(more_than_once())
+        } else {
+            alter(call, kind, name, alterations, request.validate_only).await
+        };
         results.push((kind, name, result));
     }
     let responses = results.iter().map(|(kind, name, result)| AlterConfigsResourceResponse {

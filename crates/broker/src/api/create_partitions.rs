@@ -1,27 +1,24 @@
 //! CreatePartitions: more partitions for a topic.
 
+use crate::assignment::check_assignments;
 use crate::dispatch::{Answer, Call};
 use crate::error_code;
+use crate::once::{named_twice, once};
 use esker_meta::{Command, NewPartition};
-use esker_types::BrokerId;
 use esker_wire::ErrorCode;
 use esker_wire::api::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic,
     CreatePartitionsTopicResult,
 };
-use std::collections::BTreeMap;
 
 pub(crate) async fn handle(
     call: &Call<'_>,
     request: CreatePartitionsRequest<'_>,
 ) -> Result<Answer, String> {
-    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
-    for topic in &request.topics {
-        *count.entry(topic.name).or_default() += 1;
-    }
+    let twice = named_twice(request.topics.iter().map(|topic| topic.name));
     let mut results = Vec::new();
-    for topic in &request.topics {
-        let result = if count[topic.name] > 1 {
+    for topic in once(request.topics.iter(), |topic| Some(topic.name)) {
+        let result = if twice.contains(topic.name) {
             Err((ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned()))
         } else {
             grow(call, &topic, request.validate_only).await
@@ -51,37 +48,32 @@ async fn grow(
     let row = state.topics.get(&topic).ok_or_else(unknown)?;
     let current = row.partitions.len();
     let invalid = |message: String| (ErrorCode::InvalidPartitions, message);
-    let target = usize::try_from(wanted.count)
-        .ok()
-        .filter(|target| {
-            *target <= usize::try_from(call.broker.options().partitions_max).unwrap_or(0)
-        })
-        .ok_or_else(|| invalid(format!("{} partitions cannot be had.", wanted.count)))?;
+    let target = usize::try_from(wanted.count).unwrap_or(0);
     if target == current {
         return Err(invalid(format!("Topic already has {current} partition(s).")));
     }
     if target < current {
         return Err(invalid(format!(
-            "The topic {} currently has {current} partition(s); {target} would not be an increase.",
-            wanted.name
+            "The topic {} currently has {current} partition(s); {} would not be an increase.",
+            wanted.name, wanted.count
         )));
+    }
+    if wanted.count > call.broker.options().partitions_max {
+        let message = "Excessively large number of additional partitions per request.";
+        return Err((ErrorCode::PolicyViolation, message.to_owned()));
     }
     let new = target - current;
     if let Some(assignments) = &wanted.assignments {
-        let bad = |message: String| (ErrorCode::InvalidReplicaAssignment, message);
         if assignments.len() != new {
-            return Err(bad(format!(
+            let message = format!(
                 "Attempted to add {new} additional partition(s), but only {} assignment(s) were specified.",
                 assignments.len()
-            )));
+            );
+            return Err((ErrorCode::InvalidReplicaAssignment, message));
         }
-        let known = assignments.iter().all(|assignment| {
-            let mut brokers = assignment.broker_ids.iter().peekable();
-            brokers.peek().is_some() && brokers.all(|id| state.brokers.contains_key(&BrokerId(id)))
-        });
-        if !known {
-            return Err(bad("The assignment names a broker that is not registered.".to_owned()));
-        }
+        let copies = usize::try_from(row.replication_factor).ok();
+        let brokers = assignments.iter().map(|assignment| assignment.broker_ids.to_vec());
+        check_assignments(&state, brokers, copies)?;
     }
     if validate_only {
         return Ok(());

@@ -1,14 +1,22 @@
 //! CreateTopics.
 
+use crate::assignment::check_assignments;
 use crate::dispatch::{Answer, Call};
+use crate::once::{named_twice, once};
 use crate::topics::NewTopic;
+use esker_settings::Source;
 use esker_types::TopicName;
 use esker_wire::api::create_topics::{
     CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
     CreateTopicsResponse,
 };
-use esker_wire::{ErrorCode, Uuid};
-use std::collections::BTreeMap;
+use esker_wire::{Array, ErrorCode, Uuid};
+use std::collections::BTreeSet;
+
+/// Topics that one request may name. Each is answered with all of its settings: this bounds the answer.
+const TOPICS_MAX: usize = 10_000;
+/// The log of Kafka's own metadata, which is no topic.
+const METADATA_LOG: &str = "__cluster_metadata";
 
 /// A topic that was created, or would have been.
 struct Created {
@@ -18,28 +26,41 @@ struct Created {
     configs: Vec<(String, String)>,
 }
 
+/// A setting of topics as it is in force where a topic does not set it.
+struct Inherited {
+    name: &'static str,
+    value: Option<String>,
+    source: Source,
+    is_sensitive: bool,
+}
+
 type Refusal = (ErrorCode, String);
 
 pub(crate) async fn handle(
     call: &Call<'_>,
     request: CreateTopicsRequest<'_>,
 ) -> Result<Answer, String> {
-    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
-    for topic in &request.topics {
-        *count.entry(topic.name).or_default() += 1;
-    }
+    let twice = named_twice(request.topics.iter().map(|topic| topic.name));
     let mut results = Vec::new();
-    for topic in &request.topics {
-        let result = if count[topic.name] > 1 {
-            let message = "Duplicate topic name.".to_owned();
-            Err((ErrorCode::InvalidRequest, message))
+    for topic in once(request.topics.iter(), |topic| Some(topic.name)) {
+        let result = if request.topics.len() > TOPICS_MAX {
+            Err(too_many())
+        } else if twice.contains(topic.name) {
+            Err((ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned()))
         } else {
             create(call, &topic, request.validate_only).await
         };
         results.push((topic.name, result));
     }
-    let described: Vec<_> = results.iter().map(|(name, result)| describe(name, result)).collect();
-    call.answer(&CreateTopicsResponse { topics: described.into(), ..Default::default() })
+    let inherited = inherited(call);
+    let plain: Vec<_> = inherited.iter().map(|row| describe_setting(row, None)).collect();
+    let described = results.iter().map(|(name, result)| describe(name, result, &inherited, &plain));
+    call.answer(&CreateTopicsResponse { topics: described.collect(), ..Default::default() })
+}
+
+fn too_many() -> Refusal {
+    let message = "Excessively large number of partitions per request.";
+    (ErrorCode::PolicyViolation, message.to_owned())
 }
 
 async fn create(
@@ -50,6 +71,10 @@ async fn create(
     let broker = call.broker;
     let name = TopicName::new(topic.name)
         .map_err(|error| (ErrorCode::InvalidTopicException, error.to_string()))?;
+    if name.as_str() == METADATA_LOG {
+        let message = format!("Creation of internal topic {METADATA_LOG} is prohibited.");
+        return Err((ErrorCode::InvalidRequest, message));
+    }
     let options = broker.options();
     let (partitions, replication_factor) = if topic.assignments.is_empty() {
         let partitions = match topic.num_partitions {
@@ -83,17 +108,18 @@ async fn create(
         assigned(call, topic)?
     };
     if partitions > options.partitions_max {
-        let limit = options.partitions_max;
-        let message = format!("{partitions} partitions are more than the limit of {limit}.");
-        return Err((ErrorCode::InvalidPartitions, message));
+        return Err(too_many());
+    }
+    check_name(call, &name)?;
+    let nulls: Vec<_> = topic.configs.iter().filter(|config| config.value.is_none()).collect();
+    if !nulls.is_empty() {
+        let names: Vec<_> = nulls.iter().map(|config| config.name).collect();
+        let message = format!("Null value not supported for topic configs: {}", names.join(","));
+        return Err((ErrorCode::InvalidConfig, message));
     }
     let configs = broker.check_topic_configs(
-        topic.configs.iter().filter_map(|config| Some((config.name, config.value?))),
+        topic.configs.iter().map(|config| (config.name, config.value.unwrap_or_default())),
     )?;
-    let known = broker.engine().topics().by_name(name.as_str()).is_some();
-    if known {
-        return Err((ErrorCode::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
-    }
     let mut created = Created { id: Uuid::nil(), partitions, replication_factor, configs };
     if !validate_only {
         let configs = created.configs.clone();
@@ -103,9 +129,21 @@ async fn create(
     Ok(created)
 }
 
+/// Whether a topic of this name could be created now: what a creation is refused for, a dry run is, too.
+fn check_name(call: &Call<'_>, name: &TopicName) -> Result<(), Refusal> {
+    let state = call.broker.engine().meta().image();
+    if state.topic_names.contains_key(name) {
+        return Err((ErrorCode::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
+    }
+    if let Some(other) = state.colliding_topic(name) {
+        let message = format!("Topic '{name}' collides with existing topic: {other}");
+        return Err((ErrorCode::InvalidTopicException, message));
+    }
+    Ok(())
+}
+
 /// A manual assignment: it decides the number of partitions and copies. Every broker that it names has to exist.
 fn assigned(call: &Call<'_>, topic: &CreatableTopic<'_>) -> Result<(i32, i16), Refusal> {
-    let invalid = |message: &str| (ErrorCode::InvalidReplicaAssignment, message.to_owned());
     if topic.num_partitions != -1 {
         let message =
             "A manual partition assignment was specified, but numPartitions was not set to -1.";
@@ -117,62 +155,80 @@ fn assigned(call: &Call<'_>, topic: &CreatableTopic<'_>) -> Result<(i32, i16), R
         return Err((ErrorCode::InvalidRequest, message.to_owned()));
     }
     let state = call.broker.engine().meta().image();
-    let mut seen = BTreeMap::new();
-    for assignment in &topic.assignments {
-        let brokers = assignment.broker_ids.to_vec();
-        let distinct: std::collections::BTreeSet<_> = brokers.iter().collect();
-        if brokers.is_empty() {
-            return Err(invalid("The manual partition assignment includes an empty replica list."));
-        }
-        if distinct.len() < brokers.len() {
-            return Err(invalid("The manual partition assignment names a broker twice."));
-        }
-        if !brokers.iter().all(|id| state.brokers.contains_key(&esker_types::BrokerId(*id))) {
-            return Err(invalid(
-                "The manual partition assignment includes a broker that is not registered.",
-            ));
-        }
-        if seen.insert(assignment.partition_index, brokers.len()).is_some() {
-            return Err(invalid("Found multiple manual partition assignments for one partition."));
-        }
+    let assignments = || topic.assignments.iter();
+    let invalid = |message: String| (ErrorCode::InvalidReplicaAssignment, message);
+    let indexes = assignments().map(|assignment| assignment.partition_index);
+    if let Some(index) = named_twice(indexes.clone()).first() {
+        let message = format!("Found multiple manual partition assignments for partition {index}");
+        return Err(invalid(message));
     }
-    let consecutive = (0..).zip(seen.keys()).all(|(expected, index)| *index == expected);
-    if !consecutive {
-        return Err(invalid("Partitions should be a consecutive 0-based integer sequence."));
+    let brokers = assignments().map(|assignment| assignment.broker_ids.to_vec());
+    let copies = check_assignments(&state, brokers, None)?.unwrap_or(1);
+    let indexes: BTreeSet<_> = indexes.collect();
+    if !(0..).zip(&indexes).all(|(expected, index)| *index == expected) {
+        let message = "partitions should be a consecutive 0-based integer sequence";
+        return Err(invalid(message.to_owned()));
     }
-    let factor = seen.values().next().copied().unwrap_or(1);
-    if seen.values().any(|count| *count != factor) {
-        return Err(invalid("All partitions should have the same number of replicas."));
-    }
-    let partitions = i32::try_from(seen.len()).unwrap_or(i32::MAX);
-    Ok((partitions, i16::try_from(factor).unwrap_or(i16::MAX)))
+    let partitions = i32::try_from(indexes.len()).unwrap_or(i32::MAX);
+    Ok((partitions, i16::try_from(copies).unwrap_or(i16::MAX)))
 }
 
-fn describe<'a>(name: &'a str, result: &'a Result<Created, Refusal>) -> CreatableTopicResult<'a> {
-    match result {
-        Err((code, message)) => CreatableTopicResult {
-            name,
-            error_code: code.code(),
-            error_message: Some(message),
-            configs: None,
-            ..Default::default()
-        },
-        Ok(created) => {
-            let configs = created.configs.iter().map(|(name, value)| CreatableTopicConfigs {
+fn inherited(call: &Call<'_>) -> Vec<Inherited> {
+    let state = call.broker.engine().meta().image();
+    let resolved = call.broker.settings().at(&state).resolve_topic(|_| None);
+    let row = |row: &esker_settings::Resolved| Inherited {
+        name: row.setting.name,
+        value: row.text(),
+        source: row.source,
+        is_sensitive: row.setting.is_sensitive(),
+    };
+    resolved.iter().map(row).collect()
+}
+
+fn describe_setting<'a>(row: &'a Inherited, own: Option<&'a str>) -> CreatableTopicConfigs<'a> {
+    let source = if own.is_some() { Source::DynamicTopic } else { row.source };
+    CreatableTopicConfigs {
+        name: row.name,
+        value: own.or(row.value.as_deref()).filter(|_| !row.is_sensitive),
+        config_source: source.code(),
+        is_sensitive: row.is_sensitive,
+        ..Default::default()
+    }
+}
+
+fn describe<'a>(
+    name: &'a str,
+    result: &'a Result<Created, Refusal>,
+    inherited: &'a [Inherited],
+    plain: &'a [CreatableTopicConfigs<'a>],
+) -> CreatableTopicResult<'a> {
+    let created = match result {
+        Err((code, message)) => {
+            return CreatableTopicResult {
                 name,
-                value: Some(value),
-                config_source: esker_settings::Source::DynamicTopic.code(),
+                error_code: code.code(),
+                error_message: Some(message),
                 ..Default::default()
-            });
-            CreatableTopicResult {
-                name,
-                topic_id: created.id,
-                error_message: None,
-                num_partitions: created.partitions,
-                replication_factor: created.replication_factor,
-                configs: Some(configs.collect()),
-                ..Default::default()
-            }
+            };
         }
+        Ok(created) => created,
+    };
+    let own = |name: &str| {
+        let found = created.configs.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    };
+    let configs = if created.configs.is_empty() {
+        Array::from(plain)
+    } else {
+        inherited.iter().map(|row| describe_setting(row, own(row.name))).collect()
+    };
+    CreatableTopicResult {
+        name,
+        topic_id: created.id,
+        error_message: None,
+        num_partitions: created.partitions,
+        replication_factor: created.replication_factor,
+        configs: Some(configs),
+        ..Default::default()
     }
 }

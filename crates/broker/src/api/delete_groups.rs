@@ -3,6 +3,7 @@
 use crate::coordinator::GroupRequest;
 use crate::dispatch::{Answer, Call};
 use crate::error_code::of_group_result;
+use crate::once::once;
 use esker_group::Response;
 use esker_types::GroupId;
 use esker_wire::api::delete_groups::{
@@ -14,7 +15,7 @@ pub(crate) async fn handle(
     request: DeleteGroupsRequest<'_>,
 ) -> Result<Answer, String> {
     let mut results = Vec::new();
-    for group in &request.groups_names {
+    for group in once(request.groups_names.iter(), |group| Some(*group)) {
         let id = GroupId::new(group);
         let asked = call.broker.ask_group(&id, GroupRequest::Delete(vec![id.clone()])).await;
         let error = match asked {

@@ -3,6 +3,7 @@
 use crate::dispatch::{Answer, Call};
 use crate::error_code;
 use crate::topics::find_partition;
+use esker_engine::HostedTopic;
 use esker_types::{Offset, is_internal_topic};
 use esker_wire::ErrorCode;
 use esker_wire::api::delete_records::{
@@ -28,7 +29,8 @@ pub(crate) async fn handle(
             let found = match topics.by_name(topic.name) {
                 None => Err(ErrorCode::UnknownTopicOrPartition),
                 Some(_) if is_internal_topic(topic.name) => Err(ErrorCode::InvalidTopicException),
-                Some(hosted) => find_partition(hosted, wanted.partition_index),
+                Some(hosted) => find_partition(hosted, wanted.partition_index)
+                    .and_then(|found| may_delete(hosted).map(|()| found)),
             };
             let trimmed = found.and_then(|partition| {
                 let position = partition.position();
@@ -68,4 +70,9 @@ pub(crate) async fn handle(
         DeleteRecordsTopicResult { name, partitions: partitions.collect() }
     });
     call.answer(&DeleteRecordsResponse { topics: results.collect(), ..Default::default() })
+}
+
+/// Records of a topic that only compacts go when newer ones replace them, and not before.
+fn may_delete(topic: &HostedTopic) -> Result<(), ErrorCode> {
+    if topic.settings.deletes { Ok(()) } else { Err(ErrorCode::PolicyViolation) }
 }

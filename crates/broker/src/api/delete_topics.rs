@@ -2,84 +2,146 @@
 
 use crate::dispatch::{Answer, Call};
 use crate::error_code;
-use esker_meta::Command;
-use esker_types::{TopicId, TopicName};
+use esker_meta::{Command, State};
+use esker_types::TopicId;
 use esker_wire::api::delete_topics::{
     DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse,
 };
 use esker_wire::{ErrorCode, Uuid};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// First version that names topics by id.
 const BY_ID: i16 = 6;
+/// First version that knows of deletion being switched off.
+const DISABLED_SINCE: i16 = 3;
+
+type Refusal = (ErrorCode, &'static str);
+
+/// What a request says of one topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Wanted<'a> {
+    name: Option<&'a str>,
+    id: Uuid,
+}
 
 pub(crate) async fn handle(
     call: &Call<'_>,
     request: DeleteTopicsRequest<'_>,
 ) -> Result<Answer, String> {
-    let wanted: Vec<(Option<&str>, Uuid)> = if call.version() >= BY_ID {
-        request.topics.iter().map(|topic| (topic.name, topic.topic_id)).collect()
+    let wanted: Vec<_> = if call.version() >= BY_ID {
+        request.topics.iter().map(|t| Wanted { name: t.name, id: t.topic_id }).collect()
     } else {
-        request.topic_names.iter().map(|name| (Some(name), Uuid::nil())).collect()
+        request
+            .topic_names
+            .iter()
+            .map(|name| Wanted { name: Some(name), id: Uuid::nil() })
+            .collect()
     };
+    let state = call.broker.engine().meta().image();
     let mut gone = Vec::new();
-    let mut seen = BTreeSet::new();
-    let mut results = Vec::new();
-    for (name, id) in wanted {
-        let result = if !seen.insert((name, id)) {
-            Err(ErrorCode::InvalidRequest)
-        } else {
-            delete(call, name, id).await
+    let mut responses = Vec::new();
+    for (wanted, found) in find(&state, wanted) {
+        let deleted = match found {
+            Ok(topic) => delete(call, topic).await,
+            Err(refusal) => Err(refusal),
         };
-        if let Ok((deleted, _)) = &result {
-            gone.extend(TopicName::new(deleted));
+        // Whoever asked by id is told the name, too, once the topic is gone.
+        let known = deleted.ok().and_then(|topic| Some((topic, state.topics.get(&topic)?)));
+        if let Some((_, row)) = known {
+            gone.push(row.name.clone());
         }
-        results.push((name.map(str::to_owned), id, result));
+        let (code, message) = deleted.err().unwrap_or((ErrorCode::None, ""));
+        responses.push(DeletableTopicResult {
+            name: known.map_or(wanted.name, |(_, row)| Some(row.name.as_str())),
+            topic_id: known.map_or(wanted.id, |(topic, _)| topic.0),
+            error_code: code.code(),
+            error_message: (code != ErrorCode::None).then_some(message),
+        });
     }
     if !gone.is_empty() {
         call.broker.forget_topics(&gone).await;
     }
-    let responses: Vec<_> = results
-        .iter()
-        .map(|(name, id, result)| match result {
-            Ok((deleted_name, deleted_id)) => DeletableTopicResult {
-                name: Some(deleted_name),
-                topic_id: deleted_id.0,
-                error_message: None,
-                ..Default::default()
-            },
-            Err(code) => DeletableTopicResult {
-                name: name.as_deref(),
-                topic_id: *id,
-                error_code: code.code(),
-                error_message: Some(code.message()),
-            },
-        })
-        .collect();
     call.answer(&DeleteTopicsResponse { responses: responses.into(), ..Default::default() })
 }
 
-async fn delete(
-    call: &Call<'_>,
-    name: Option<&str>,
-    id: Uuid,
-) -> Result<(String, TopicId), ErrorCode> {
-    let engine = call.broker.engine();
-    if !call.broker.options().delete_topics {
-        return Err(ErrorCode::TopicDeletionDisabled);
+/// Finds the topics that a request means. One that is named more than once, in whatever way, is not deleted, and is
+/// answered once.
+fn find<'a>(
+    state: &State,
+    wanted: Vec<Wanted<'a>>,
+) -> impl Iterator<Item = (Wanted<'a>, Result<TopicId, Refusal>)> {
+    let mut count: BTreeMap<Wanted<'a>, usize> = BTreeMap::new();
+    let mut order = Vec::new();
+    for one in wanted {
+        let times = count.entry(one.clone()).or_default();
+        *times += 1;
+        if *times == 1 {
+            order.push(one);
+        }
     }
-    let state = engine.meta().image();
-    let topic = match name {
-        Some(_) if !id.is_nil() => return Err(ErrorCode::InvalidRequest),
-        Some(name) => *state.topic_names.get(name).ok_or(ErrorCode::UnknownTopicOrPartition)?,
-        None => TopicId(id),
-    };
-    let row = state.topics.get(&topic).ok_or(ErrorCode::UnknownTopicId)?;
-    engine
-        .meta()
-        .propose(Command::DeleteTopic { topic })
-        .await
-        .map_err(|error| error_code::of_meta(&error))?;
+    let mut found: Vec<_> = order
+        .into_iter()
+        .map(|one| {
+            let topic = if count[&one] > 1 { Err(duplicate(&one)) } else { find_one(state, &one) };
+            (one, topic)
+        })
+        .collect();
+    let mut meant: BTreeMap<TopicId, usize> = BTreeMap::new();
+    for topic in found.iter().filter_map(|(_, topic)| topic.ok()) {
+        *meant.entry(topic).or_default() += 1;
+    }
+    // A name and an id of one topic: said of it once, with both.
+    found.retain_mut(|(one, topic)| {
+        let Some(id) = topic.ok().filter(|id| meant[id] > 1) else { return true };
+        *topic = Err((
+            ErrorCode::InvalidRequest,
+            "The provided topic name maps to an ID that was already supplied.",
+        ));
+        let is_by_name = one.name.is_some();
+        one.id = id.0;
+        is_by_name
+    });
+    found.into_iter()
+}
+
+fn duplicate(wanted: &Wanted<'_>) -> Refusal {
+    let message =
+        if wanted.name.is_some() { "Duplicate topic name." } else { "Duplicate topic id." };
+    (ErrorCode::InvalidRequest, message)
+}
+
+fn find_one(state: &State, wanted: &Wanted<'_>) -> Result<TopicId, Refusal> {
+    let refuse = |code: ErrorCode| (code, code.message());
+    match wanted.name {
+        Some(_) if !wanted.id.is_nil() => {
+            Err((ErrorCode::InvalidRequest, "You may not specify both topic name and topic id."))
+        }
+        None if wanted.id.is_nil() => {
+            Err((ErrorCode::InvalidRequest, "Neither topic name nor id were specified."))
+        }
+        Some(name) => {
+            let id = state.topic_names.get(name).copied();
+            id.ok_or_else(|| refuse(ErrorCode::UnknownTopicOrPartition))
+        }
+        None => {
+            let id = TopicId(wanted.id);
+            let known = state.topics.contains_key(&id);
+            if known { Ok(id) } else { Err(refuse(ErrorCode::UnknownTopicId)) }
+        }
+    }
+}
+
+async fn delete(call: &Call<'_>, topic: TopicId) -> Result<TopicId, Refusal> {
+    let refuse = |code: ErrorCode| (code, code.message());
+    if !call.broker.options().delete_topics {
+        return Err(match call.version() {
+            ..DISABLED_SINCE => (ErrorCode::InvalidRequest, "Topic deletion is disabled."),
+            _ => refuse(ErrorCode::TopicDeletionDisabled),
+        });
+    }
+    let engine = call.broker.engine();
+    let deleted = engine.meta().propose(Command::DeleteTopic { topic }).await;
+    deleted.map_err(|error| refuse(error_code::of_meta(&error)))?;
     engine.refresh();
-    Ok((row.name.to_string(), topic))
+    Ok(topic)
 }

@@ -3,7 +3,7 @@
 use crate::dispatch::{Answer, Call};
 use crate::once::once;
 use esker_meta::ConfigResource;
-use esker_settings::{Resolved, Source, Update};
+use esker_settings::{Level, Resolved, Source, Update};
 use esker_types::{BrokerId, TopicName};
 use esker_wire::ErrorCode;
 use esker_wire::api::describe_configs::{
@@ -31,8 +31,7 @@ pub(crate) async fn handle(
 ) -> Result<Answer, String> {
     // Whoever names settings gets little more than the names.
     let resources = once(request.resources.iter(), |resource| {
-        let is_whole = resource.configuration_keys.is_none();
-        is_whole.then_some((resource.resource_type, resource.resource_name))
+        wanted_keys(resource).is_none().then_some((resource.resource_type, resource.resource_name))
     });
     let found: Vec<_> = resources.map(|r| (find(call, &r), r)).collect();
     let results = found.iter().map(|(found, resource)| {
@@ -71,7 +70,7 @@ fn find(call: &Call<'_>, resource: &DescribeConfigsResource<'_>) -> Result<Vec<R
             })?;
             settings.resolve_topic(|name| topic.configs.get(name).map(String::as_str))
         }
-        BROKER if name.is_empty() => settings.resolve_broker(),
+        BROKER if name.is_empty() => settings.only(Level::Cluster).resolve_broker(),
         BROKER => {
             if name.parse() != Ok(call.broker.id()) {
                 let message = format!(
@@ -82,6 +81,9 @@ fn find(call: &Call<'_>, resource: &DescribeConfigsResource<'_>) -> Result<Vec<R
             }
             settings.resolve_broker()
         }
+        GROUP if name.is_empty() => {
+            return Err((ErrorCode::InvalidRequest, "Group name must not be empty".to_owned()));
+        }
         GROUP => {
             let stored = state.configs.get(&ConfigResource::Group(name.to_owned()));
             settings.resolve_group(|key| stored?.get(key).map(String::as_str))
@@ -91,19 +93,26 @@ fn find(call: &Call<'_>, resource: &DescribeConfigsResource<'_>) -> Result<Vec<R
             return Err((ErrorCode::InvalidRequest, message));
         }
     };
-    let keys: Option<BTreeSet<&str>> =
-        resource.configuration_keys.as_ref().map(|keys| keys.iter().collect());
-    // Without a broker's id only what is set for all brokers counts.
-    let cluster_only = resource.resource_type == BROKER && name.is_empty();
+    let keys = wanted_keys(resource);
+    // Without a broker's id only what is set for all brokers is told, whatever one of them sets for itself.
+    let for_all = resource.resource_type == BROKER && name.is_empty();
+    let told = |source: Source| !for_all || source == Source::DynamicDefaultBroker;
     let rows = resolved
         .iter()
         .filter(|row| keys.as_ref().is_none_or(|keys| keys.contains(row.setting.name)))
-        .filter(|row| !cluster_only || row.source == Source::DynamicDefaultBroker)
-        .map(|row| Row {
-            value: row.text().filter(|_| !row.setting.is_sensitive()),
-            resolved: row.clone(),
+        .filter(|row| told(row.source))
+        .map(|row| {
+            let mut resolved = row.clone();
+            resolved.synonyms.retain(|synonym| told(synonym.source));
+            Row { value: row.text().filter(|_| !row.setting.is_sensitive()), resolved }
         });
     Ok(rows.collect())
+}
+
+/// The settings that are asked for; no names at all mean every one, as null does.
+fn wanted_keys<'a>(resource: &DescribeConfigsResource<'a>) -> Option<BTreeSet<&'a str>> {
+    let keys = resource.configuration_keys.as_ref()?;
+    (!keys.is_empty()).then(|| keys.iter().collect())
 }
 
 fn describe<'a>(

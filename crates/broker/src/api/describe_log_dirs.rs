@@ -31,7 +31,7 @@ pub(crate) async fn handle(
                 None => continue,
             },
         };
-        let partitions = topic
+        let partitions: Vec<_> = topic
             .partitions
             .iter()
             .flatten()
@@ -41,8 +41,11 @@ pub(crate) async fn handle(
                 partition_size: i64::try_from(engine.partition_bytes(partition))
                     .unwrap_or(i64::MAX),
                 ..Default::default()
-            });
-        topics.push(DescribeLogDirsTopic { name, partitions: partitions.collect() });
+            })
+            .collect();
+        if !partitions.is_empty() {
+            topics.push(DescribeLogDirsTopic { name, partitions: partitions.into() });
+        }
     }
     let dir = engine.options().wal_dir.clone();
     let log_dir = dir.display().to_string();

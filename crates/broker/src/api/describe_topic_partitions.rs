@@ -28,8 +28,15 @@ pub(crate) async fn handle(
     };
     let (from_topic, from_partition) =
         request.cursor.as_ref().map_or(("", 0), |c| (c.topic_name, c.partition_index));
-    if from_partition < 0 {
-        return Err("DescribeTopicPartitions: a cursor before the first partition".to_owned());
+    if from_partition < 0 || request.cursor.is_some() && !all && !names.contains(from_topic) {
+        // A cursor stands where an answer ended: at a partition of a topic that is asked for.
+        let refused = request.topics.iter().map(|topic| DescribeTopicPartitionsResponseTopic {
+            error_code: ErrorCode::InvalidRequest.code(),
+            name: Some(topic.name),
+            ..Default::default()
+        });
+        let topics = refused.collect();
+        return call.answer(&DescribeTopicPartitionsResponse { topics, ..Default::default() });
     }
     let mut left = request.response_partition_limit.clamp(1, PARTITIONS_MAX);
     let mut topics = Vec::new();

@@ -1,18 +1,19 @@
 //! IncrementalAlterConfigs: set, delete, append to and subtract from settings.
 
-use crate::alter_configs::{Alteration, Operation, alter};
+use crate::alter_configs::{Alteration, Operation, alter, more_than_once};
 use crate::dispatch::{Answer, Call};
+use crate::once::named_twice;
 use esker_wire::ErrorCode;
 use esker_wire::api::incremental_alter_configs::{
     AlterConfigsResourceResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
-use std::collections::BTreeSet;
 
 pub(crate) async fn handle(
     call: &Call<'_>,
     request: IncrementalAlterConfigsRequest<'_>,
 ) -> Result<Answer, String> {
-    let mut seen = BTreeSet::new();
+    let resources = request.resources.iter().map(|r| (r.resource_type, r.resource_name));
+    let twice = named_twice(resources);
     let mut results = Vec::new();
     for resource in &request.resources {
         let (kind, name) = (resource.resource_type, resource.resource_name);
@@ -26,10 +27,7 @@ pub(crate) async fn handle(
             })
             .collect();
         let result = match alterations {
-            _ if !seen.insert((kind, name.to_owned())) => {
-                let message = "Each resource must appear at most once.".to_owned();
-                Err((ErrorCode::InvalidRequest, message))
-            }
+            _ if twice.contains(&(kind, name)) => Err(more_than_once()),
             Ok(alterations) => alter(call, kind, name, alterations, request.validate_only).await,
             Err(refusal) => Err(refusal),
         };

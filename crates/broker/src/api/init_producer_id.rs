@@ -4,6 +4,7 @@ use crate::broker::Broker;
 use crate::dispatch::{Answer, Call};
 use crate::error_code;
 use esker_meta::{Command, Reply};
+use esker_meta_client::MetaError;
 use esker_wire::ErrorCode;
 use esker_wire::api::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 
@@ -20,7 +21,10 @@ pub(crate) async fn handle(
         producer_epoch: -1,
         ..Default::default()
     };
+    // Who has an id has an epoch.
+    let is_half_known = (request.producer_id == -1) != (request.producer_epoch == -1);
     let response = match request.transactional_id {
+        _ if is_half_known => refuse(ErrorCode::InvalidRequest),
         Some("") => refuse(ErrorCode::InvalidRequest),
         // There is no transaction coordinator; clients give up with a clear message instead of retrying.
         Some(_) => refuse(ErrorCode::TransactionalIdAuthorizationFailed),
@@ -52,6 +56,8 @@ async fn next_producer_id(broker: &Broker) -> Result<i64, ErrorCode> {
             ids.next().ok_or(ErrorCode::UnknownServerError)
         }
         Ok(other) => panic!("a reservation is answered with ids, not {other:?}"),
+        // Kafka's word for "no ids yet, ask again": clients retry it, and do not look for a coordinator that they have not.
+        Err(MetaError::Unavailable(_)) => Err(ErrorCode::CoordinatorLoadInProgress),
         Err(error) => Err(error_code::of_meta(&error)),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::dispatch::{Answer, Call};
 use crate::error_code;
+use crate::once::named_twice;
 use crate::topics::{check_epoch, find_partition};
 use esker_engine::{HostedTopic, OffsetAt};
 use esker_types::{Offset, Timestamp};
@@ -34,19 +35,27 @@ pub(crate) async fn handle(
 ) -> Result<Answer, String> {
     let topics = call.broker.engine().topics();
     let mut responses = Vec::with_capacity(request.topics.len());
-    let mut seen = BTreeSet::new();
+    let asked = request.topics.iter().flat_map(|topic| {
+        let name = topic.name;
+        topic.partitions.to_vec().into_iter().map(move |wanted| (name, wanted.partition_index))
+    });
+    let twice = named_twice(asked);
+    let mut told = BTreeSet::new();
     for topic in &request.topics {
         let hosted = topics.by_name(topic.name);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in &topic.partitions {
             let index = partition.partition_index;
-            let found = if seen.insert((topic.name, index)) {
+            let found = if twice.contains(&(topic.name, index)) {
+                if !told.insert((topic.name, index)) {
+                    continue;
+                }
+                Err(ErrorCode::InvalidRequest)
+            } else {
                 match hosted {
                     Some(hosted) => find(call, hosted, &partition).await,
                     None => Err(ErrorCode::UnknownTopicOrPartition),
                 }
-            } else {
-                Err(ErrorCode::InvalidRequest)
             };
             let blank =
                 ListOffsetsPartitionResponse { partition_index: index, ..Default::default() };

@@ -17,6 +17,8 @@ const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
 /// The same for the cluster (create, cluster action, describe configs, alter configs, idempotent write, alter,
 /// describe).
 const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
+/// First version that asks by id.
+const BY_ID: i16 = 12;
 /// "Not asked for."
 const OPERATIONS_UNKNOWN: i32 = i32::MIN;
 
@@ -51,8 +53,17 @@ pub(crate) async fn handle(
         }
         Some(wanted) => once(wanted.iter(), |topic| Some((topic.name, topic.topic_id)))
             .map(|topic| match topic.name {
-                Some(_) if !topic.topic_id.is_nil() && call.version() < 12 => {
-                    unknown(topic.name, topic.topic_id, ErrorCode::InvalidRequest)
+                name if !topic.topic_id.is_nil() && call.version() < BY_ID => {
+                    // These versions have the field and ask by name all the same, and they cannot say null.
+                    let name = Some(name.unwrap_or_default());
+                    unknown(name, topic.topic_id, ErrorCode::InvalidRequest)
+                }
+                // An id says which topic is meant, whatever name stands beside it.
+                _ if state.topics.contains_key(&TopicId(topic.topic_id)) => {
+                    describe(broker, &state, TopicId(topic.topic_id), operations)
+                }
+                _ if !topic.topic_id.is_nil() => {
+                    unknown(None, topic.topic_id, ErrorCode::UnknownTopicId)
                 }
                 Some(name) => match state.topic_names.get(name) {
                     Some(id) => describe(broker, &state, *id, operations),
@@ -61,10 +72,10 @@ pub(crate) async fn handle(
                     }
                     None => unknown(Some(name), Uuid::nil(), ErrorCode::UnknownTopicOrPartition),
                 },
-                None if state.topics.contains_key(&TopicId(topic.topic_id)) => {
-                    describe(broker, &state, TopicId(topic.topic_id), operations)
+                None => {
+                    let name = (call.version() < BY_ID).then_some("");
+                    unknown(name, Uuid::nil(), ErrorCode::InvalidRequest)
                 }
-                None => unknown(None, topic.topic_id, ErrorCode::UnknownTopicId),
             })
             .collect(),
     };
@@ -101,8 +112,7 @@ pub(crate) async fn handle(
 fn unknown(name: Option<&str>, topic_id: Uuid, code: ErrorCode) -> MetadataResponseTopic<'_> {
     MetadataResponseTopic {
         error_code: code.code(),
-        // Versions that cannot say null say nothing.
-        name: Some(name.unwrap_or_default()),
+        name,
         topic_id,
         is_internal: name.is_some_and(is_internal_topic),
         ..Default::default()

@@ -30,6 +30,10 @@ pub(crate) async fn handle(
                     partition: partition_index,
                     ..Default::default()
                 },
+                // No epoch, no end.
+                Ok(_) if wanted.leader_epoch < 0 => {
+                    EpochEndOffset { partition: partition_index, ..Default::default() }
+                }
                 Ok(partition) => {
                     let end = partition.end_of_epoch(LeaderEpoch(wanted.leader_epoch));
                     EpochEndOffset {

@@ -6,12 +6,21 @@ use crate::error_code::of_group_result;
 use bytes::Bytes;
 use esker_group::{MemberId, Response, SyncGroup};
 use esker_types::GroupId;
+use esker_wire::ErrorCode;
 use esker_wire::api::sync_group::{SyncGroupRequest, SyncGroupResponse};
+
+/// First version that has to say which protocol it means.
+const PROTOCOL_NAMED_SINCE: i16 = 5;
 
 pub(crate) async fn handle(
     call: &Call<'_>,
     request: SyncGroupRequest<'_>,
 ) -> Result<Answer, String> {
+    let named = request.protocol_type.is_some() && request.protocol_name.is_some();
+    if call.version() >= PROTOCOL_NAMED_SINCE && !named {
+        let error_code = ErrorCode::InconsistentGroupProtocol.code();
+        return call.answer(&SyncGroupResponse { error_code, ..Default::default() });
+    }
     let group_id = GroupId::new(request.group_id);
     let assignments = request.assignments.iter().map(|assignment| {
         (MemberId::new(assignment.member_id), Bytes::copy_from_slice(assignment.assignment))

@@ -44,8 +44,9 @@ impl State {
         Ok(Reply::Done)
     }
 
-    /// Colliding names differ only in `.` against `_`, so only names with either can collide.
-    fn colliding_topic(&self, name: &TopicName) -> Option<TopicName> {
+    /// The topic whose name this one collides with: they differ only in `.` against `_`, so only names with either can.
+    #[must_use]
+    pub fn colliding_topic(&self, name: &TopicName) -> Option<TopicName> {
         if !name.as_str().contains(['.', '_']) {
             return None;
         }

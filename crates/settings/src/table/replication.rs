@@ -3,7 +3,7 @@
 use super::why::{CONTROL, PLACEMENT, QUORUM, UNSTABLE};
 
 settings! { REPLICATION
-    "min.insync.replicas": Int = Some("1"), AtLeast(1), ClusterWide, Accepted(QUORUM);
+    "min.insync.replicas": Int = Some("1"), AtLeast(1), AllBrokers, Accepted(QUORUM);
         "Copies that must exist for `acks=all`. Default of the topic setting of this name."
     "unclean.leader.election.enable": Boolean = Some("false"), Any, ClusterWide, Accepted(QUORUM);
         "Whether a copy that lacks records may lead. Default of the topic setting of this name."
