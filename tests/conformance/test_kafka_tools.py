@@ -15,7 +15,7 @@ from harness.waiting import wait_for
 
 TOOLS = "org.apache.kafka.tools"
 TOPICS = f"{TOOLS}.TopicCommand"
-CONFIGS = "kafka.admin.ConfigCommand"
+CONFIGS = "org.apache.kafka.tools.ConfigCommand"
 GROUPS = f"{TOOLS}.consumer.group.ConsumerGroupCommand"
 GET_OFFSETS = f"{TOOLS}.GetOffsetShell"
 
