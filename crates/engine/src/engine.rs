@@ -8,6 +8,7 @@ use crate::due::FlushRule;
 use crate::hosted::{HostedTopic, Topics};
 use crate::ids::ObjectIds;
 use crate::journal::Journal;
+use crate::lookup;
 use crate::opened_log::OpenedLog;
 use crate::options::EngineOptions;
 use crate::partition::Partition;
@@ -95,6 +96,8 @@ pub struct Engine {
     tail_memory: Arc<TailMemory>,
     /// What flushes and merges hold.
     pub(crate) background: Budget,
+    /// What lookups by time unpack.
+    pub(crate) searches: Budget,
     journals: Vec<Arc<Journal>>,
     /// Journals of earlier registrations that are not drained, oldest first; then the live ones.
     pub(crate) draining: Mutex<Vec<Arc<Journal>>>,
@@ -184,6 +187,7 @@ impl Engine {
             sink,
             tail_memory,
             background,
+            searches: Budget::new(lookup::DECOMPRESSED_MAX),
             draining: Mutex::default(),
             journals,
             ids,

@@ -7,12 +7,12 @@ use crate::read::ReadError;
 use bytes::Bytes;
 use esker_cache::ReadHint;
 use esker_plog::{EpochEnd, TailBatch};
-use esker_record::{BatchView, batches};
+use esker_record::{BatchView, Codec, batches, content_max};
 use esker_types::{LeaderEpoch, Offset, Timestamp};
 use std::sync::Arc;
 
-/// Most bytes that one batch may decompress to when it is searched.
-const DECOMPRESSED_MAX: usize = 256 << 20;
+/// Most bytes that one batch may decompress to when it is searched, and all that are searched at a time.
+pub(crate) const DECOMPRESSED_MAX: usize = 256 << 20;
 
 /// A record that was looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +136,7 @@ impl Engine {
             let blocks = meta.blocks_from(&part, start);
             for block in blocks.filter(|block| may_hold(block.max_timestamp)) {
                 for bytes in self.cold.blocks(&stored, &[block], ReadHint::SINGLE).await? {
-                    if let Some(found) = search_batches(&bytes, start, search)? {
+                    if let Some(found) = self.search_batches(&bytes, start, search).await? {
                         return Ok(Some(found));
                     }
                 }
@@ -159,53 +159,60 @@ impl Engine {
         };
         for batch in tail {
             for bytes in self.bytes_of_tail(vec![batch]).await? {
-                if let Some(found) = search_batches(&bytes, start, search)? {
+                if let Some(found) = self.search_batches(&bytes, start, search).await? {
                     return Ok(Some(found));
                 }
             }
         }
         Ok(None)
     }
-}
 
-fn search_batches(
-    bytes: &Bytes,
-    start: Offset,
-    search: Search,
-) -> Result<Option<OffsetAt>, ReadError> {
-    for batch in batches(bytes) {
-        let batch = batch.map_err(|error| ColdError::Corrupt(error.to_string()))?;
-        if let Some(found) = search_batch(&batch, start, search)? {
-            return Ok(Some(found));
+    /// Opens batches one by one, within what all searches together may unpack at a time.
+    async fn search_batches(
+        &self,
+        bytes: &Bytes,
+        start: Offset,
+        search: Search,
+    ) -> Result<Option<OffsetAt>, ReadError> {
+        for batch in batches(bytes) {
+            let batch = batch.map_err(|error| ColdError::Corrupt(error.to_string()))?;
+            let content = match batch.codec() {
+                Ok(Codec::None) | Err(_) => 0,
+                Ok(codec) => content_max(codec, batch.payload()),
+            };
+            let _memory = self.searches.acquire(content).await;
+            if let Some(found) = search_batch(&batch, start, search) {
+                return Ok(Some(found));
+            }
         }
+        Ok(None)
     }
-    Ok(None)
 }
 
-fn search_batch(
-    batch: &BatchView<'_>,
-    start: Offset,
-    search: Search,
-) -> Result<Option<OffsetAt>, ReadError> {
+/// A batch that cannot be opened stops nobody: the search steps over it, or ends at its first record where its header says
+/// that it has what is looked for. Who reads from there misses nothing.
+fn search_batch(batch: &BatchView<'_>, start: Offset, search: Search) -> Option<OffsetAt> {
     let suits = |timestamp: Timestamp| match search {
         Search::NotBefore(wanted) => timestamp >= wanted,
         Search::Exactly(wanted) => timestamp == wanted,
     };
     if batch.last_offset() < start || batch.is_control() {
-        return Ok(None);
+        return None;
     }
-    let corrupt = |what: &dyn std::fmt::Display| {
-        ReadError::Corrupt(format!("batch at {}: {what}", batch.base_offset()))
+    let leader_epoch = batch.partition_leader_epoch();
+    let by_header = || {
+        let timestamp = batch.max_timestamp();
+        let offset = batch.base_offset().max(start);
+        suits(timestamp).then_some(OffsetAt { offset, timestamp, leader_epoch })
     };
-    let payload = batch.decompressed(DECOMPRESSED_MAX).map_err(|error| corrupt(&error))?;
+    let Ok(payload) = batch.decompressed(DECOMPRESSED_MAX) else { return by_header() };
     for record in batch.records(&payload) {
-        let record = record.map_err(|error| corrupt(&error))?;
+        let Ok(record) = record else { return by_header() };
         let offset = batch.offset_of(record.offset_delta);
         let timestamp = batch.timestamp_of(record.timestamp_delta);
         if offset >= start && suits(timestamp) {
-            let leader_epoch = batch.partition_leader_epoch();
-            return Ok(Some(OffsetAt { offset, timestamp, leader_epoch }));
+            return Some(OffsetAt { offset, timestamp, leader_epoch });
         }
     }
-    Ok(None)
+    None
 }

@@ -1,18 +1,12 @@
 //! Compressing and decompressing the records of a batch.
 //!
-//! Decompression is streamed into a buffer that never grows beyond the caller's cap; working memory beside it is
-//! bounded by a constant a codec (zstd window 8 MiB, lz4 blocks 4 MiB, gzip 32 KiB, snappy none).
+//! What is decompressed never grows beyond the caller's cap; working memory beside it is bounded by a constant a codec
+//! (zstd 160 KiB, lz4 one block of 4 MiB, gzip 32 KiB, snappy none), whatever window the data was written with.
+//! [`content_max`] tells before how much it can be, for callers with a budget.
 
-use std::io::{Read, Write};
+use std::io::Write;
 
-use crate::snappy;
-
-/// Largest zstd window that is accepted: 2²³ bytes, what level 19 uses.
-const ZSTD_WINDOW_LOG_MAX: u32 = 23;
-/// Highest level whose frames keep to [`ZSTD_WINDOW_LOG_MAX`].
-const ZSTD_LEVEL_MAX: i32 = 19;
-/// The frame format of lz4; the legacy and the skippable ones are not part of Kafka.
-const LZ4_FRAME_MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
+use crate::{gzip, lz4, snappy, zstd_frames};
 
 /// How the records of a batch are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,47 +77,43 @@ pub enum DecompressError {
     },
 }
 
-/// Reads to the end, never beyond `cap` bytes.
-fn read_capped(
-    reader: impl Read,
-    codec: Codec,
-    input: usize,
-    cap: usize,
-) -> Result<Vec<u8>, DecompressError> {
-    let mut out = Vec::with_capacity(input.saturating_mul(3).min(cap));
-    // One byte more than allowed tells too much from just enough.
-    let limit = u64::try_from(cap).unwrap_or(u64::MAX).saturating_add(1);
-    reader.take(limit).read_to_end(&mut out).map_err(|_| DecompressError::Damaged(codec.name()))?;
-    if out.len() > cap { Err(DecompressError::TooLarge { cap }) } else { Ok(out) }
-}
-
-/// Decompresses `data` into at most `cap` bytes. As in Kafka, data after the end of a gzip or zstd frame is read
-/// as a further frame, and data after the end of an lz4 frame is ignored.
+/// Decompresses `data` into at most `cap` bytes. Takes all that Kafka's own readers take: several gzip members, zstd frames
+/// or snappy streams count as one, and what follows a gzip member or an lz4 frame and is none is ignored.
 ///
 /// # Errors
 /// [`DecompressError::Damaged`] for bytes that the codec did not write or that end early,
 /// [`DecompressError::TooLarge`] as soon as the cap is passed.
 pub fn decompress(codec: Codec, data: &[u8], cap: usize) -> Result<Vec<u8>, DecompressError> {
-    let damaged = DecompressError::Damaged(codec.name());
     match codec {
         Codec::None if data.len() > cap => Err(DecompressError::TooLarge { cap }),
         Codec::None => Ok(data.to_vec()),
-        Codec::Gzip => {
-            read_capped(flate2::bufread::MultiGzDecoder::new(data), codec, data.len(), cap)
-        }
+        Codec::Gzip => gzip::decompress(data, cap),
         Codec::Snappy => snappy::decompress(data, cap),
-        Codec::Lz4 => {
-            if !data.starts_with(&LZ4_FRAME_MAGIC) {
-                return Err(damaged);
-            }
-            read_capped(lz4_flex::frame::FrameDecoder::new(data), codec, data.len(), cap)
-        }
-        Codec::Zstd => {
-            let mut decoder =
-                zstd::stream::read::Decoder::with_buffer(data).map_err(|_| damaged)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|_| damaged)?;
-            read_capped(decoder, codec, data.len(), cap)
-        }
+        Codec::Lz4 => lz4::decompress(data, cap),
+        Codec::Zstd => zstd_frames::decompress(data, cap),
+    }
+}
+
+/// No more bytes than these come out of `data`: what the codec can express, and for zstd what the frames say.
+#[must_use]
+pub fn content_max(codec: Codec, data: &[u8]) -> usize {
+    let density = match codec {
+        Codec::None => 1,
+        Codec::Gzip => gzip::DENSITY_MAX,
+        Codec::Snappy => snappy::DENSITY_MAX,
+        Codec::Lz4 => lz4::DENSITY_MAX,
+        Codec::Zstd => return zstd_frames::content_max(data),
+    };
+    data.len().saturating_mul(density)
+}
+
+/// Why Kafka's own readers refuse data that [`decompress`] takes, as others do: a Java consumer does not get past it.
+#[must_use]
+pub fn unreadable_in_java(codec: Codec, data: &[u8]) -> Option<&'static str> {
+    match codec {
+        Codec::Lz4 if lz4::has_linked_blocks(data) => Some("lz4 blocks that refer to earlier ones"),
+        Codec::Zstd if zstd_frames::has_huge_window(data) => Some("a zstd window above 128 MiB"),
+        _ => None,
     }
 }
 
@@ -153,7 +143,7 @@ pub fn compress(codec: Codec, level: Option<i32>, data: &[u8]) -> Vec<u8> {
             encoder.finish().expect(IN_MEMORY)
         }
         Codec::Zstd => {
-            let level = level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL).min(ZSTD_LEVEL_MAX);
+            let level = level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL);
             zstd::bulk::compress(data, level).expect(IN_MEMORY)
         }
     }

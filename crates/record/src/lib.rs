@@ -14,15 +14,20 @@ mod builder;
 mod compression;
 mod control;
 mod error;
+mod gzip;
 mod header;
+mod lz4;
 mod patch;
 mod records;
 mod snappy;
 mod validate;
 mod varint;
+mod zstd_frames;
 
 pub use builder::BatchBuilder;
-pub use compression::{Codec, DecompressError, compress, decompress};
+pub use compression::{
+    Codec, DecompressError, compress, content_max, decompress, unreadable_in_java,
+};
 pub use control::{ControlError, ControlType, EndTxnMarker, control_type};
 pub use error::{BatchError, CorruptReason, InvalidReason};
 pub use header::{BatchView, Batches, HEADER_LEN, LOG_OVERHEAD, MAGIC, TimestampType, batches};

@@ -12,7 +12,7 @@ const FRAME_HEADER_LEN: usize = 16;
 /// Content bytes a block, as the Java library cuts them.
 const BLOCK_LEN: usize = 32 * 1024;
 /// A block's densest element is a copy: 3 bytes that stand for 64. A block cannot announce more than that.
-const DENSITY_MAX: usize = 22;
+pub(crate) const DENSITY_MAX: usize = 22;
 
 const DAMAGED: DecompressError = DecompressError::Damaged("snappy");
 
@@ -46,7 +46,8 @@ pub(crate) fn decompress(data: &[u8], cap: usize) -> Result<Vec<u8>, DecompressE
             rest = rest.get(FRAME_HEADER_LEN..).ok_or(DAMAGED)?;
             continue;
         }
-        let (length, tail) = rest.split_first_chunk().ok_or(DAMAGED)?;
+        // A few bytes that are no length are the end, as for the Java library.
+        let Some((length, tail)) = rest.split_first_chunk() else { break };
         let (block, tail) = usize::try_from(i32::from_be_bytes(*length))
             .ok()
             .and_then(|length| tail.split_at_checked(length))

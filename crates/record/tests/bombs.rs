@@ -4,7 +4,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use esker_record::{Codec, DecompressError, RecordError, Records, compress, decompress};
+use esker_record::{
+    Codec, DecompressError, RecordError, Records, compress, decompress, unreadable_in_java,
+};
 
 struct Counting;
 
@@ -38,7 +40,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Runs `work` and tells by how many bytes this thread's heap grew at most. The zstd library allocates through C
-/// and is not seen; its window is bounded by the decoder's own setting.
+/// and is not seen; it reads into our own buffer, and needs no window beside it.
 fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = LIVE.get();
     PEAK.set(before);
@@ -107,13 +109,34 @@ fn announced_sizes_allocate_nothing() {
 }
 
 #[test]
-fn a_zstd_window_beyond_8_mib_is_refused() {
+fn a_zstd_window_takes_no_memory() {
     // Frame header: no single segment, window descriptor exponent e (window 2^(10+e)), one empty raw last block.
     let frame = |exponent: u8| [0x28, 0xb5, 0x2f, 0xfd, 0x00, exponent << 3, 0x01, 0x00, 0x00];
-    assert_eq!(decompress(Codec::Zstd, &frame(13), CAP), Ok(vec![]));
-    for exponent in [14, 17, 21, 31] {
-        let result = decompress(Codec::Zstd, &frame(exponent), CAP);
-        assert_eq!(result, Err(DecompressError::Damaged("zstd")), "2^{}", 10 + exponent);
+    for exponent in [13, 14, 17, 21] {
+        let (result, peak) = peak_of(|| decompress(Codec::Zstd, &frame(exponent), CAP));
+        assert_eq!(result, Ok(vec![]), "2^{}", 10 + exponent);
+        assert_eq!(peak, 0);
+        let refused = unreadable_in_java(Codec::Zstd, &frame(exponent));
+        assert_eq!(refused.is_some(), exponent > 17, "2^{}", 10 + exponent);
+    }
+}
+
+#[test]
+fn a_zstd_frame_that_lies_of_its_content_reserves_no_more_than_the_cap() {
+    // A single segment that announces 2⁶² bytes; a block that repeats a byte 2²¹−1 times, more than a block may have; 1000
+    // blocks that each repeat a byte 128 Ki times.
+    let announced =
+        [&[0x28, 0xb5, 0x2f, 0xfd, 0xe0][..], &(1u64 << 62).to_le_bytes(), &[1, 0, 0]].concat();
+    let repeated = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x68, 0xfb, 0xff, 0xff, b'a'];
+    let mut many = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x68];
+    for last in (0..1000).map(|n| u32::from(n == 999)) {
+        many.extend_from_slice(&((128 << 10) << 3 | 1 << 1 | last).to_le_bytes()[..3]);
+        many.push(b'a');
+    }
+    for data in [announced, repeated.to_vec(), many] {
+        let (result, peak) = peak_of(|| decompress(Codec::Zstd, &data, CAP));
+        assert!(result.is_err());
+        assert!(peak <= CAP, "{peak}");
     }
 }
 

@@ -10,7 +10,7 @@ use esker_env::real::Runtimes;
 use esker_env::{BoxFuture, Bucket, BucketError, BucketErrorKind, Env, ListPage, ObjectKey};
 use esker_meta::{Command, NewPartition, State, Topic};
 use esker_meta_client::{MetaClient, SoloMeta};
-use esker_record::{BatchBuilder, batches};
+use esker_record::{BatchBuilder, BatchView, batches};
 use esker_types::{
     BrokerId, ByteCount, ClusterId, Offset, ProducerEpoch, ProducerId, Timestamp, TopicId,
     TopicName,
@@ -227,6 +227,17 @@ pub(crate) fn batch(values: Range<i64>, timestamp: i64) -> BytesMut {
         builder.append(Timestamp(timestamp + value), None, Some(&value.to_be_bytes()), &[]);
     }
     BytesMut::from(&builder.build()[..])
+}
+
+/// The batch says that it is compressed, which it is not: nobody can open it.
+pub(crate) fn unopenable(values: Range<i64>, timestamp: i64) -> BytesMut {
+    const ATTRIBUTES: usize = 21;
+    const ZSTD: u8 = 4;
+    let mut bytes = batch(values, timestamp);
+    bytes[ATTRIBUTES + 1] |= ZSTD;
+    let crc = BatchView::parse(&bytes).unwrap().compute_crc();
+    bytes[ATTRIBUTES - 4..ATTRIBUTES].copy_from_slice(&crc.to_be_bytes());
+    bytes
 }
 
 pub(crate) fn sequenced(first: i32, count: i32) -> BytesMut {

@@ -519,6 +519,31 @@ fn timestamps_are_found_in_every_tier() {
 }
 
 #[test]
+fn a_batch_that_cannot_be_opened_blocks_no_search() {
+    let machine = Machine::new();
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        append(engine, &partition, batch(0..10, 1000)).await;
+        append(engine, &partition, unopenable(10..20, 1000)).await;
+        append(engine, &partition, batch(20..30, 1000)).await;
+        append(engine, &partition, unopenable(30..40, 1000)).await;
+        for tier in ["log", "bucket"] {
+            // Before, inside of, and behind; the last of all is in a batch of which only the header can be read.
+            for (wanted, expected) in [(1005, 5), (1010, 10), (1015, 10), (1020, 20), (1035, 30)] {
+                let found =
+                    engine.offset_for_timestamp(&partition, Timestamp(wanted)).await.unwrap();
+                assert_eq!(found.map(|f| f.offset), Some(Offset(expected)), "{tier}, at {wanted}");
+            }
+            let beyond = engine.offset_for_timestamp(&partition, Timestamp(1040)).await.unwrap();
+            assert_eq!(beyond, None, "{tier}");
+            let latest = engine.latest_timestamp(&partition).await.unwrap().unwrap();
+            assert_eq!((latest.offset, latest.timestamp), (Offset(30), Timestamp(1039)), "{tier}");
+            engine.flush_all(None).await;
+        }
+    });
+}
+
+#[test]
 fn a_deleted_topic_leaves_nothing_behind() {
     let machine = Machine::new();
     machine.run(async |engine| {
