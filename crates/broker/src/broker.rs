@@ -112,6 +112,12 @@ impl Broker {
         self.engine.options().broker.get()
     }
 
+    /// The number of this broker's registration, which rises with each start.
+    pub(crate) fn registration(&self, state: &esker_meta::State) -> i32 {
+        let row = state.brokers.get(&self.engine.options().broker);
+        row.map_or(-1, |row| i32::try_from(row.incarnation.get()).unwrap_or(i32::MAX))
+    }
+
     /// Incremental fetch sessions.
     #[must_use]
     pub fn fetch_session_count(&self) -> usize {

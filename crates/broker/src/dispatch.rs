@@ -164,6 +164,22 @@ async fn answer(
         ListGroups => list_groups,
         DescribeGroups => describe_groups,
         DeleteGroups => delete_groups,
+        ListPartitionReassignments => list_partition_reassignments,
+        AlterPartitionReassignments => alter_partition_reassignments,
+        ElectLeaders => elect_leaders,
+        DescribeQuorum => describe_quorum,
+        DescribeClientQuotas => describe_client_quotas,
+        DescribeUserScramCredentials => describe_user_scram_credentials,
+        DescribeAcls => describe_acls,
+        DescribeProducers => describe_producers,
+        ListTransactions => list_transactions,
+        DescribeTransactions => describe_transactions,
+        ListConfigResources => list_config_resources,
+        UpdateFeatures => update_features,
+        UnregisterBroker => unregister_broker,
+        AlterReplicaLogDirs => alter_replica_log_dirs,
+        SaslHandshake => sasl_handshake,
+        SaslAuthenticate => sasl_authenticate,
     }
 }
 

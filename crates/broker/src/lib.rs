@@ -11,6 +11,7 @@ mod connection;
 mod coordinator;
 mod dispatch;
 mod error_code;
+mod features;
 mod fetch_session;
 mod listener;
 mod live_settings;

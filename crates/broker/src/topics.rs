@@ -1,11 +1,12 @@
 //! Finding partitions the way requests name them, and creating topics that are missing.
 
 use crate::broker::Broker;
+use crate::coordinator::OFFSETS_TOPIC;
 use crate::error_code;
 use crate::live_settings::check_topic_setting;
 use esker_engine::{HostedTopic, Partition, Topics};
-use esker_meta::{Command, NewPartition};
-use esker_types::{LeaderEpoch, PartitionIndex, TopicId, TopicName};
+use esker_meta::{Command, NewPartition, State};
+use esker_types::{LeaderEpoch, PartitionIndex, TopicId, TopicName, is_internal_topic};
 use esker_wire::{ErrorCode, Uuid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,23 @@ pub(crate) fn find_topic<'a>(
     } else {
         topics.by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)
     }
+}
+
+/// Finds what the metadata says of a partition.
+pub(crate) fn find_row<'a>(
+    state: &'a State,
+    topic: &str,
+    index: i32,
+) -> Option<&'a esker_meta::Partition> {
+    let topic = state.topics.get(state.topic_names.get(topic)?)?;
+    let id = topic.partitions.get(usize::try_from(index).ok()?)?;
+    state.partitions.get(id).map(|row| &**row)
+}
+
+/// Whether the broker that leads a partition is there.
+pub(crate) fn is_led(state: &State, row: &esker_meta::Partition) -> bool {
+    let leader = state.brokers.get(&row.leader);
+    leader.is_some_and(|leader| leader.incarnation == row.leader_incarnation)
 }
 
 /// Finds a partition that this broker leads.
@@ -77,7 +95,13 @@ impl Broker {
     }
 
     /// Creates a topic that a client asked for without creating it, with the broker's defaults.
+    /// Internal topics are made as who keeps them makes them; what nobody keeps yet is not made.
     pub(crate) async fn auto_create_topic(&self, name: &TopicName) -> Result<(), ErrorCode> {
+        match name.as_str() {
+            OFFSETS_TOPIC => return self.ensure_offsets_topic().await,
+            name if is_internal_topic(name) => return Err(ErrorCode::UnknownTopicOrPartition),
+            _ => {}
+        }
         let _one_at_a_time = self.creating.lock().await;
         if self.engine().topics().by_name(name.as_str()).is_some() {
             return Ok(());

@@ -12,7 +12,7 @@ use esker_meta::{ExtentFlags, ProducersRef, State};
 use esker_object::{Part, ProducerBatch, ProducerEntry, ProducerKind};
 use esker_plog::{ProducerState, ProducerTable, TailBatch};
 use esker_record::BatchView;
-use esker_types::{Offset, Timestamp};
+use esker_types::{Offset, ProducerId, Timestamp};
 use std::sync::Arc;
 
 /// Extents after which one is full again.
@@ -62,6 +62,22 @@ impl Engine {
             inner.log.load_producers(table, views, self.env().clock.wall());
             return Ok(());
         }
+    }
+
+    /// The producers that a partition remembers, ascending by id.
+    ///
+    /// # Errors
+    /// See [`ReadError`]: their state could not be loaded.
+    pub async fn active_producers(
+        self: &Arc<Self>,
+        partition: &Arc<Partition>,
+    ) -> Result<Vec<(ProducerId, ProducerState)>, ReadError> {
+        self.load_producers(partition).await?;
+        let horizon = self.env().clock.wall().get() - millis(self.options().producer_expiry);
+        let inner = partition.lock();
+        let known = inner.log.producers().into_iter().flat_map(ProducerTable::iter);
+        let active = known.filter(|(_, state)| state.last_seen.get() >= horizon);
+        Ok(active.map(|(id, state)| (id, state.clone())).collect())
     }
 
     /// The producers' state at the objects' end.

@@ -6,7 +6,7 @@ use esker_settings::typed::{self, BucketChecksum};
 use esker_settings::{BrokerSettings, Level};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Everything that a server is told.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl Config {
             return Err("process.roles must be broker,controller: processes with one of the roles are not served yet"
                 .to_owned());
         }
-        let data_dir = typed.data_dir.as_ref().map_or(told.data_dir, PathBuf::from);
+        let data_dir = climbed(typed.data_dir.as_ref().map_or(told.data_dir, PathBuf::from));
         let kafka_addr = match typed.listeners.as_slice() {
             _ if !settings.is_set("listeners") => told.kafka_addr,
             [one] => address_of(&one.host, one.port),
@@ -144,6 +144,24 @@ impl Config {
         override_bucket(&mut bucket, &settings, &typed.bucket);
         Ok(Self { data_dir, kafka_addr, advertised_addr, admin_addr, bucket, settings, typed })
     }
+}
+
+/// The path without `..`: what is built upon it is compared, and told to others.
+fn climbed(path: PathBuf) -> PathBuf {
+    if !path.components().any(|part| part == Component::ParentDir) {
+        return path;
+    }
+    let mut plain = PathBuf::new();
+    for part in std::path::absolute(&path).unwrap_or(path).components() {
+        if part == Component::ParentDir {
+            // A link leads elsewhere than its name; what is not there yet is no link.
+            plain = std::fs::canonicalize(&plain).unwrap_or(plain);
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    plain
 }
 
 /// An address to bind or to tell; no host is every address of this machine.

@@ -286,6 +286,8 @@ fn node_options(
                 offsets_retention_check_interval_ms: groups.offsets_retention_check_interval_ms,
                 offset_metadata_max_bytes: groups.offset_metadata_bytes_max,
             },
+            partitions: groups.offsets_partitions,
+            segment_bytes: groups.offsets_segment_bytes,
             ..CoordinatorOptions::default()
         },
     };

@@ -2,6 +2,7 @@
 
 use crate::broker::Broker;
 use crate::dispatch::{Answer, Call};
+use crate::features;
 use esker_wire::api::api_versions::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
 use esker_wire::{ApiKey, ErrorCode};
 
@@ -35,6 +36,22 @@ const ANSWERED: &[ApiKey] = &[
     ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
     ApiKey::DescribeTopicPartitions,
+    ApiKey::ListPartitionReassignments,
+    ApiKey::AlterPartitionReassignments,
+    ApiKey::ElectLeaders,
+    ApiKey::DescribeQuorum,
+    ApiKey::DescribeClientQuotas,
+    ApiKey::DescribeUserScramCredentials,
+    ApiKey::DescribeAcls,
+    ApiKey::DescribeProducers,
+    ApiKey::ListTransactions,
+    ApiKey::DescribeTransactions,
+    ApiKey::ListConfigResources,
+    ApiKey::UpdateFeatures,
+    ApiKey::UnregisterBroker,
+    ApiKey::AlterReplicaLogDirs,
+    ApiKey::SaslHandshake,
+    ApiKey::SaslAuthenticate,
 ];
 
 pub(crate) async fn handle(
@@ -52,7 +69,7 @@ pub(crate) async fn handle(
     if call.version() >= 5 && !means_us(&request, call.broker) {
         return call.answer(&refused(ErrorCode::RebootstrapRequired));
     }
-    call.answer(&response())
+    call.answer(&response(call.broker))
 }
 
 /// Whether the client names itself, and either both cluster and node or neither.
@@ -75,9 +92,15 @@ fn means_us(request: &ApiVersionsRequest<'_>, broker: &Broker) -> bool {
     cluster == ours && request.node_id == broker.id()
 }
 
-fn response() -> ApiVersionsResponse<'static> {
-    let api_keys = ANSWERED.iter().copied().map(versions).collect();
-    ApiVersionsResponse { api_keys, finalized_features_epoch: 0, ..Default::default() }
+fn response(broker: &Broker) -> ApiVersionsResponse<'static> {
+    let applied = broker.engine().meta().image().applied;
+    ApiVersionsResponse {
+        api_keys: ANSWERED.iter().copied().map(versions).collect(),
+        supported_features: features::supported().collect(),
+        finalized_features: features::finalized().collect(),
+        finalized_features_epoch: i64::try_from(applied).unwrap_or(i64::MAX),
+        ..Default::default()
+    }
 }
 
 /// What is said to a client that asks in a version that nobody has: which versions of this one there are.

@@ -3,6 +3,7 @@
 //! There is one directory, the write-ahead log's. A partition's size is what it takes in the bucket and in the log
 //! together: what people who ask for the size of a topic mean.
 
+use crate::broker::Broker;
 use crate::dispatch::{Answer, Call};
 use esker_env::Blocking;
 use esker_wire::api::describe_log_dirs::{
@@ -48,7 +49,7 @@ pub(crate) async fn handle(
         }
     }
     let dir = engine.options().wal_dir.clone();
-    let log_dir = dir.display().to_string();
+    let log_dir = log_dir(call.broker);
     let disk = Arc::clone(&engine.env().disk);
     let free = engine.env().spawner.blocking(move || disk.free_bytes(&dir)).await;
     let space = engine.wal().space();
@@ -64,4 +65,9 @@ pub(crate) async fn handle(
         ..Default::default()
     };
     call.answer(&DescribeLogDirsResponse { results: vec![result].into(), ..Default::default() })
+}
+
+/// The name of the only directory.
+pub(crate) fn log_dir(broker: &Broker) -> String {
+    broker.engine().options().wal_dir.display().to_string()
 }

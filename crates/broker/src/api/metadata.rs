@@ -3,6 +3,7 @@
 use crate::broker::Broker;
 use crate::dispatch::{Answer, Call};
 use crate::once::once;
+use crate::topics::is_led;
 use esker_meta::State;
 use esker_types::{TopicId, TopicName, is_internal_topic};
 use esker_wire::api::metadata::{
@@ -34,7 +35,6 @@ pub(crate) async fn handle(
         for topic in wanted.iter().filter(|_| may_create) {
             if let Some(Ok(name)) = topic.name.map(TopicName::new)
                 && topic.topic_id.is_nil()
-                && !is_internal_topic(name.as_str())
             {
                 // A failure shows below as a topic that is not there.
                 let _failed = broker.auto_create_topic(&name).await;
@@ -131,10 +131,7 @@ fn describe<'a>(
         .iter()
         .filter_map(|pid| state.partitions.get(pid))
         .map(|row| {
-            let led = state
-                .brokers
-                .get(&row.leader)
-                .is_some_and(|leader| leader.incarnation == row.leader_incarnation);
+            let led = is_led(state, row);
             let replicas = replicas_of(broker, row.leader.get());
             MetadataResponsePartition {
                 error_code: if led { ErrorCode::None } else { ErrorCode::LeaderNotAvailable }

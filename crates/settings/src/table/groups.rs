@@ -33,12 +33,12 @@ settings! { GROUPS
         "Bytes that are read at a time when a coordinator loads offsets."
     "offsets.topic.compression.codec": Int = Some("0"), Any, ReadOnly, Accepted(INTERNAL_TOPIC);
         "Codec of the offsets topic."
-    "offsets.topic.num.partitions": Int = Some("50"), AtLeast(1), ReadOnly, Accepted(INTERNAL_TOPIC);
-        "Partitions of the offsets topic."
+    "offsets.topic.num.partitions": Int = Some("50"), AtLeast(1), ReadOnly, Honoured;
+        "Partitions that the offsets topic is made with."
     "offsets.topic.replication.factor": Short = Some("3"), AtLeast(1), ReadOnly, Accepted(INTERNAL_TOPIC);
         "Replication factor of the offsets topic."
-    "offsets.topic.segment.bytes": Int = Some("104857600"), AtLeast(1), ReadOnly, Accepted(INTERNAL_TOPIC);
-        "Segment size of the offsets topic."
+    "offsets.topic.segment.bytes": Int = Some("104857600"), AtLeast(1), ReadOnly, Honoured;
+        "`segment.bytes` that the offsets topic is made with."
     "group.consumer.assignors": List = Some("uniform,range"), NonEmpty, ReadOnly, Accepted(NEW_GROUPS);
         "Assignors of consumer groups, the preferred one first."
     "group.consumer.assignment.interval.ms": Int = Some("1000"), AtLeast(0), ClusterWide, Accepted(NEW_GROUPS);

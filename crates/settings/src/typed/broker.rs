@@ -35,6 +35,10 @@ pub struct GroupCoordinator {
     pub offsets_retention_check_interval_ms: i64,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_bytes_max: i32,
+    /// `offsets.topic.num.partitions`.
+    pub offsets_partitions: i32,
+    /// `offsets.topic.segment.bytes`.
+    pub offsets_segment_bytes: i32,
 }
 
 /// Checksums that a store verifies.
@@ -252,6 +256,8 @@ impl Broker {
                 offsets_retention_check_interval_ms: read
                     .long("offsets.retention.check.interval.ms"),
                 offset_metadata_bytes_max: read.int("offset.metadata.max.bytes"),
+                offsets_partitions: read.int("offsets.topic.num.partitions"),
+                offsets_segment_bytes: read.int("offsets.topic.segment.bytes"),
             },
             bucket: bucket(&read),
         };
@@ -275,6 +281,10 @@ impl Broker {
         must(
             self.groups.session_timeout_min_ms <= self.groups.session_timeout_max_ms,
             "`group.min.session.timeout.ms` must not be above `group.max.session.timeout.ms`",
+        )?;
+        must(
+            self.groups.offsets_partitions <= self.partitions_max,
+            "`offsets.topic.num.partitions` must not be above `esker.partitions.max`",
         )?;
         must(
             self.segment_bytes_min <= self.segment_bytes_max,
@@ -456,6 +466,7 @@ mod tests {
             (&[("esker.wal.capacity.bytes", "128MiB")], "room for four"),
             (&[("esker.wal.segment.bytes", "65537")], "multiple of 4096"),
             (&[("group.min.session.timeout.ms", "1900000")], "`group.max.session.timeout.ms`"),
+            (&[("offsets.topic.num.partitions", "100001")], "`esker.partitions.max`"),
             (&[("esker.segment.min.bytes", "1GiB")], "`esker.segment.max.bytes`"),
             (
                 &[
