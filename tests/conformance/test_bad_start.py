@@ -58,6 +58,10 @@ def places(directory: Path) -> Words:
         ("listeners=SSL://:9092", "not served yet"),
         ("log.dirs=/a,/b", "log.dirs"),
         ("authorizer.class.name=x", "authorizer.class.name"),
+        ("max.connections.per.ip=5", "max.connections.per.ip"),
+        ("compression.type=zstd", "compression.type"),
+        ("listener.name.a.max.connections=5", "listener.name."),
+        ("remote.log.manager.copy.max.bytes.per.second=5", "remote.log.manager.copy.max.bytes.per.second"),
     ],
 )
 def test_wrong_settings(tmp_path: Path, setting: str, expected: str) -> None:

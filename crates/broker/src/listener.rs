@@ -69,7 +69,7 @@ async fn accept(
 
 fn admit(broker: &Arc<Broker>, incoming: Incoming, stop: &CancellationToken, tasks: &TaskTracker) {
     let open = broker.connections.fetch_add(1, Ordering::Relaxed);
-    if open >= broker.options().connections_max {
+    if open >= broker.settings().connections_max(&broker.engine().meta().image()) {
         broker.connections.fetch_sub(1, Ordering::Relaxed);
         tracing::warn!(peer = %incoming.peer, "connection refused: `max.connections` is reached");
         return;

@@ -65,6 +65,14 @@ impl LiveSettings {
         self.current.store(Arc::new((state.configs.clone(), Arc::clone(&settings))));
         settings
     }
+
+    /// `max.connections` as of `state`.
+    #[must_use]
+    pub fn connections_max(&self, state: &State) -> usize {
+        let value = self.at(state).value("max.connections");
+        let count = value.and_then(|value| usize::try_from(value.as_i64()?).ok());
+        count.expect("a number with a default")
+    }
 }
 
 impl ResolveSettings for LiveSettings {

@@ -17,8 +17,6 @@ pub struct BrokerOptions {
     pub request_memory: usize,
     /// `fetch.max.bytes`.
     pub fetch_bytes_max: usize,
-    /// `max.connections`.
-    pub connections_max: usize,
     /// `connections.max.idle.ms`; `None` keeps idle connections.
     pub connection_idle_max: Option<Duration>,
     /// `max.incremental.fetch.session.cache.slots`.
@@ -29,6 +27,8 @@ pub struct BrokerOptions {
     pub partitions_default: i32,
     /// `default.replication.factor`.
     pub replication_factor_default: i16,
+    /// `max.request.partition.size.limit`.
+    pub describe_partitions_max: i32,
     /// `delete.topic.enable`.
     pub delete_topics: bool,
     /// Partitions that one topic may have.
@@ -45,7 +45,7 @@ impl Default for BrokerOptions {
             request_bytes_max: 100 << 20,
             request_memory: 512 << 20,
             fetch_bytes_max: 55 << 20,
-            connections_max: i32::MAX as usize,
+            describe_partitions_max: 2000,
             connection_idle_max: Some(CONNECTION_IDLE_DEFAULT),
             fetch_sessions_max: 1000,
             auto_create_topics: true,

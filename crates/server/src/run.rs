@@ -33,6 +33,9 @@ pub(crate) fn serve(config: Result<Config, ConfigProblem>) -> ExitCode {
     let outcome = config.and_then(|config| {
         logging::start();
         stop_at_contradictions();
+        for (setting, why) in config.settings.ineffective() {
+            tracing::warn!(setting, "it has no effect: {why}");
+        }
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let runtimes = Runtimes::start(cores, cores.clamp(1, 4))
             .map_err(|error| format!("start threads: {error}"))?;
@@ -267,12 +270,12 @@ fn node_options(
         request_bytes_max: settings.request_bytes_max,
         request_memory: settings.request_memory.unwrap_or(REQUEST_MEMORY),
         fetch_bytes_max: settings.fetch_bytes_max,
-        connections_max: settings.connections_max,
         connection_idle_max: settings.connection_idle_max,
         fetch_sessions_max: settings.fetch_sessions_max,
         auto_create_topics: settings.auto_create_topics,
         partitions_default: settings.partitions_default,
         replication_factor_default: settings.replication_factor_default,
+        describe_partitions_max: settings.describe_partitions_max,
         delete_topics: settings.delete_topics,
         partitions_max: settings.partitions_max,
         coordinator: CoordinatorOptions {

@@ -13,7 +13,9 @@ pub fn docs_markdown() -> String {
     let mut page = String::from(
         "# Settings\n\n\
          Names, types, defaults and rules are Kafka's; ours begin with `esker.`. *Accepted* settings are stored and \
-         shown and have no effect, for the reason given; *refused* ones may only keep their default.\n",
+         shown; their purpose is met in the way given, or there is nothing to control. *Coming* ones belong to what is \
+         not served yet: they are stored and shown, a broker that starts with a value for one says so, and a running one \
+         takes none. *Refused* ones may only keep their default.\n",
     );
     for (title, rows) in SCOPES.iter().flat_map(|scope| scope.tables()) {
         let _ = write!(page, "\n## {title}\n");
@@ -43,6 +45,7 @@ fn write_setting(page: &mut String, setting: &Setting) {
     let _ = match setting.support {
         Support::Honoured => writeln!(page),
         Support::Accepted(why) => writeln!(page, " *Accepted*: {why}."),
+        Support::Coming(why) => writeln!(page, " *Coming*: {why}."),
         Support::Refused(why) => writeln!(page, " *Refused*: {why}."),
     };
 }
@@ -55,6 +58,7 @@ pub fn docs_json() -> Json {
             let (support, why) = match setting.support {
                 Support::Honoured => ("honoured", None),
                 Support::Accepted(why) => ("accepted", Some(why)),
+                Support::Coming(why) => ("coming", Some(why)),
                 Support::Refused(why) => ("refused", Some(why)),
             };
             json!({

@@ -8,9 +8,9 @@
 //! Values are judged when they are set. One that this program does not take all the same (it was stored by another
 //! version) counts as not set: the next place is asked.
 
-use crate::setting::{Setting, SettingError, Synonym, Update};
+use crate::setting::{Setting, SettingError, Support, Synonym, Update};
 use crate::similar::unknown;
-use crate::table::{Scope, broker_setting};
+use crate::table::{Scope, broker_setting, why};
 use crate::typed;
 use crate::value::Value;
 use std::collections::BTreeMap;
@@ -139,6 +139,9 @@ impl ResolvedSettings {
 
 type Values = BTreeMap<String, String>;
 
+/// What settings of one listener begin with.
+const LISTENER_PREFIX: &str = "listener.name.";
+
 /// The broker settings that someone set, by where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BrokerSettings {
@@ -156,7 +159,32 @@ impl BrokerSettings {
     pub fn check(level: Level, name: &str, text: &str) -> Result<String, SettingError> {
         let Some(setting) = setting_behind(name)? else { return Ok(text.trim().to_owned()) };
         Self::check_level(level, setting)?;
-        setting.check(text)
+        let canonical = setting.check(text)?;
+        let why = match setting.support {
+            _ if name.starts_with(LISTENER_PREFIX) => why::LISTENER,
+            // A running broker takes only what is in force from then on.
+            Support::Coming(why) if level != Level::Static => why,
+            _ => return Ok(canonical),
+        };
+        if Some(canonical.as_str()) == setting.default {
+            return Ok(canonical);
+        }
+        let value = if setting.is_sensitive() { "[hidden]".to_owned() } else { canonical };
+        Err(SettingError::Refused { name: setting.name, value, why })
+    }
+
+    /// What is set to another value than its default and has no effect yet, with the reason.
+    pub fn ineffective(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        Scope::Broker.settings().filter_map(|setting| {
+            let Support::Coming(why) = setting.support else { return None };
+            let (value, source) = {
+                let itself = [Synonym { name: setting.name, factor: 1 }];
+                self.in_force(setting, None, &itself)
+            };
+            let text = value.map(|value| value.to_string());
+            (source != Source::Default && text.as_deref() != setting.default)
+                .then_some((setting.name, why))
+        })
     }
 
     fn check_level(level: Level, setting: &Setting) -> Result<(), SettingError> {
@@ -391,7 +419,7 @@ fn setting_behind(name: &str) -> Result<Option<&'static Setting>, SettingError> 
     if name.starts_with("rsm.config.") || name.starts_with("rlmm.config.") {
         return Ok(None);
     }
-    let own = name.strip_prefix("listener.name.").and_then(|rest| Some(rest.split_once('.')?.1));
+    let own = name.strip_prefix(LISTENER_PREFIX).and_then(|rest| Some(rest.split_once('.')?.1));
     own.and_then(|rest| broker_setting(rest).or_else(|| broker_setting(rest.split_once('.')?.1)))
         .map_or_else(|| Err(unknown(Scope::Broker, name)), |setting| Ok(Some(setting)))
 }
@@ -523,17 +551,34 @@ mod tests {
             Err(SettingError::ReadOnly("num.partitions"))
         );
         assert_eq!(
-            check(Level::Cluster, "listeners", "PLAINTEXT://:1"),
-            Err(SettingError::PerBroker("listeners"))
+            check(Level::Broker, "listeners", "PLAINTEXT://:1"),
+            Err(SettingError::ReadOnly("listeners"))
         );
-        assert_eq!(check(Level::Broker, "listeners", "PLAINTEXT://:1").unwrap(), "PLAINTEXT://:1");
+        assert_eq!(
+            check(Level::Cluster, "cordoned.log.dirs", "/x"),
+            Err(SettingError::PerBroker("cordoned.log.dirs"))
+        );
         assert_eq!(check(Level::Cluster, "message.max.bytes", " 7 ").unwrap(), "7");
     }
 
     #[test]
-    fn a_listeners_own_value_is_judged_like_the_common_one() {
+    fn what_has_no_effect_yet_is_told_at_the_start_and_refused_later() {
+        let name = "log.cleaner.threads";
+        let brokers = settings(&[(Level::Static, name, "3")]);
+        let told: Vec<_> = brokers.ineffective().collect();
+        assert_eq!(told, [(name, "compaction is not served yet")]);
+        assert_eq!(settings(&[(Level::Static, name, "1")]).ineffective().count(), 0);
+        let later = BrokerSettings::check(Level::Cluster, name, "3").unwrap_err();
+        assert!(later.to_string().contains("not served yet"), "{later}");
+        assert!(BrokerSettings::check(Level::Cluster, name, "1").is_ok());
+    }
+
+    #[test]
+    fn a_listener_has_no_value_of_its_own_but_the_common_default() {
         let check = |name, text| BrokerSettings::check(Level::Static, name, text);
-        assert!(check("listener.name.clients.connections.max.idle.ms", "5").is_ok());
+        assert!(check("listener.name.clients.connections.max.idle.ms", "600000").is_ok());
+        let own = check("listener.name.clients.connections.max.idle.ms", "5").unwrap_err();
+        assert!(own.to_string().contains("without `listener.name.`"), "{own}");
         assert!(check("listener.name.clients.connections.max.idle.ms", "x").is_err());
         let login = check("listener.name.sasl_ssl.plain.sasl.jaas.config", "secret stuff");
         let Err(SettingError::Refused { value, .. }) = login else { panic!("{login:?}") };

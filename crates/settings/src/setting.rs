@@ -3,6 +3,7 @@
 use crate::rule::Rule;
 use crate::table::Scope;
 use crate::value::{Value, parse};
+use std::borrow::Cow;
 
 /// A row of the table.
 #[derive(Debug)]
@@ -130,8 +131,11 @@ impl Update {
 pub enum Support {
     /// What it says.
     Honoured,
-    /// It is stored and shown and has no effect, for this reason.
+    /// It is stored and shown, and does nothing: its purpose is met in this other way, or there is nothing to control.
     Accepted(&'static str),
+    /// It is stored and shown, and does nothing yet: tools and clients set it as a matter of course, and what it belongs
+    /// to is not there yet. Whoever starts a broker with a value for it is told.
+    Coming(&'static str),
     /// Nothing but its default is legal, for this reason: without an effect it would mislead.
     Refused(&'static str),
 }
@@ -225,6 +229,18 @@ impl Setting {
             return Err(SettingError::Refused { name: self.name, value: shown(), why });
         }
         Ok(canonical)
+    }
+
+    /// What it means, and where it has no effect, why.
+    #[must_use]
+    pub fn documentation(&self) -> Cow<'static, str> {
+        match self.support {
+            Support::Honoured => Cow::Borrowed(self.doc),
+            Support::Accepted(why) | Support::Coming(why) => {
+                Cow::Owned(format!("{} Without effect: {why}.", self.doc))
+            }
+            Support::Refused(why) => Cow::Owned(format!("{} Keeps its default: {why}.", self.doc)),
+        }
     }
 
     /// What is legal, in words.

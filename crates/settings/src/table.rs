@@ -43,7 +43,7 @@ mod security;
 mod tiering;
 mod topic;
 mod transactions;
-mod why;
+pub(crate) mod why;
 
 /// Tables of broker settings with their titles.
 static BROKER: [(&str, &[Setting]); 8] = [

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 const DUMP: &str = include_str!("../testdata/kafka-4.4.0.tsv");
 
 /// Defaults that are ours, and why.
-const DEFAULTS: [(&str, &str); 7] = [
+const DEFAULTS: [(&str, &str); 8] = [
+    ("group.coordinator.rebalance.protocols", "only what is served is said to be"),
     ("node.id", "a first broker needs no configuration"),
     ("process.roles", "a first broker needs no configuration"),
     ("controller.listener.names", "a first broker needs no configuration"),
@@ -15,6 +16,10 @@ const DEFAULTS: [(&str, &str); 7] = [
     ("remote.log.storage.system.enable", "offloading is what Esker is built on"),
     ("remote.storage.enable", "offloading is what Esker is built on"),
 ];
+
+/// Settings that change on a running broker in Kafka, and here at the start only.
+const AT_THE_START: [&str; 3] =
+    ["listeners", "listener.security.protocol.map", "producer.id.expiration.ms"];
 
 /// Settings that Kafka's table lacks: the authorizer reads them by itself.
 const EXTRA: [&str; 2] = ["super.users", "allow.everyone.if.no.acl.found"];
@@ -78,7 +83,10 @@ fn names_types_defaults_and_update_modes_are_kafkas() {
         let ours = DEFAULTS.iter().any(|(name, _)| *name == row.name);
         assert_eq!(default != row.default, ours, "{}: {default}, {}", row.name, row.default);
         if row.scope == Scope::Broker {
-            assert_eq!(setting.update.name(), row.update, "{}", row.name);
+            let at_the_start = AT_THE_START.contains(&row.name);
+            let update = if at_the_start { "read-only" } else { row.update };
+            assert_eq!(setting.update.name(), update, "{}", row.name);
+            assert!(!at_the_start || row.update != update, "{}", row.name);
         }
     }
 }
@@ -156,4 +164,35 @@ fn what_is_refused_keeps_its_default_only_and_says_why() {
     assert_eq!(error, "`-2` is no value of `retention.ms`: expected a whole number, -1 or more");
     let refused = Scope::Broker.settings().filter(|one| matches!(one.support, Support::Refused(_)));
     assert!(refused.count() > 10);
+}
+
+#[test]
+fn what_changes_on_a_running_broker_is_in_force_then() {
+    // Read from the settings in force: by topics, and by the listener.
+    let live: BTreeSet<_> = Scope::Topic
+        .settings()
+        .flat_map(|setting| setting.synonyms.iter().map(|synonym| synonym.name))
+        .chain(["max.connections"])
+        .collect();
+    let dynamic = |setting: &&Setting| !matches!(setting.update.name(), "read-only");
+    for setting in Scope::Broker.settings().filter(dynamic) {
+        let is_honoured = matches!(setting.support, Support::Honoured);
+        assert!(!is_honoured || live.contains(setting.name), "{}", setting.name);
+    }
+}
+
+#[test]
+fn nobody_is_told_of_an_effect_that_is_not_there() {
+    for scope in [Scope::Broker, Scope::Topic, Scope::Group] {
+        for setting in scope.settings() {
+            let documentation = setting.documentation();
+            let reason = match setting.support {
+                Support::Honoured => "",
+                Support::Accepted(why) | Support::Coming(why) | Support::Refused(why) => why,
+            };
+            assert!(documentation.contains(reason), "{}", setting.name);
+            let is_coming = matches!(setting.support, Support::Coming(_));
+            assert!(!is_coming || reason.ends_with("yet"), "{}: {reason}", setting.name);
+        }
+    }
 }

@@ -8,6 +8,8 @@ EXPECTED_WARNINGS = frozenset(
     {
         # openraft's words for "the one who asked is gone": a client closed its connection while it waited.
         "ProgressResponder.complete_tx.send: is_ok: false",
+        # What a suite asks for.
+        "connection refused: `max.connections` is reached",
     }
 )
 

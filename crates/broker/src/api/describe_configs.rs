@@ -10,6 +10,7 @@ use esker_wire::api::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
     DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
 };
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Kafka's kinds of resources.
@@ -23,6 +24,7 @@ type Refusal = (ErrorCode, String);
 struct Row {
     resolved: Resolved,
     value: Option<String>,
+    documentation: Cow<'static, str>,
 }
 
 pub(crate) async fn handle(
@@ -104,7 +106,11 @@ fn find(call: &Call<'_>, resource: &DescribeConfigsResource<'_>) -> Result<Vec<R
         .map(|row| {
             let mut resolved = row.clone();
             resolved.synonyms.retain(|synonym| told(synonym.source));
-            Row { value: row.text().filter(|_| !row.setting.is_sensitive()), resolved }
+            Row {
+                value: row.text().filter(|_| !row.setting.is_sensitive()),
+                documentation: row.setting.documentation(),
+                resolved,
+            }
         });
     Ok(rows.collect())
 }
@@ -135,7 +141,7 @@ fn describe<'a>(
         is_sensitive: setting.is_sensitive(),
         synonyms: synonyms.collect(),
         config_type: setting.kind.code(),
-        documentation: request.include_documentation.then_some(setting.doc),
+        documentation: request.include_documentation.then_some(&*row.documentation),
     }
 }
 

@@ -10,8 +10,6 @@ use esker_wire::api::describe_topic_partitions::{
 use esker_wire::{Array, ErrorCode};
 use std::collections::BTreeSet;
 
-/// `max.request.partition.size.limit`.
-const PARTITIONS_MAX: i32 = 2000;
 /// Every operation on a topic: without an authorizer all are allowed.
 const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
 
@@ -38,7 +36,8 @@ pub(crate) async fn handle(
         let topics = refused.collect();
         return call.answer(&DescribeTopicPartitionsResponse { topics, ..Default::default() });
     }
-    let mut left = request.response_partition_limit.clamp(1, PARTITIONS_MAX);
+    let mut left =
+        request.response_partition_limit.clamp(1, call.broker.options().describe_partitions_max);
     let mut topics = Vec::new();
     let mut next_cursor = None;
     for name in names.into_iter().filter(|name| *name >= from_topic) {

@@ -1,8 +1,7 @@
 //! Records of all topics: defaults of topic settings and what runs in the background.
 
 use super::why::{
-    CLEANER, COMPACTION, GRACE, HOUSEKEEPING, MERGE, NO_FILES, ONE_DIR, OPENED, SYNCED, TIER,
-    VERBATIM,
+    COMPACTION, GRACE, LEVEL, MERGE, NO_FILES, ONE_DIR, OPENED, SYNCED, TIER, VERBATIM,
 };
 
 settings! { LOG
@@ -26,16 +25,16 @@ settings! { LOG
         "Largest batch of records, as it was sent (compressed). Default of `max.message.bytes`."
     "max.decompressed.message.bytes": Int = Some("2147483639"), Between(1, 2_147_483_639), ClusterWide, Accepted(OPENED);
         "Most bytes that a batch may decompress to. Default of the topic setting of this name."
-    "compression.type": Text = Some("producer"), OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), ClusterWide, Accepted(VERBATIM);
+    "compression.type": Text = Some("producer"), OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), ClusterWide, Refused(VERBATIM);
         "Codec in which records are kept; `producer` keeps them as they came."
-    "compression.gzip.level": Int = Some("-1"), BetweenOr(1, 9, -1), ClusterWide, Accepted(VERBATIM);
+    "compression.gzip.level": Int = Some("-1"), BetweenOr(1, 9, -1), ClusterWide, Accepted(LEVEL);
         "Level where `compression.type` is `gzip`."
-    "compression.lz4.level": Int = Some("9"), Between(1, 17), ClusterWide, Accepted(VERBATIM);
+    "compression.lz4.level": Int = Some("9"), Between(1, 17), ClusterWide, Accepted(LEVEL);
         "Level where `compression.type` is `lz4`."
-    "compression.zstd.level": Int = Some("3"), Between(-131_072, 22), ClusterWide, Accepted(VERBATIM);
+    "compression.zstd.level": Int = Some("3"), Between(-131_072, 22), ClusterWide, Accepted(LEVEL);
         "Level where `compression.type` is `zstd`."
     "log.cleanup.policy": List = Some("delete"), EachOf(&["compact", "delete"]), ClusterWide, Honoured;
-        "What happens to old records: `delete`, `compact`, or both. Default of `cleanup.policy`."
+        "What happens to old records: `delete`, `compact`, or both; compaction is not served yet. Default of `cleanup.policy`."
     "log.retention.ms": Long = None, Any, ClusterWide, Honoured;
         "Age at which records are deleted; -1 keeps them for ever. Default of `retention.ms`."
     "log.retention.minutes": Int = None, Any, ReadOnly, Honoured;
@@ -44,8 +43,8 @@ settings! { LOG
         "The same in hours, where `log.retention.minutes` is unset too."
     "log.retention.bytes": Long = Some("-1"), Any, ClusterWide, Honoured;
         "Size of a partition at which its oldest records are deleted; -1 sets no limit. Default of `retention.bytes`."
-    "log.retention.check.interval.ms": Long = Some("300000"), AtLeast(1), ReadOnly, Accepted(HOUSEKEEPING);
-        "How often retention looks for work."
+    "log.retention.check.interval.ms": Long = Some("300000"), AtLeast(1), ReadOnly, Honoured;
+        "How often retention looks for work at least; `esker.housekeeping.interval.ms` does, too."
     "log.roll.ms": Long = None, Any, ClusterWide, Accepted(MERGE);
         "Age at which a segment is closed. Default of `segment.ms`."
     "log.roll.hours": Int = Some("168"), AtLeast(1), ReadOnly, Accepted(MERGE);
@@ -55,7 +54,7 @@ settings! { LOG
     "log.roll.jitter.hours": Int = Some("0"), AtLeast(0), ReadOnly, Accepted(MERGE);
         "The same in hours, where `log.roll.jitter.ms` is unset."
     "log.segment.bytes": Int = Some("1073741824"), AtLeast(1_048_576), ClusterWide, Honoured;
-        "Largest segment of a partition; no batch may be larger. Default of `segment.bytes`."
+        "No batch may be larger. Default of `segment.bytes`."
     "log.segment.delete.delay.ms": Long = Some("60000"), AtLeast(0), ClusterWide, Accepted(GRACE);
         "How long a deleted file stays. Default of `file.delete.delay.ms`."
     "log.index.interval.bytes": Int = Some("4096"), AtLeast(0), ClusterWide, Accepted(NO_FILES);
@@ -80,27 +79,27 @@ settings! { LOG
         "How far a producer's timestamp may lie in the past. Default of `message.timestamp.before.max.ms`."
     "log.message.timestamp.after.max.ms": Long = Some("3600000"), AtLeast(0), ClusterWide, Honoured;
         "How far a producer's timestamp may lie in the future. Default of `message.timestamp.after.max.ms`."
-    "log.cleaner.enable": Boolean = Some("true"), Any, ReadOnly, Accepted(CLEANER);
+    "log.cleaner.enable": Boolean = Some("true"), Any, ReadOnly, Coming(COMPACTION);
         "Whether compaction runs."
-    "log.cleaner.threads": Int = Some("1"), AtLeast(0), ClusterWide, Accepted(CLEANER);
+    "log.cleaner.threads": Int = Some("1"), AtLeast(0), ClusterWide, Coming(COMPACTION);
         "Threads that compact."
-    "log.cleaner.backoff.ms": Long = Some("15000"), AtLeast(0), ClusterWide, Accepted(CLEANER);
+    "log.cleaner.backoff.ms": Long = Some("15000"), AtLeast(0), ClusterWide, Coming(COMPACTION);
         "Pause of a compaction that found no work."
-    "log.cleaner.dedupe.buffer.size": Long = Some("134217728"), Any, ClusterWide, Accepted(CLEANER);
+    "log.cleaner.dedupe.buffer.size": Long = Some("134217728"), Any, ClusterWide, Coming(COMPACTION);
         "Memory for the keys of a compaction."
-    "log.cleaner.io.buffer.size": Int = Some("524288"), AtLeast(0), ClusterWide, Accepted(CLEANER);
+    "log.cleaner.io.buffer.size": Int = Some("524288"), AtLeast(0), ClusterWide, Coming(COMPACTION);
         "Memory for the records of a compaction."
-    "log.cleaner.io.buffer.load.factor": Double = Some("0.9"), Any, ClusterWide, Accepted(CLEANER);
+    "log.cleaner.io.buffer.load.factor": Double = Some("0.9"), Any, ClusterWide, Coming(COMPACTION);
         "How full the memory for keys may get."
-    "log.cleaner.io.max.bytes.per.second": Double = Some("1.7976931348623157E308"), Any, ClusterWide, Accepted(CLEANER);
+    "log.cleaner.io.max.bytes.per.second": Double = Some("1.7976931348623157E308"), Any, ClusterWide, Coming(COMPACTION);
         "Bytes a second that compaction reads and writes."
-    "log.cleaner.delete.retention.ms": Long = Some("86400000"), AtLeast(0), ClusterWide, Accepted(COMPACTION);
+    "log.cleaner.delete.retention.ms": Long = Some("86400000"), AtLeast(0), ClusterWide, Coming(COMPACTION);
         "How long a compacted topic keeps tombstones. Default of `delete.retention.ms`."
-    "log.cleaner.min.cleanable.ratio": Double = Some("0.5"), Share(0.0, 1.0), ClusterWide, Accepted(COMPACTION);
+    "log.cleaner.min.cleanable.ratio": Double = Some("0.5"), Share(0.0, 1.0), ClusterWide, Coming(COMPACTION);
         "Share of uncompacted records that starts a compaction. Default of `min.cleanable.dirty.ratio`."
-    "log.cleaner.min.compaction.lag.ms": Long = Some("0"), AtLeast(0), ClusterWide, Accepted(COMPACTION);
+    "log.cleaner.min.compaction.lag.ms": Long = Some("0"), AtLeast(0), ClusterWide, Coming(COMPACTION);
         "Age below which a record is not compacted. Default of `min.compaction.lag.ms`."
-    "log.cleaner.max.compaction.lag.ms": Long = Some("9223372036854775807"), AtLeast(1), ClusterWide, Accepted(COMPACTION);
+    "log.cleaner.max.compaction.lag.ms": Long = Some("9223372036854775807"), AtLeast(1), ClusterWide, Coming(COMPACTION);
         "Age above which a record has been compacted. Default of `max.compaction.lag.ms`."
     "log.local.retention.bytes": Long = Some("-2"), AtLeast(-2), ClusterWide, Accepted(TIER);
         "Bytes of a partition that stay on the broker's disk. Default of `local.retention.bytes`."
@@ -110,6 +109,6 @@ settings! { LOG
         "Bytes of a partition that may wait to be offloaded. Default of `remote.copy.lag.bytes`."
     "log.remote.copy.lag.ms": Long = Some("0"), AtLeast(-1), ClusterWide, Accepted(TIER);
         "How long records may wait to be offloaded. Default of `remote.copy.lag.ms`."
-    "producer.id.expiration.ms": Int = Some("86400000"), AtLeast(1), ClusterWide, Honoured;
+    "producer.id.expiration.ms": Int = Some("86400000"), AtLeast(1), ReadOnly, Honoured;
         "How long a producer that does not write is remembered for the detection of duplicates."
 }

@@ -1,8 +1,8 @@
 //! The node itself: identity, listeners, connections, topics that are made without settings.
 
 use super::why::{
-    ALWAYS, CLASS, CONNECTIONS, CONTROL, DESCRIBE, LEASE, METRICS, NODE_ID, PEERS, PURGATORY,
-    QUOTA, SOCKETS, TELEMETRY, THREADS,
+    ALONE, CLASS, CONNECTIONS, CONTROL, LEASE, METRICS, NODE_ID, PEERS, PURGATORY, QUOTA, SOCKETS,
+    TELEMETRY, THREADS,
 };
 
 settings! { NODE
@@ -20,13 +20,13 @@ settings! { NODE
         "Silence after which a broker counts as dead."
     "initial.broker.registration.timeout.ms": Int = Some("60000"), Any, ReadOnly, Accepted(LEASE);
         "How long a starting broker tries to register."
-    "controlled.shutdown.enable": Boolean = Some("true"), Any, ReadOnly, Accepted(ALWAYS);
-        "Whether a stopping broker hands its partitions over first. It always does."
-    "listeners": List = Some("PLAINTEXT://:9092"), NonEmpty, PerBroker, Honoured;
+    "controlled.shutdown.enable": Boolean = Some("true"), Any, ReadOnly, Accepted(ALONE);
+        "Whether a stopping broker hands its partitions over first."
+    "listeners": List = Some("PLAINTEXT://:9092"), NonEmpty, ReadOnly, Honoured;
         "Where clients connect, as `NAME://HOST:PORT`. Names are protocols or are mapped to one by `listener.security.protocol.map`."
     "advertised.listeners": List = None, NonEmpty, ReadOnly, Honoured;
         "What clients are told to connect to; like `listeners` if unset."
-    "listener.security.protocol.map": Text = Some("SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT"), Any, PerBroker, Honoured;
+    "listener.security.protocol.map": Text = Some("SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT"), Any, ReadOnly, Honoured;
         "Protocol of each listener's name."
     "inter.broker.listener.name": Text = None, Any, ReadOnly, Accepted(PEERS);
         "Listener that brokers use among themselves."
@@ -40,11 +40,11 @@ settings! { NODE
         "A connection without requests for this long is closed; -1 keeps it."
     "max.connections": Int = Some("2147483647"), AtLeast(0), ClusterWide, Honoured;
         "Connections that the broker serves at a time."
-    "max.connections.per.ip": Int = Some("2147483647"), AtLeast(0), ClusterWide, Accepted(CONNECTIONS);
+    "max.connections.per.ip": Int = Some("2147483647"), AtLeast(0), ClusterWide, Refused(CONNECTIONS);
         "Connections from one address."
-    "max.connections.per.ip.overrides": Text = Some(""), Any, ClusterWide, Accepted(CONNECTIONS);
+    "max.connections.per.ip.overrides": Text = Some(""), Any, ClusterWide, Refused(CONNECTIONS);
         "Exceptions from `max.connections.per.ip`, as `HOST:COUNT`."
-    "max.connection.creation.rate": Int = Some("2147483647"), AtLeast(0), ClusterWide, Accepted(CONNECTIONS);
+    "max.connection.creation.rate": Int = Some("2147483647"), AtLeast(0), ClusterWide, Refused(CONNECTIONS);
         "New connections a second."
     "socket.listen.backlog.size": Int = Some("50"), AtLeast(1), ReadOnly, Accepted(SOCKETS);
         "Connections that may wait to be accepted."
@@ -82,7 +82,7 @@ settings! { NODE
         "Requests between two purges of waiting deletions."
     "share.fetch.purgatory.purge.interval.requests": Int = Some("1000"), Any, ReadOnly, Accepted(PURGATORY);
         "Requests between two purges of waiting share fetches."
-    "max.request.partition.size.limit": Int = Some("2000"), AtLeast(1), ReadOnly, Accepted(DESCRIBE);
+    "max.request.partition.size.limit": Int = Some("2000"), AtLeast(1), ReadOnly, Honoured;
         "Most partitions in one answer to DescribeTopicPartitions."
     "auto.create.topics.enable": Boolean = Some("true"), Any, ReadOnly, Honoured;
         "Whether a topic is made when a client asks for one that does not exist."
@@ -98,7 +98,7 @@ settings! { NODE
         "Class that judges changed settings."
     "config.providers": List = Some(""), Any, ClusterWide, Refused(CLASS);
         "Classes that fill placeholders in values."
-    "telemetry.max.bytes": Int = Some("1048576"), AtLeast(1), ReadOnly, Accepted(TELEMETRY);
+    "telemetry.max.bytes": Int = Some("1048576"), AtLeast(1), ReadOnly, Coming(TELEMETRY);
         "Largest report of a client's metrics."
     "metric.reporters": List = Some("org.apache.kafka.common.metrics.JmxReporter"), Any, ClusterWide, Accepted(METRICS);
         "Classes that receive metrics."
@@ -112,13 +112,13 @@ settings! { NODE
         "Classes that receive the older metrics."
     "kafka.metrics.polling.interval.secs": Int = Some("10"), AtLeast(1), ReadOnly, Accepted(METRICS);
         "How often the older metrics are polled."
-    "quota.window.num": Int = Some("11"), AtLeast(1), ReadOnly, Accepted(QUOTA);
+    "quota.window.num": Int = Some("11"), AtLeast(1), ReadOnly, Coming(QUOTA);
         "Windows over which a client's quota is measured."
-    "quota.window.size.seconds": Int = Some("1"), AtLeast(1), ReadOnly, Accepted(QUOTA);
+    "quota.window.size.seconds": Int = Some("1"), AtLeast(1), ReadOnly, Coming(QUOTA);
         "Length of such a window."
-    "controller.quota.window.num": Int = Some("11"), AtLeast(1), ReadOnly, Accepted(QUOTA);
+    "controller.quota.window.num": Int = Some("11"), AtLeast(1), ReadOnly, Coming(QUOTA);
         "Windows over which changes of topics are measured."
-    "controller.quota.window.size.seconds": Int = Some("1"), AtLeast(1), ReadOnly, Accepted(QUOTA);
+    "controller.quota.window.size.seconds": Int = Some("1"), AtLeast(1), ReadOnly, Coming(QUOTA);
         "Length of such a window."
     "client.quota.callback.class": Class = None, Any, ReadOnly, Refused(CLASS);
         "Class that decides quotas."

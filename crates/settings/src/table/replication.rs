@@ -1,10 +1,10 @@
 //! Copies, leaders, and the quorum of the metadata.
 
-use super::why::{CONTROL, PLACEMENT, QUORUM, UNSTABLE};
+use super::why::{CLASS, CONTROL, PLACEMENT, QUORUM, UNSTABLE};
 
 settings! { REPLICATION
-    "min.insync.replicas": Int = Some("1"), AtLeast(1), AllBrokers, Accepted(QUORUM);
-        "Copies that must exist for `acks=all`. Default of the topic setting of this name."
+    "min.insync.replicas": Int = Some("1"), AtLeast(1), AllBrokers, Honoured;
+        "Copies that must exist for `acks=all`, of as many as a topic has. Default of the topic setting of this name."
     "unclean.leader.election.enable": Boolean = Some("false"), Any, ClusterWide, Accepted(QUORUM);
         "Whether a copy that lacks records may lead. Default of the topic setting of this name."
     "auto.leader.rebalance.enable": Boolean = Some("true"), Any, ReadOnly, Accepted(PLACEMENT);
@@ -27,7 +27,7 @@ settings! { REPLICATION
         "How often the high watermark is noted on disk."
     "replica.lag.time.max.ms": Long = Some("30000"), Any, ReadOnly, Accepted(QUORUM);
         "Time behind at which a follower leaves the in-sync replicas."
-    "replica.selector.class": Text = None, Any, ReadOnly, Accepted(PLACEMENT);
+    "replica.selector.class": Text = None, Any, ReadOnly, Refused(CLASS);
         "Class that picks the replica to read from."
     "replica.socket.receive.buffer.bytes": Int = Some("65536"), Any, ReadOnly, Accepted(QUORUM);
         "Receive buffer of a follower's connection."
@@ -79,8 +79,8 @@ settings! { REPLICATION
         "Bytes of old metadata that are kept."
     "metadata.max.retention.ms": Long = Some("604800000"), Any, ReadOnly, Accepted(CONTROL);
         "Age of old metadata that is kept."
-    "unstable.api.versions.enable": Boolean = Some("false"), Any, ReadOnly, Accepted(UNSTABLE);
+    "unstable.api.versions.enable": Boolean = Some("false"), Any, ReadOnly, Coming(UNSTABLE);
         "Whether versions of requests that are not final are spoken."
-    "unstable.feature.versions.enable": Boolean = Some("false"), Any, ReadOnly, Accepted(UNSTABLE);
+    "unstable.feature.versions.enable": Boolean = Some("false"), Any, ReadOnly, Coming(UNSTABLE);
         "Whether features that are not final can be switched on."
 }

@@ -1,6 +1,6 @@
 //! Kafka's tiered storage. Offloading is what Esker is built on: it has no plug-in and is always on.
 
-use super::why::{ALWAYS_TIERED, TIER};
+use super::why::{ALWAYS_TIERED, TIER, UNLIMITED};
 
 settings! { TIERING
     "remote.log.storage.system.enable": Boolean = Some("true"), Any, ReadOnly, Refused(ALWAYS_TIERED);
@@ -13,7 +13,7 @@ settings! { TIERING
         "Disk for indexes of offloaded segments."
     "remote.log.manager.copier.thread.pool.size": Int = Some("10"), AtLeast(1), ClusterWide, Accepted(TIER);
         "Threads that offload."
-    "remote.log.manager.copy.max.bytes.per.second": Long = Some("9223372036854775807"), AtLeast(1), ClusterWide, Accepted(TIER);
+    "remote.log.manager.copy.max.bytes.per.second": Long = Some("9223372036854775807"), AtLeast(1), ClusterWide, Refused(UNLIMITED);
         "Bytes a second that are offloaded."
     "remote.log.manager.copy.quota.window.num": Int = Some("11"), AtLeast(1), ReadOnly, Accepted(TIER);
         "Windows over which offloading is measured."
@@ -21,7 +21,7 @@ settings! { TIERING
         "Length of such a window."
     "remote.log.manager.expiration.thread.pool.size": Int = Some("10"), AtLeast(1), ClusterWide, Accepted(TIER);
         "Threads that delete what expired."
-    "remote.log.manager.fetch.max.bytes.per.second": Long = Some("9223372036854775807"), AtLeast(1), ClusterWide, Accepted(TIER);
+    "remote.log.manager.fetch.max.bytes.per.second": Long = Some("9223372036854775807"), AtLeast(1), ClusterWide, Refused(UNLIMITED);
         "Bytes a second that are read back."
     "remote.log.manager.fetch.quota.window.num": Int = Some("11"), AtLeast(1), ReadOnly, Accepted(TIER);
         "Windows over which reading back is measured."

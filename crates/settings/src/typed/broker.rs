@@ -125,8 +125,6 @@ pub struct Broker {
     pub request_memory: Option<usize>,
     /// `fetch.max.bytes`.
     pub fetch_bytes_max: usize,
-    /// `max.connections`.
-    pub connections_max: usize,
     /// `connections.max.idle.ms`; `None` keeps idle connections.
     pub connection_idle_max: Option<Duration>,
     /// `max.incremental.fetch.session.cache.slots`.
@@ -137,6 +135,8 @@ pub struct Broker {
     pub partitions_default: i32,
     /// `default.replication.factor`.
     pub replication_factor_default: i16,
+    /// `max.request.partition.size.limit`.
+    pub describe_partitions_max: i32,
     /// `delete.topic.enable`.
     pub delete_topics: bool,
     /// `esker.partitions.max`.
@@ -168,7 +168,7 @@ pub struct Broker {
     pub merge_extents: usize,
     /// `esker.gc.grace.ms`.
     pub garbage_grace: Duration,
-    /// `esker.housekeeping.interval.ms`.
+    /// `esker.housekeeping.interval.ms`, or `log.retention.check.interval.ms` where that is set and shorter.
     pub housekeeping_every: Duration,
     /// `producer.id.expiration.ms`.
     pub producer_expiry: Duration,
@@ -210,7 +210,6 @@ impl Broker {
             request_bytes_max: read.count("socket.request.max.bytes"),
             request_memory: usize::try_from(read.long("queued.max.request.bytes")).ok(),
             fetch_bytes_max: read.count("fetch.max.bytes"),
-            connections_max: read.count("max.connections"),
             connection_idle_max: u64::try_from(read.long("connections.max.idle.ms"))
                 .ok()
                 .map(Duration::from_millis),
@@ -221,6 +220,7 @@ impl Broker {
                 .map_err(|_| {
                     Contradiction("`default.replication.factor` is more than 32767".to_owned())
                 })?,
+            describe_partitions_max: read.int("max.request.partition.size.limit"),
             delete_topics: read.flag("delete.topic.enable"),
             partitions_max: read.int("esker.partitions.max"),
             decompressed_bytes_max: read.bytes("esker.decompressed.max.bytes"),
@@ -238,7 +238,7 @@ impl Broker {
             background_memory: read.bytes("esker.background.memory.bytes"),
             merge_extents: read.count("esker.merge.extents"),
             garbage_grace: read.duration("esker.gc.grace.ms"),
-            housekeeping_every: read.duration("esker.housekeeping.interval.ms"),
+            housekeeping_every: housekeeping_every(&read),
             producer_expiry: read.duration("producer.id.expiration.ms"),
             cache_memory: read.bytes("esker.cache.memory.bytes"),
             cache_disk: read
@@ -318,6 +318,12 @@ fn data_dir(read: &Reader<'_>) -> Result<Option<String>, Contradiction> {
         return Err(Contradiction(what.to_owned()));
     }
     Ok(dirs.pop())
+}
+
+fn housekeeping_every(read: &Reader<'_>) -> Duration {
+    let every = read.duration("esker.housekeeping.interval.ms");
+    let check = "log.retention.check.interval.ms";
+    if read.0.is_set(check) { every.min(read.duration(check)) } else { every }
 }
 
 fn bucket(read: &Reader<'_>) -> Bucket {
@@ -439,6 +445,7 @@ mod tests {
             ("queued.max.request.bytes", "-1"),
             ("group.initial.rebalance.delay.ms", "0"),
             ("esker.flush.ms", "5s"),
+            ("log.retention.check.interval.ms", "9000"),
             ("esker.wal.capacity.bytes", "512MiB"),
             ("esker.bucket.secret.access.key", "hush"),
         ])
@@ -449,6 +456,7 @@ mod tests {
         assert_eq!((broker.connection_idle_max, broker.request_memory), (None, None));
         assert_eq!(broker.data_dir.as_deref(), Some("/data"));
         assert_eq!(broker.flush_age, Duration::from_secs(5));
+        assert_eq!(broker.housekeeping_every, Duration::from_secs(9));
         assert_eq!(broker.wal_capacity, ByteCount::mib(512));
         assert!(!format!("{broker:?}").contains("hush"));
     }
