@@ -22,8 +22,10 @@ TOOLS = "org.apache.kafka.tools"
 SETTINGS = {"offsets.topic.num.partitions": "3"}
 OFFSETS_TOPIC = "__consumer_offsets"
 
-METADATA, SASL_HANDSHAKE, SASL_AUTHENTICATE, UNREGISTER_BROKER, DESCRIBE_TRANSACTIONS = 3, 17, 36, 64, 65
-ILLEGAL_SASL_STATE, BROKER_ID_NOT_REGISTERED, TRANSACTIONAL_ID_NOT_FOUND = 34, 102, 105
+METADATA, SASL_HANDSHAKE, DESCRIBE_ACLS, SASL_AUTHENTICATE, ELECT_LEADERS = 3, 17, 29, 36, 43
+UNREGISTER_BROKER, DESCRIBE_TRANSACTIONS = 64, 65
+ILLEGAL_SASL_STATE, INVALID_REQUEST, SECURITY_DISABLED = 34, 42, 54
+BROKER_ID_NOT_REGISTERED, TRANSACTIONAL_ID_NOT_FOUND = 102, 105
 
 
 def tool(broker: Target, main: str, *words: str, may_fail: bool = False) -> tools.Outcome:
@@ -164,6 +166,32 @@ def test_metadata_makes_the_offsets_topic(broker: Target) -> None:
 
     wait_for(lambda: partitions() > 0, "the offsets topic")
     assert partitions() == 3
+
+
+def test_short_questions_with_long_answers_are_bounded(broker: Target) -> None:
+    if broker.name != "esker":
+        pytest.skip("Apache Kafka answers, with megabytes")
+    # A topic's name, then as many partitions as take 4 bytes each; the length is a varint of three bytes.
+    count = 300_000 + 1
+    length = bytes([count & 0x7F | 0x80, count >> 7 & 0x7F | 0x80, count >> 14])
+    body = b"\0" + b"\2" + raw.compact("x") + length + bytes(4 * 300_000) + b"\0" + struct.pack(">i", 1000) + b"\0"
+    with pytest.raises((AssertionError, ConnectionError)):
+        raw.call(broker, ELECT_LEADERS, 2, body, flexible=True)
+    asked = b"\2" + raw.compact("x") + b"\2" + bytes(4) + b"\0"
+    few = raw.call(broker, ELECT_LEADERS, 2, b"\0" + asked + struct.pack(">i", 1000) + b"\0", flexible=True)
+    assert b"There is no such partition." in few
+
+
+def test_an_election_or_a_filter_of_no_kind(broker: Target, made: str) -> None:
+    asked = b"\2" + raw.compact(made) + b"\2" + bytes(4) + b"\0"
+    answer = raw.call(broker, ELECT_LEADERS, 2, b"\5" + asked + struct.pack(">i", 1000) + b"\0", flexible=True)
+    # Tags, throttle time, the error, one topic with one partition.
+    assert struct.unpack_from(">h", answer, 5) == (INVALID_REQUEST,)
+    assert struct.unpack_from(">ih", answer, 9 + len(made) + 1) == (0, INVALID_REQUEST)
+    with pytest.raises((AssertionError, ConnectionError)):
+        raw.call(broker, DESCRIBE_ACLS, 3, bytes([0, 0, 3, 0, 0, 1, 1, 0]), flexible=True)
+    refused = raw.call(broker, DESCRIBE_ACLS, 3, bytes([1, 0, 3, 0, 0, 1, 1, 0]), flexible=True)
+    assert struct.unpack_from(">h", refused, 5) == (SECURITY_DISABLED,)
 
 
 def topicctl(broker: Target, *words: str, may_fail: bool = False) -> str:

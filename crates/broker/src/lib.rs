@@ -6,6 +6,7 @@
 mod alter_configs;
 mod api;
 mod assignment;
+mod bounds;
 mod broker;
 mod connection;
 mod coordinator;

@@ -1,6 +1,7 @@
 //! AlterPartitionReassignments: a partition is where it is, and nothing is under way that could be cancelled.
 
 use crate::api::metadata::replicas_of;
+use crate::bounds;
 use crate::dispatch::{Answer, Call};
 use crate::topics::find_row;
 use esker_meta::State;
@@ -19,6 +20,7 @@ pub(crate) async fn handle(
     call: &Call<'_>,
     request: AlterPartitionReassignmentsRequest<'_>,
 ) -> Result<Answer, String> {
+    bounds::check(request.topics.iter().map(|topic| topic.partitions.len()))?;
     let state = call.broker.engine().meta().image();
     let may_change_count = call.version() < 1 || request.allow_replication_factor_change;
     let responses = request.topics.iter().map(|topic| {

@@ -1,6 +1,7 @@
 //! AlterReplicaLogDirs: a broker has one directory, so that a replica is in the right one or nowhere.
 
 use crate::api::describe_log_dirs::log_dir;
+use crate::bounds;
 use crate::dispatch::{Answer, Call};
 use crate::topics::find_partition;
 use esker_wire::ErrorCode;
@@ -13,6 +14,8 @@ pub(crate) async fn handle(
     call: &Call<'_>,
     request: AlterReplicaLogDirsRequest<'_>,
 ) -> Result<Answer, String> {
+    let topics = request.dirs.iter().flat_map(|dir| dir.topics.into_iter());
+    bounds::check(topics.map(|topic| topic.partitions.len()))?;
     let ours = log_dir(call.broker);
     let hosted = call.broker.engine().topics();
     let judge = |path: &str, topic: &str, index: i32| {

@@ -4,10 +4,25 @@ use crate::dispatch::{Answer, Call};
 use esker_wire::ErrorCode;
 use esker_wire::api::describe_acls::{DescribeAclsRequest, DescribeAclsResponse};
 
+/// The first that is known of each kind, and the last of resources, patterns, operations and permissions.
+const ANY: i8 = 1;
+const USER: i8 = 7;
+const PREFIXED: i8 = 4;
+const TWO_PHASE_COMMIT: i8 = 15;
+const ALLOW: i8 = 3;
+
 pub(crate) async fn handle(
     call: &Call<'_>,
-    _request: DescribeAclsRequest<'_>,
+    request: DescribeAclsRequest<'_>,
 ) -> Result<Answer, String> {
+    // Kafka reads no filter that nobody could mean; what it does not know it takes for "unknown".
+    let is_known = (ANY..=USER).contains(&request.resource_type_filter)
+        && (ANY..=PREFIXED).contains(&request.pattern_type_filter)
+        && (ANY..=TWO_PHASE_COMMIT).contains(&request.operation)
+        && (ANY..=ALLOW).contains(&request.permission_type);
+    if !is_known {
+        return Err("DescribeAcls: a part of the filter is unknown".to_owned());
+    }
     call.answer(&DescribeAclsResponse {
         error_code: ErrorCode::SecurityDisabled.code(),
         error_message: Some("No Authorizer is configured on the broker"),

@@ -1,5 +1,6 @@
 //! DescribeProducers: the idempotent producers that a partition remembers.
 
+use crate::bounds;
 use crate::dispatch::{Answer, Call};
 use crate::error_code::of_read;
 use crate::once::once;
@@ -15,6 +16,7 @@ pub(crate) async fn handle(
     call: &Call<'_>,
     request: DescribeProducersRequest<'_>,
 ) -> Result<Answer, String> {
+    bounds::check(request.topics.iter().map(|topic| topic.partition_indexes.len()))?;
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in once(request.topics.iter(), |topic| Some(topic.name)) {
         let mut partitions = Vec::new();

@@ -1,5 +1,6 @@
 //! DescribeQuorum: who orders the metadata. One voter, which is this broker.
 
+use crate::bounds;
 use crate::dispatch::{Answer, Call};
 use esker_wire::api::describe_quorum::{
     DescribeQuorumRequest, DescribeQuorumResponse, Listener, Node, ReplicaState,
@@ -14,6 +15,7 @@ pub(crate) async fn handle(
     call: &Call<'_>,
     request: DescribeQuorumRequest<'_>,
 ) -> Result<Answer, String> {
+    bounds::check(request.topics.iter().map(|topic| topic.partitions.len()))?;
     let broker = call.broker;
     let state = broker.engine().meta().image();
     let applied = i64::try_from(state.applied).unwrap_or(i64::MAX);

@@ -1,5 +1,6 @@
 //! DescribeTransactions: nobody has a transaction.
 
+use crate::bounds;
 use crate::dispatch::{Answer, Call};
 use crate::once::once;
 use esker_wire::ErrorCode;
@@ -11,6 +12,7 @@ pub(crate) async fn handle(
     call: &Call<'_>,
     request: DescribeTransactionsRequest<'_>,
 ) -> Result<Answer, String> {
+    bounds::check(std::iter::once(request.transactional_ids.len()))?;
     let ids = once(request.transactional_ids.iter(), |id| Some(*id));
     let states = ids.map(|id| {
         let code = if id.is_empty() {

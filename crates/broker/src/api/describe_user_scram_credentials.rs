@@ -1,5 +1,6 @@
 //! DescribeUserScramCredentials: there are no users.
 
+use crate::bounds;
 use crate::dispatch::{Answer, Call};
 use crate::once::once;
 use esker_wire::ErrorCode;
@@ -14,6 +15,7 @@ pub(crate) async fn handle(
     request: DescribeUserScramCredentialsRequest<'_>,
 ) -> Result<Answer, String> {
     let users = request.users.unwrap_or_default();
+    bounds::check(std::iter::once(users.len()))?;
     let mut asked = BTreeMap::new();
     for user in &users {
         *asked.entry(user.name).or_insert(0) += 1;

@@ -1,5 +1,6 @@
 //! ElectLeaders: a partition that has a leader has the one it should have.
 
+use crate::bounds;
 use crate::dispatch::{Answer, Call};
 use crate::topics::{find_row, is_led};
 use esker_meta::State;
@@ -16,11 +17,11 @@ pub(crate) async fn handle(
     call: &Call<'_>,
     request: ElectLeadersRequest<'_>,
 ) -> Result<Answer, String> {
+    let asked = request.topic_partitions.as_ref();
+    bounds::check(asked.into_iter().flatten().map(|topic| topic.partitions.len()))?;
     let state = call.broker.engine().meta().image();
-    if !matches!(request.election_type, PREFERRED | UNCLEAN) {
-        let error_code = ErrorCode::InvalidRequest.code();
-        return call.answer(&ElectLeadersResponse { error_code, ..Default::default() });
-    }
+    let is_known = matches!(request.election_type, PREFERRED | UNCLEAN);
+    let error = if is_known { ErrorCode::None } else { ErrorCode::InvalidRequest };
     let results: Array<'_, _> = match &request.topic_partitions {
         // Of all partitions only those are told that need one: nobody reads a thousand times that all is well.
         None => {
@@ -38,7 +39,11 @@ pub(crate) async fn handle(
             })
             .collect(),
     };
-    call.answer(&ElectLeadersResponse { replica_election_results: results, ..Default::default() })
+    call.answer(&ElectLeadersResponse {
+        error_code: error.code(),
+        replica_election_results: results,
+        ..Default::default()
+    })
 }
 
 fn of_whole_topic<'a>(
@@ -63,6 +68,9 @@ fn elect(
     index: i32,
 ) -> PartitionResult<'static> {
     let (code, message) = match find_row(state, topic, index) {
+        _ if !matches!(request.election_type, PREFERRED | UNCLEAN) => {
+            (ErrorCode::InvalidRequest, "The type of election is unknown.")
+        }
         None => (ErrorCode::UnknownTopicOrPartition, "There is no such partition."),
         Some(row) if is_led(state, row) => {
             (ErrorCode::ElectionNotNeeded, "Leader election not needed for topic partition.")
