@@ -260,9 +260,8 @@ impl Engine {
         self.cold.reader().cache().close().await;
         let closed = self.sink.closed.notified();
         self.wal.close();
-        if !self.is_failed() {
-            closed.await;
-        }
+        // A log whose last sync fails is never closed in good order.
+        futures_util::future::select(std::pin::pin!(closed), std::pin::pin!(self.failed())).await;
     }
 
     /// Brings [`Engine::topics`] up to the newest image. Whoever proposed a change calls this before answering.

@@ -155,23 +155,27 @@ async fn run(env: &Env, config: Config) -> Result<End, ConfigProblem> {
         biased;
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
-        failure = node.failed() => {
-            tracing::error!(
-                %failure,
-                "the disk failed; the broker stops, because what the disk holds is only known by reading it again. \
-                 Nothing was acknowledged since. Check the device and the kernel's log, then start again"
-            );
-            return Ok(End::DiskFailed);
-        }
+        failure = node.failed() => return Ok(disk_failed(&failure)),
     };
     tracing::info!(signal = why, "stopping: flush, release, exit; once more to stop at once");
     tokio::select! {
         biased;
+        // Also the last sync may fail.
+        failure = node.failed() => return Ok(disk_failed(&failure)),
         () = stop(&node, &admin) => {}
         _ = terminate.recv() => tracing::warn!("stopped at once; the rest is recovered at the next start"),
         _ = interrupt.recv() => tracing::warn!("stopped at once; the rest is recovered at the next start"),
     }
     Ok(End::Stopped)
+}
+
+fn disk_failed(failure: &str) -> End {
+    tracing::error!(
+        %failure,
+        "the disk failed; the broker stops, because what the disk holds is only known by reading it again. \
+         Nothing was acknowledged since. Check the device and the kernel's log, then start again"
+    );
+    End::DiskFailed
 }
 
 /// Refuses a directory that is a copy from before the broker's last start: what was acknowledged since is not in it.

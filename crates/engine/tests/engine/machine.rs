@@ -1,5 +1,6 @@
 //! A machine of the tests: real files, a bucket that can fail, metadata that outlives the engine.
 
+use crate::failing_disk::FailingDisk;
 use bytes::{Bytes, BytesMut};
 use esker_bucket::MemoryBucket;
 use esker_cache::MemoryCache;
@@ -116,6 +117,8 @@ pub(crate) struct Machine {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) meta: Arc<SoloMeta>,
     pub(crate) bucket: Arc<Flaky>,
+    /// Syncs of the disk fail.
+    pub(crate) syncs_fail: Arc<AtomicBool>,
     pub(crate) settings: TopicSettings,
     pub(crate) adjust: fn(&mut EngineOptions),
 }
@@ -136,6 +139,7 @@ impl Machine {
             dir: tempfile::tempdir().unwrap(),
             meta: Arc::new(SoloMeta::new(clock)),
             bucket,
+            syncs_fail: Arc::default(),
             settings: TopicSettings { retention: None, ..TopicSettings::default() },
             adjust: |_| {},
         }
@@ -164,7 +168,9 @@ impl Machine {
         work: impl AsyncFnOnce(&Arc<Engine>) -> T,
     ) -> Result<T, EngineError> {
         let runtimes = Runtimes::start(1, 2).unwrap();
-        let env = Env::real(&runtimes);
+        let mut env = Env::real(&runtimes);
+        let fails = Arc::clone(&self.syncs_fail);
+        env.disk = Arc::new(FailingDisk { inner: env.disk, fails });
         runtimes.block_on(async {
             let cluster = ClusterId(Uuid::from_u128(1));
             self.meta.propose(Command::FoundCluster { cluster }).await.unwrap();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
+mod failing_disk;
 mod machine;
 mod producers;
 
@@ -43,6 +44,21 @@ fn what_was_acknowledged_survives_restarts_hot_and_cold() {
         });
     }
     assert!(machine.meta.image().check().is_ok());
+}
+
+#[test]
+fn a_stop_whose_last_sync_fails_comes_to_an_end() {
+    let machine = Machine::new();
+    machine.run(async |engine| {
+        append(engine, &partition(engine, 0), batch(0..5, 0)).await;
+        machine.syncs_fail.store(true, Ordering::Relaxed);
+        let clock = &engine.env().clock;
+        let stopped =
+            esker_env::timeout(&**clock, Duration::from_secs(30), engine.stop(Duration::ZERO))
+                .await;
+        assert!(stopped.is_ok(), "it waits for a log that has failed");
+        assert!(engine.is_failed());
+    });
 }
 
 #[test]
