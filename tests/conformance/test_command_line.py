@@ -2,11 +2,14 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from harness import tools
+from harness.child import Child
 from harness.esker import Esker, find_program
 from harness.waiting import wait_for
 
@@ -97,6 +100,25 @@ def test_groups_are_read_listed_moved_and_deleted(esker: Run, topic: str) -> Non
     assert esker("topic", "consume", topic, "-g", group, "-n", "1", "-f", "%v").out == "10"
     esker("group", "delete", group, "-y")
     assert "GROUP_ID_NOT_FOUND" in esker("group", "describe", group, code=NOT_FOUND).err
+
+
+def test_a_reader_that_stops_does_not_wait_for_a_broker_that_is_gone(
+    esker: Run, broker: Esker, topic: str, tmp_path: Path
+) -> None:
+    esker("topic", "create", topic)
+    esker("topic", "produce", topic, stdin="one\n")
+    command = [str(find_program()), "topic", "consume", topic, "-g", f"{topic}-group", "-f", "%v\n"]
+    reader = Child(command, tmp_path / "reader.log", {**os.environ, "ESKER_BROKERS": broker.bootstrap})
+    try:
+        wait_for(lambda: "one" in reader.log_end(), "the record")
+        broker.pause()
+        reader.send(signal.SIGINT)
+        # Two seconds for a commit that is on its way, and two to leave the group.
+        assert reader.wait(10) == 0, reader.log_end()
+        assert "session to end" in reader.log_end()
+    finally:
+        reader.kill()
+        broker.crash()
 
 
 def test_trimmed_records_are_gone(esker: Run, topic: str) -> None:

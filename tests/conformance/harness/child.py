@@ -35,6 +35,13 @@ class Child:
             self.kill()
             raise AssertionError(f"did not stop within {STOP_PATIENCE_S:g} s of SIGTERM:\n{self.log_end()}") from None
 
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self, patience_s: float) -> int:
+        """The exit code, once the process has ended by itself."""
+        return self._process.wait(patience_s)
+
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()

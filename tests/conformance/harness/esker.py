@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -91,6 +92,10 @@ class Esker:
         """Kills the broker without a warning and starts it again."""
         self._process.kill()
         self._process = self._start()
+
+    def pause(self) -> None:
+        """The process does nothing more; its connections stay open. `crash` brings it back."""
+        self._process.send(signal.SIGSTOP)
 
     def make_cold(self) -> None:
         self.flush()

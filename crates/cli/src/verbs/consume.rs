@@ -8,13 +8,19 @@ use crate::format::{PrintFormat, Printable, base64};
 use crate::offset_spec::{OffsetSpec, Place};
 use crate::ui::Ui;
 use esker_client::{
-    At, Client, Consumer, ConsumerOptions, GroupMember, GroupOptions, Position, Received,
+    At, Client, ClientError, Consumer, ConsumerOptions, GroupMember, GroupOptions, Position,
+    Received,
 };
+use esker_env::Clock;
 use esker_record::TimestampType;
 use futures_util::future::{Either, select};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How long a reader that ends waits for its last commit, and for its good-bye.
+const PARTING: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(client: &Client, ui: Ui, args: &ConsumeArgs) -> Result<(), Failure> {
     let mut printer = Printer::new(ui, args)?;
@@ -37,7 +43,7 @@ pub(super) async fn run(client: &Client, ui: Ui, args: &ConsumeArgs) -> Result<(
     match &args.group {
         Some(group) => {
             let member = member(client, group, topics, spec, options)?;
-            read_group(member, &mut printer, stopped).await
+            read_group(&*client.env().clock, member, &mut printer, stopped).await
         }
         None => {
             let positions = positions(client, &topics, args, spec).await?;
@@ -123,8 +129,10 @@ async fn read(mut consumer: Consumer, printer: &mut Printer) -> Result<(), Failu
     Ok(())
 }
 
-/// Reads as a member, commits what was printed, and leaves.
+/// Reads as a member, commits what was printed, and leaves. Whoever is told to stop waits for a broker that is gone only a
+/// little: the group drops this member anyway when its session ends.
 async fn read_group(
+    clock: &dyn Clock,
     mut member: GroupMember,
     printer: &mut Printer,
     mut stopped: impl Future<Output = ()> + Unpin,
@@ -146,12 +154,36 @@ async fn read_group(
         for record in &records[..printed] {
             offsets.insert((record.topic.to_string(), record.partition), record.offset + 1);
         }
-        if let Err(error) = member.commit(&offsets).await {
-            printer.ui.note(&format!("what was printed is not committed: {error}"));
+        let (committed, is_stopped) = {
+            let committing = std::pin::pin!(member.commit(&offsets));
+            match select(committing, &mut stopped).await {
+                Either::Left((committed, _)) => (committed.err().map(|e| e.to_string()), false),
+                Either::Right(((), rest)) => (problem_of(clock, rest).await, true),
+            }
+        };
+        if let Some(problem) = committed {
+            printer.ui.note(&format!("what was printed is not committed: {problem}"));
+        }
+        if is_stopped {
+            break Ok(());
         }
     };
-    let left = member.leave().await;
-    outcome.and_then(|()| left.map_err(Failure::from))
+    // The records are read and the offsets committed: who cannot say good-bye has not failed.
+    if let Some(problem) = problem_of(clock, member.leave()).await {
+        printer.ui.note(&format!("the group waits for this member's session to end: {problem}"));
+    }
+    outcome
+}
+
+/// Why `work` did not succeed within [`PARTING`].
+async fn problem_of(
+    clock: &dyn Clock,
+    work: impl Future<Output = Result<(), ClientError>>,
+) -> Option<String> {
+    match select(std::pin::pin!(work), clock.sleep(PARTING)).await {
+        Either::Left((outcome, _)) => outcome.err().map(|error| error.to_string()),
+        Either::Right(_) => Some("the broker does not answer".to_owned()),
+    }
 }
 
 enum Form {
