@@ -11,7 +11,7 @@ from harness.target import Target
 from harness.waiting import wait_for
 
 NONE, UNKNOWN_TOPIC, INCONSISTENT_PROTOCOL, UNKNOWN_MEMBER, INVALID_REQUEST = 0, 3, 23, 25, 42
-GROUP_NOT_FOUND, UNKNOWN_TOPIC_ID = 69, 100
+UNKNOWN_SERVER_ERROR, GROUP_NOT_FOUND, UNKNOWN_TOPIC_ID = -1, 69, 100
 NIL, NOBODYS_ID = uuid.UUID(int=0), uuid.UUID(int=77)
 
 
@@ -142,3 +142,20 @@ def test_log_dirs_leave_out_topics_of_which_no_partition_is_asked(broker: Target
 
     wait_for(lambda: told([0]) == [topic], "the topic's log")
     assert told([]) == told([9]) == []
+
+
+def test_a_group_that_is_too_large_for_the_log_is_told_so(broker: Target, groups: list[str]) -> None:
+    # Whoever is told that the coordinator is not available tries for ever.
+    group = f"{groups[0]}-large"
+    protocols = [{"name": "range", "metadata": b""}]
+    fields = {"session_timeout_ms": 10_000, "rebalance_timeout_ms": 10_000, "member_id": "", "protocol_type": "consumer"}
+
+    def join() -> dict[str, Any] | None:
+        answer = ask(broker, "JoinGroup", 3, group_id=group, protocols=protocols, **fields)
+        return answer if answer["error_code"] == NONE else None
+
+    joined = wait_for(join, "a place in the group")
+    member, generation = joined["member_id"], joined["generation_id"]
+    assignments = [{"member_id": member, "assignment": bytes(40 << 20)}]
+    told = ask(broker, "SyncGroup", 3, group_id=group, generation_id=generation, member_id=member, assignments=assignments)
+    assert told["error_code"] == UNKNOWN_SERVER_ERROR

@@ -6,6 +6,7 @@
 
 mod loading;
 mod shard;
+mod trimming;
 
 use crate::broker::Broker;
 use crate::topics::NewTopic;
@@ -56,6 +57,8 @@ pub struct CoordinatorOptions {
     pub replication_factor: i16,
     /// `offsets.topic.segment.bytes`.
     pub segment_bytes: i32,
+    /// Records from which on the log of a shard is written anew when most of them are old.
+    pub log_records_min: u64,
     /// The groups' own.
     pub groups: Options,
 }
@@ -66,6 +69,7 @@ impl Default for CoordinatorOptions {
             partitions: 50,
             replication_factor: 1,
             segment_bytes: 100 << 20,
+            log_records_min: 10_000,
             groups: Options::default(),
         }
     }

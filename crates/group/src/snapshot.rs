@@ -6,6 +6,7 @@
 use esker_types::Offset;
 use serde::{Deserialize, Serialize};
 
+use crate::api::LogRecord;
 use crate::load::ReplayError;
 use crate::records::{group_key, offset_key, offset_value};
 use crate::shard::GroupShard;
@@ -47,7 +48,8 @@ impl GroupShard {
         self.encode_snapshot(next_offset)
     }
 
-    pub(crate) fn encode_snapshot(&self, next_offset: Offset) -> Vec<u8> {
+    /// The records that a compaction of the log would leave: what replaying its committed part makes of it.
+    pub fn durable_records(&self) -> impl Iterator<Item = LogRecord> {
         let groups = self.durable_groups.iter().map(|(id, value)| (group_key(id), value.clone()));
         let offsets = self.offsets.groups().flat_map(|id| {
             self.offsets.committed(id.as_str()).map(move |(topic, partition, value)| {
@@ -55,8 +57,16 @@ impl GroupShard {
             })
         });
         let opaque = self.opaque.iter().map(|(key, value)| (key.clone(), value.clone()));
-        let owned: Vec<_> = groups.chain(offsets).chain(opaque).collect();
-        let records = owned.iter().map(|(key, value)| (key.as_ref(), value.as_ref())).collect();
+        let all = groups.chain(offsets).chain(opaque);
+        all.map(|(key, value)| LogRecord { key, value: Some(value) })
+    }
+
+    pub(crate) fn encode_snapshot(&self, next_offset: Offset) -> Vec<u8> {
+        let owned: Vec<_> = self.durable_records().collect();
+        let records = owned
+            .iter()
+            .map(|record| (record.key.as_ref(), record.value.as_deref().unwrap_or_default()))
+            .collect();
         let envelope = Envelope { next_offset: next_offset.get(), records };
         postcard::to_extend(&envelope, VERSION.to_be_bytes().to_vec())
             .expect("writing to memory does not fail")

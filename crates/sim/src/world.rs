@@ -14,7 +14,7 @@ use crate::power::Power;
 use crate::run::{End, Producers, Simulation};
 use crate::time::{Points, SimClock, SimSpawner, within};
 use crate::trace::Trace;
-use esker_broker::{BrokerOptions, LiveSettings};
+use esker_broker::{BrokerOptions, CoordinatorOptions, LiveSettings};
 use esker_client::{Client, ClientError, ClientOptions};
 use esker_engine::EngineOptions;
 use esker_env::{Bucket, Clock, Entropy, Env, Net, OneDevice};
@@ -370,6 +370,7 @@ impl World {
             broker: BrokerOptions {
                 advertised_host: host.name.to_owned(),
                 auto_create_topics: false,
+                coordinator: CoordinatorOptions { log_records_min: 40, ..Default::default() },
                 ..BrokerOptions::default()
             },
             stop_patience: Duration::from_secs(10),

@@ -1,6 +1,7 @@
 //! The task of one shard.
 
 use super::loading::Stage;
+use super::trimming::Trimmer;
 use super::{GroupRequest, Message};
 use crate::broker::Broker;
 use bytes::BytesMut;
@@ -10,7 +11,7 @@ use esker_group::{
     AppendFailure, AppendId, Effect, Effects, GroupShard, LogRecord, ReplyId, Response,
 };
 use esker_record::{BatchBuilder, batches};
-use esker_types::{Bug, MonoTime, Offset, planted};
+use esker_types::{Bug, MonoTime, Offset, Timestamp, planted};
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use std::collections::BTreeMap;
@@ -75,11 +76,14 @@ pub(super) async fn run(
     let (now, wall) = task.time();
     task.shard.on_loaded(now, wall, &mut out);
     stage.send_replace(Stage::Serving);
+    let mut trimmer = Trimmer::new(task.broker.options().coordinator.log_records_min);
     loop {
         task.carry_out(&mut out);
+        trimmer.step(&task.broker, &task.partition, &task.shard);
         let deadline = task.shard.next_deadline();
         let clock = Arc::clone(&task.broker.env().clock);
-        match next(&*clock, deadline, &mut task.appends, &mut messages).await {
+        let messages = (!trimmer.is_due()).then_some(&mut messages);
+        match next(&*clock, deadline, &mut task.appends, messages).await {
             Event::Append((id, result)) => {
                 let (now, wall) = task.time();
                 match result {
@@ -108,12 +112,21 @@ enum Event {
     Tick,
 }
 
+/// The batch that holds these records.
+pub(super) fn batch_of(records: &[LogRecord], wall: Timestamp) -> BytesMut {
+    let mut builder = BatchBuilder::new(Offset::ZERO);
+    for record in records {
+        builder.append(wall, Some(&record.key), record.value.as_deref(), &[]);
+    }
+    BytesMut::from(&builder.build()[..])
+}
+
 /// Commits come first: a reply that waits for one frees its client to ask again.
 async fn next(
     clock: &dyn Clock,
     deadline: Option<MonoTime>,
     appends: &mut FuturesOrdered<futures_util::future::BoxFuture<'static, Outcome>>,
-    messages: &mut mpsc::Receiver<Message>,
+    messages: Option<&mut mpsc::Receiver<Message>>,
 ) -> Event {
     let append = pin!(async {
         match appends.next().await {
@@ -121,7 +134,12 @@ async fn next(
             None => std::future::pending().await,
         }
     });
-    let message = pin!(messages.recv());
+    let message = pin!(async {
+        match messages {
+            Some(messages) => messages.recv().await,
+            None => std::future::pending().await,
+        }
+    });
     let deadline = deadline.unwrap_or_else(|| clock.now().plus(IDLE));
     match select(append, select(message, clock.sleep_until(deadline))).await {
         Either::Left((outcome, _)) => Event::Append(outcome),
@@ -181,7 +199,7 @@ fn replay(shard: &mut GroupShard, bytes: &[u8], mut next: Offset) -> Result<Offs
 }
 
 impl Task {
-    fn time(&self) -> (MonoTime, esker_types::Timestamp) {
+    fn time(&self) -> (MonoTime, Timestamp) {
         let clock = &self.broker.env().clock;
         (clock.now(), clock.wall())
     }
@@ -246,12 +264,8 @@ impl Task {
         records: &[LogRecord],
     ) -> futures_util::future::BoxFuture<'static, Outcome> {
         let wall = self.broker.env().clock.wall();
-        let mut builder = BatchBuilder::new(Offset::ZERO);
-        for record in records {
-            builder.append(wall, Some(&record.key), record.value.as_deref(), &[]);
-        }
         let ack = Ack::new();
-        let batch = BytesMut::from(&builder.build()[..]);
+        let batch = batch_of(records, wall);
         let appended = self.broker.engine().append(&self.partition, batch, Some(&ack));
         ack.arm();
         Box::pin(async move {
