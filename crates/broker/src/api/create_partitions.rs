@@ -30,7 +30,11 @@ pub(crate) async fn handle(
         .map(|(name, result)| CreatePartitionsTopicResult {
             name,
             error_code: result.as_ref().err().map_or(ErrorCode::None, |(code, _)| *code).code(),
-            error_message: result.as_ref().err().map(|(_, message)| message.as_str()),
+            error_message: result
+                .as_ref()
+                .err()
+                .map(|(_, message)| message.as_str())
+                .filter(|message| !message.is_empty()),
         })
         .collect();
     call.answer(&CreatePartitionsResponse { results: results.into(), ..Default::default() })
@@ -43,7 +47,7 @@ async fn grow(
 ) -> Result<(), (ErrorCode, String)> {
     let engine = call.broker.engine();
     let state = engine.meta().image();
-    let unknown = || (ErrorCode::UnknownTopicOrPartition, "The topic does not exist.".to_owned());
+    let unknown = || (ErrorCode::UnknownTopicOrPartition, String::new());
     let topic = *state.topic_names.get(wanted.name).ok_or_else(unknown)?;
     let row = state.topics.get(&topic).ok_or_else(unknown)?;
     let current = row.partitions.len();

@@ -75,7 +75,29 @@ async fn create(
         let message = format!("Creation of internal topic {METADATA_LOG} is prohibited.");
         return Err((ErrorCode::InvalidRequest, message));
     }
-    let options = broker.options();
+    check_name(call, &name)?;
+    let nulls: Vec<_> = topic.configs.iter().filter(|config| config.value.is_none()).collect();
+    if !nulls.is_empty() {
+        let names: Vec<_> = nulls.iter().map(|config| config.name).collect();
+        let message = format!("Null value not supported for topic configs: {}", names.join(","));
+        return Err((ErrorCode::InvalidConfig, message));
+    }
+    let configs = broker.check_topic_configs(
+        topic.configs.iter().map(|config| (config.name, config.value.unwrap_or_default())),
+    )?;
+    let (partitions, replication_factor) = counts(call, topic)?;
+    let mut created = Created { id: Uuid::nil(), partitions, replication_factor, configs };
+    if !validate_only {
+        let configs = created.configs.clone();
+        let new = NewTopic { name, partitions, replication_factor, configs };
+        created.id = broker.create_topic(new).await?.0;
+    }
+    Ok(created)
+}
+
+/// How many partitions and copies of each the topic is to have.
+fn counts(call: &Call<'_>, topic: &CreatableTopic<'_>) -> Result<(i32, i16), Refusal> {
+    let (broker, options) = (call.broker, call.broker.options());
     let (partitions, replication_factor) = if topic.assignments.is_empty() {
         let partitions = match topic.num_partitions {
             -1 => options.partitions_default,
@@ -108,25 +130,10 @@ async fn create(
         assigned(call, topic)?
     };
     if partitions > options.partitions_max {
-        return Err(too_many());
+        Err(too_many())
+    } else {
+        Ok((partitions, replication_factor))
     }
-    check_name(call, &name)?;
-    let nulls: Vec<_> = topic.configs.iter().filter(|config| config.value.is_none()).collect();
-    if !nulls.is_empty() {
-        let names: Vec<_> = nulls.iter().map(|config| config.name).collect();
-        let message = format!("Null value not supported for topic configs: {}", names.join(","));
-        return Err((ErrorCode::InvalidConfig, message));
-    }
-    let configs = broker.check_topic_configs(
-        topic.configs.iter().map(|config| (config.name, config.value.unwrap_or_default())),
-    )?;
-    let mut created = Created { id: Uuid::nil(), partitions, replication_factor, configs };
-    if !validate_only {
-        let configs = created.configs.clone();
-        let new = NewTopic { name, partitions, replication_factor, configs };
-        created.id = broker.create_topic(new).await?.0;
-    }
-    Ok(created)
 }
 
 /// Whether a topic of this name could be created now: what a creation is refused for, a dry run is, too.
@@ -208,6 +215,7 @@ fn describe<'a>(
                 name,
                 error_code: code.code(),
                 error_message: Some(message),
+                configs: Some(Array::new()),
                 ..Default::default()
             };
         }

@@ -47,7 +47,9 @@ pub(crate) async fn handle(
             });
             partitions.push((wanted.partition_index, trimmed));
         }
-        results.push((topic.name, partitions));
+        if !partitions.is_empty() {
+            results.push((topic.name, partitions));
+        }
     }
     let failure = if trims.is_empty() {
         None

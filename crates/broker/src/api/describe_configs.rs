@@ -50,6 +50,7 @@ pub(crate) async fn handle(
                 ..blank
             },
             Ok(rows) => DescribeConfigsResult {
+                error_message: Some(""),
                 configs: rows.iter().map(|row| describe(row, &request)).collect(),
                 ..blank
             },

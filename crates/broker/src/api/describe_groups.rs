@@ -12,8 +12,9 @@ use esker_wire::api::describe_groups::{
 
 /// First version in which a group that does not exist is an error.
 const MISSING_IS_AN_ERROR: i16 = 6;
-/// Every operation on a group (read, delete, describe), as a bit set: without an authorizer all are allowed.
-const GROUP_OPERATIONS: i32 = 0b1_0100_1000;
+/// Every operation on a group (read, delete, describe, and those on its settings), as a bit set: without an authorizer all
+/// are allowed.
+const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 
 pub(crate) async fn handle(
     call: &Call<'_>,
@@ -45,6 +46,7 @@ pub(crate) async fn handle(
                 error_code: ErrorCode::GroupIdNotFound.code(),
                 error_message: Some(not_found),
                 group_state: "Dead",
+                authorized_operations: i32::MIN,
                 ..blank
             },
             Ok(None) => DescribedGroup { group_state: "Dead", ..blank },

@@ -10,6 +10,8 @@ use esker_wire::{Array, ErrorCode};
 
 /// Kafka's name of the metadata's log. It is no topic.
 const METADATA_TOPIC: &str = "__cluster_metadata";
+/// First version that tells where the voters listen.
+const NODES_SINCE: i16 = 2;
 
 pub(crate) async fn handle(
     call: &Call<'_>,
@@ -56,9 +58,11 @@ pub(crate) async fn handle(
         port: u16::try_from(broker.advertised_port()).unwrap_or_default(),
     };
     let node = Node { node_id: broker.id(), listeners: Array::one(listener) };
+    let is_told = call.version() >= NODES_SINCE
+        && request.topics.iter().any(|topic| topic.topic_name == METADATA_TOPIC);
     call.answer(&DescribeQuorumResponse {
         topics: topics.collect(),
-        nodes: Array::one(node),
+        nodes: if is_told { Array::one(node) } else { Array::new() },
         ..Default::default()
     })
 }

@@ -56,6 +56,7 @@ pub(crate) async fn handle(
             topics.push(DescribeTopicPartitionsResponseTopic {
                 error_code: code.code(),
                 name: Some(name),
+                topic_authorized_operations: TOPIC_OPERATIONS,
                 ..Default::default()
             });
             continue;

@@ -12,7 +12,7 @@ use esker_wire::api::fetch::{
     EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch,
     PartitionData,
 };
-use esker_wire::{ErrorCode, Uuid};
+use esker_wire::{Array, ErrorCode, Uuid};
 use futures_util::future::{Either, join_all, select};
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -25,11 +25,15 @@ const BY_ID: i16 = 13;
 /// Longest time that a read from the bucket may take when the client is in no hurry; it asks again.
 const COLD_PATIENCE: Duration = Duration::from_secs(20);
 
+/// The isolation level of who reads no more than what transactions have committed.
+const READ_COMMITTED: i8 = 1;
+
 /// One partition of the request.
 struct Item {
     key: TopicKey,
     index: i32,
     wanted: Wanted,
+    committed_only: bool,
     partition: Result<Arc<Partition>, ErrorCode>,
     result: Fetched,
 }
@@ -97,6 +101,7 @@ fn collect(call: &Call<'_>, request: &FetchRequest<'_>, context: &Context) -> Ve
         })
     });
     let topics = call.broker.engine().topics();
+    let committed_only = request.isolation_level == READ_COMMITTED;
     // Followers of Kafka's own protocol do not exist here: nobody may read as one.
     let as_follower = request.replica_id >= 0 || request.replica_state.replica_id >= 0;
     let item = |(key, index, wanted): (TopicKey, i32, Wanted)| {
@@ -105,8 +110,12 @@ fn collect(call: &Call<'_>, request: &FetchRequest<'_>, context: &Context) -> Ve
             TopicKey::Id(id) => find_topic(&topics, true, "", id.0),
         };
         let partition = topic.and_then(|topic| find_partition(topic, index)).cloned();
-        let partition = if as_follower { Err(ErrorCode::NotLeaderOrFollower) } else { partition };
-        Item { key, index, wanted, partition, result: Fetched::default() }
+        let partition = if as_follower {
+            partition.and(Err(ErrorCode::NotLeaderOrFollower))
+        } else {
+            partition
+        };
+        Item { key, index, wanted, committed_only, partition, result: Fetched::default() }
     };
     let session = match context {
         Context::Sessionless => return named.map(item).collect(),
@@ -159,6 +168,16 @@ fn worth_waiting(partitions: impl Iterator<Item = Standing>) -> bool {
 }
 
 impl Item {
+    /// There is no such topic or partition.
+    fn is_unknown(&self) -> bool {
+        let unknown = [
+            ErrorCode::UnknownTopicOrPartition,
+            ErrorCode::UnknownTopicId,
+            ErrorCode::InconsistentTopicId,
+        ];
+        self.partition.as_ref().is_err_and(|code| unknown.contains(code))
+    }
+
     fn is_error(&self) -> bool {
         self.partition.is_err() || self.result.error != ErrorCode::None
     }
@@ -418,7 +437,8 @@ fn describe<'a>(call: &Call<'_>, item: &'a Item) -> PartitionData<'a> {
         log_start_offset: if told { offset(|p| p.log_start) } else { -1 },
         diverging_epoch: result.diverging.clone().unwrap_or_default(),
         current_leader,
-        aborted_transactions: None,
+        // None were aborted. Who reads what is not committed, too, is not told; nor is it beside an error of a read.
+        aborted_transactions: (told && item.committed_only || item.is_unknown()).then(Array::new),
         records: Some(result.batches.batches.clone().into()),
         ..Default::default()
     }

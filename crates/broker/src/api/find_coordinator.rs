@@ -34,7 +34,6 @@ pub(crate) async fn handle(
     let (node_id, host, port) =
         if known { (broker.id(), host, broker.advertised_port()) } else { (-1, "", -1) };
     let error_code = code.code();
-    let error_message = (!known).then_some(message);
     if call.version() >= BATCHED {
         let coordinators = request.coordinator_keys.iter().map(|key| Coordinator {
             key,
@@ -42,7 +41,7 @@ pub(crate) async fn handle(
             host,
             port,
             error_code,
-            error_message,
+            error_message: Some(message),
         });
         return call.answer(&FindCoordinatorResponse {
             coordinators: coordinators.collect(),
@@ -52,7 +51,8 @@ pub(crate) async fn handle(
     }
     call.answer(&FindCoordinatorResponse {
         error_code,
-        error_message: error_message.filter(|_| call.version() >= 1),
+        // Success is told in words, too, in the versions for one key.
+        error_message: Some(if known { "NONE" } else { message }).filter(|_| call.version() >= 1),
         node_id,
         host,
         port,

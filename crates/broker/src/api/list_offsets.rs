@@ -73,6 +73,9 @@ pub(crate) async fn handle(
                 Err(code) => ListOffsetsPartitionResponse { error_code: code.code(), ..blank },
             });
         }
+        if partitions.is_empty() {
+            continue;
+        }
         responses
             .push(ListOffsetsTopicResponse { name: topic.name, partitions: partitions.into() });
     }

@@ -80,7 +80,8 @@ pub(crate) async fn handle(
             Err(error) => failure = Some(of_group(error)),
         }
     }
-    let answered = request.topics.iter().map(|topic| {
+    let named = request.topics.iter().filter(|topic| !topic.partitions.is_empty());
+    let answered = named.map(|topic| {
         let found = find(&topic);
         let partitions = topic.partitions.iter().map(|partition| {
             let index = partition.partition_index;

@@ -49,7 +49,8 @@ pub(crate) async fn handle(
             codes.insert((topic.as_str(), index.get()), of_group_result(result.err()));
         }
     }
-    let topics = request.topics.iter().map(|topic| OffsetDeleteResponseTopic {
+    let named = request.topics.iter().filter(|topic| !topic.partitions.is_empty());
+    let topics = named.map(|topic| OffsetDeleteResponseTopic {
         name: topic.name,
         partitions: topic
             .partitions

@@ -194,8 +194,11 @@ fn append(broker: &Arc<Broker>, shard: usize, mut plan: Plan) -> Slot {
                 continue;
             }
             part.outcome = match &planned.topic {
-                _ if !known_acks => Outcome::refused(ErrorCode::InvalidRequiredAcks),
                 Err(code) => Outcome::refused(*code),
+                Ok(topic) if !known_acks => {
+                    let found = find_partition(topic, part.index).map(drop);
+                    Outcome::refused(found.err().unwrap_or(ErrorCode::InvalidRequiredAcks))
+                }
                 Ok(topic) => {
                     let records = std::mem::take(&mut part.records);
                     let index = part.index;
@@ -301,6 +304,7 @@ fn finish(broker: &Broker, plan: &Plan, committed: bool, throttle: Duration) -> 
     let responses: Vec<_> = plan
         .topics
         .iter()
+        .filter(|planned| !planned.partitions.is_empty())
         .map(|planned| TopicProduceResponse {
             name: &planned.name,
             topic_id: planned.id,
