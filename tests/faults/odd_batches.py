@@ -14,8 +14,9 @@ from confluent_kafka import KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from harness import Broken, Broker, arguments, run_suite
+from raw_batch import batch, varint
 from raw_fetch import read_partition
-from raw_produce import NONE, answers, batch, connect, produce, varint
+from raw_produce import NONE, answers, connect, produce
 
 CUT, ODD, ORDINARY = "cut", "odd", "ordinary"
 REFUSED, TAKEN, EITHER = "refused", "taken", "either"

@@ -11,8 +11,9 @@ from collections import Counter
 from confluent_kafka import KafkaError
 
 from harness import Broken
+from raw_batch import batch
 from raw_fetch import read_partition
-from raw_produce import NONE, OUT_OF_ORDER, STORAGE_ERROR, TIMED_OUT, answers, batch, connect, new_producer, produce
+from raw_produce import NONE, OUT_OF_ORDER, STORAGE_ERROR, TIMED_OUT, answers, connect, new_producer, produce
 
 AHEAD = 5
 VALUE_BYTES = 4000

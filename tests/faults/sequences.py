@@ -16,8 +16,9 @@ from collections import Counter
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from harness import Broken, Broker, History, arguments, run_suite, wait_until
+from raw_batch import batch
 from raw_fetch import read_partition
-from raw_produce import NONE, STORAGE_ERROR, TIMED_OUT, answers, batch, connect, new_producer, produce
+from raw_produce import NONE, STORAGE_ERROR, TIMED_OUT, answers, connect, new_producer, produce
 
 TOPIC, PARTITIONS, AHEAD = "sequences", 3, 2
 
