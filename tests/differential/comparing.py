@@ -1,0 +1,103 @@
+"""Where two answers differ, with what may differ left out: names that brokers choose, times of now, words of messages."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from batches import described
+from identity import KINDS, Registry
+
+# What each broker is, and how busy.
+IGNORED = {"throttle_time_ms", "host", "port", "total_bytes", "usable_bytes", "log_dir", "documentation", "partition_size"}
+# Of these it is compared whether there is something.
+PRESENCE = {"error_message", "cluster_id", "next_cursor_text"}
+# By these an item of a list is found on the other side, in whatever order it stands there.
+ITEM_KEYS = (
+    "name", "topic_name", "topic", "topic_id", "partition", "partition_index", "index", "node_id", "broker_id", "api_key",
+    "group_id", "member_id", "partition_id", "resource_type", "resource_name", "config_name", "key", "user", "base_offset", "replica_id",
+)  # fmt: skip
+NOW_MS = 600_000
+ABSENT = "<absent>"
+
+
+@dataclass(frozen=True)
+class Difference:
+    api: str
+    path: str
+    kafka: str
+    esker: str
+
+
+def is_now(name: str, value) -> bool:
+    return "time" in name and isinstance(value, int) and abs(value - time.time() * 1000) < NOW_MS
+
+
+def normal(registry: Registry, name: str, value, side: int):
+    if isinstance(value, dict):
+        return {each: normal(registry, each, item, side) for each, item in value.items() if each not in IGNORED}
+    if name == "records":
+        return normal(registry, "batches", described(value), side)
+    if isinstance(value, list):
+        return [normal(registry, name, item, side) for item in value]
+    if name in PRESENCE:
+        return "<something>" if value else value
+    if KINDS.get(name):
+        return registry.symbol(KINDS[name], value, side)
+    if is_now(name, value):
+        return "<now>"
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def bind_all(registry: Registry, name: str, first, second) -> None:
+    """Binds names that stand at the same place of both answers."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        if first.get("error_code") == second.get("error_code"):
+            for each in first.keys() & second.keys():
+                bind_all(registry, each, first[each], second[each])
+    elif isinstance(first, list) and isinstance(second, list):
+        ours = keyed(second)
+        for key, item in keyed(first).items():
+            if key in ours:
+                bind_all(registry, name, item, ours[key])
+    elif KINDS.get(name):
+        registry.bind(KINDS[name], first, second)
+
+
+def keyed(items: list) -> dict:
+    """The items of a list by what names them; one that is there twice is counted."""
+    seen, found = Counter(), {}
+    for item in items:
+        if isinstance(item, dict):
+            key = tuple(str(item[name]) for name in ITEM_KEYS if name in item and not (KINDS.get(name) and isinstance(item[name], bytes)))
+        else:
+            key = (str(item),)
+        seen[key] += 1
+        found[key, seen[key]] = item
+    return found
+
+
+def differences(api: str, path: str, first, second) -> Iterator[Difference]:
+    """Leaf by leaf. Where error codes differ, what stands beside them follows from that."""
+    if first == second:
+        return
+    if isinstance(first, dict) and isinstance(second, dict):
+        names = sorted(first.keys() | second.keys())
+        told = [name for name in names if name.endswith("error_code") and first.get(name) != second.get(name)]
+        for name in told or names:
+            yield from differences(api, f"{path}.{name}".lstrip("."), first.get(name, ABSENT), second.get(name, ABSENT))
+    elif isinstance(first, list) and isinstance(second, list):
+        theirs, ours = keyed(first), keyed(second)
+        for key in sorted(theirs.keys() | ours.keys(), key=str):
+            named = f"{path}[{'/'.join(key[0][:1]) if path.endswith('configs') else ''}]"
+            yield from differences(api, named, theirs.get(key, ABSENT), ours.get(key, ABSENT))
+    else:
+        yield Difference(api, path, short(first), short(second))
+
+
+def short(value) -> str:
+    text = str(value)
+    if isinstance(value, dict):
+        code = value.get("error_code", 0)
+        return ("<present" if code == 0 else f"<present, error {code}") + f": {text[:100]}>"
+    return text if len(text) <= 60 else f"{text[:57]}..."
