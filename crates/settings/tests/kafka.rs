@@ -6,7 +6,11 @@ use std::collections::BTreeSet;
 const DUMP: &str = include_str!("../testdata/kafka-4.4.0.tsv");
 
 /// Defaults that are ours, and why.
-const DEFAULTS: [(&str, &str); 8] = [
+const DEFAULTS: [(&str, &str); 9] = [
+    (
+        "streams.assignor.name",
+        "Kafka shows the first of `group.streams.assignors` where nobody set it",
+    ),
     ("group.coordinator.rebalance.protocols", "only what is served is said to be"),
     ("node.id", "a first broker needs no configuration"),
     ("process.roles", "a first broker needs no configuration"),

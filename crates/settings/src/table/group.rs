@@ -33,8 +33,8 @@ settings! { GROUP
         "Silence after which a member is dropped."
     "streams.assignment.interval.ms": Int = Some("1000"), AtLeast(0), Dynamic, Refused(NEW_GROUPS) <- [("group.streams.assignment.interval.ms", 1)];
         "Shortest time between two assignments."
-    "streams.assignor.name": Text = None, Any, Dynamic, Refused(NEW_GROUPS);
-        "Assignor of the group; none for the broker's preferred one."
+    "streams.assignor.name": Text = Some("sticky"), Any, Dynamic, Refused(NEW_GROUPS);
+        "Assignor of the group."
     "streams.heartbeat.interval.ms": Int = Some("5000"), AtLeast(1), Dynamic, Refused(NEW_GROUPS) <- [("group.streams.heartbeat.interval.ms", 1)];
         "Time between two heartbeats of a member."
     "streams.initial.rebalance.delay.ms": Int = Some("3000"), AtLeast(0), Dynamic, Refused(NEW_GROUPS) <- [("group.streams.initial.rebalance.delay.ms", 1)];
