@@ -25,6 +25,7 @@ OPERATIONS = {
     "produce-decode": 2000,
     "produce-answer": 2000,
     "batch-judge": 1000,
+    "records-prove": 200,
     "log-append": 1000,
     "bundle": 100,
     "fetch-1": 2000,

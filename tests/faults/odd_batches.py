@@ -19,7 +19,8 @@ from raw_fetch import read_partition
 from raw_produce import NONE, answers, connect, produce
 
 CUT, ODD, ORDINARY = "cut", "odd", "ordinary"
-REFUSED, TAKEN, EITHER = "refused", "taken", "either"
+REFUSED, TAKEN, EITHER, WHOLE_REFUSED = "refused", "taken", "either", "refused with all of its request"
+TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53
 LONG_MAX, LONG_MIN, INT_MAX = 2**63 - 1, -(2**63), 2**31 - 1
 NOW = int(time.time() * 1000)
 
@@ -36,16 +37,18 @@ def cases():
         yield f"the time {when}", ODD, batch(value, first_time=when, last_time=when), b"", EITHER
         yield f"the largest time {when}", ODD, batch(value, last_time=when), b"", EITHER
         yield f"the first time {when}", ODD, batch(value, first_time=when), b"", EITHER
-    for attributes in (0x08, 0x10, 0x40, 0x80, 0x4000):
+    for attributes in (0x10, 0x18):
+        yield f"the attributes {attributes:#x}", ODD, batch(value, attributes=attributes), b"", WHOLE_REFUSED
+    for attributes in (0x08, 0x40, 0x80, 0x4000):
         yield f"the attributes {attributes:#x}", ODD, batch(value, attributes=attributes), b"", EITHER
     yield "a control batch", ODD, batch(value, attributes=0x20), b"", REFUSED
     for codec in (1, 2, 3, 4):
-        yield f"the codec {codec} and what was never compressed", ODD, batch(value, attributes=codec), b"", EITHER
+        yield f"the codec {codec} and what was never compressed", ODD, batch(value, attributes=codec), b"", REFUSED
     for codec in (5, 6, 7):
         yield f"the codec {codec}", ODD, batch(value, attributes=codec), b"", REFUSED
     for last, count in ((1, 1), (0, 2), (-1, 1), (-1, 0), (0, 0), (0, -1), (INT_MAX, INT_MAX)):
         yield f"{count} records up to {last}", ODD, batch(value, last=last, count=count), b"", REFUSED
-    yield "2^31-1 records in one", ODD, batch(value, last=INT_MAX - 1, count=INT_MAX), b"", EITHER
+    yield "2^31-1 records in one", ODD, batch(value, last=INT_MAX - 1, count=INT_MAX), b"", REFUSED
     for base in (1, -1, LONG_MAX, LONG_MIN):
         yield f"the offset {base}", ODD, batch(value, base=base), b"", REFUSED
     for producer in ((7, 0, -1), (7, 0, -2)):
@@ -53,7 +56,7 @@ def cases():
     for producer in ((LONG_MAX, 0, 0), (8, 2**15 - 1, 0), (9, -1, 0), (-2, 0, 0), (10, 0, INT_MAX)):
         yield f"the producer {producer}", ODD, batch(value, producer=producer), b"", EITHER
     for body in (b"", b"\0", b"\x01", b"\xff" * 40, varint(INT_MAX)):
-        yield f"records that are {body[:6]!r}", ODD, batch(value, body=body), b"", EITHER
+        yield f"records that are {body[:6]!r}", ODD, batch(value, body=body), b"", REFUSED
 
 
 class Suite:
@@ -85,6 +88,10 @@ class Suite:
                 (code, offset), ordinary = answers(connection, 2)
             except OSError as error:
                 raise Broken(f"{name}: {error}") from None
+        if expected == WHOLE_REFUSED:
+            if (code, ordinary[0]) != (TRANSACTIONAL_ID_AUTHORIZATION_FAILED,) * 2:
+                raise Broken(f"{name}: is answered with {code}, and what is beside it with {ordinary[0]}")
+            return
         if ordinary[0] != NONE:
             raise Broken(f"{name}: what was sent beside it is answered with {ordinary[0]}")
         self.expected[ORDINARY][ordinary[1]] = value

@@ -11,7 +11,8 @@ use anyhow::{Context, Result, bail};
 use bytes::{Bytes, BytesMut};
 use esker_plog::{Appended, LogState, PartitionLog};
 use esker_record::{
-    BatchBuilder, BatchView, ProduceLimits, TimestampType, produced_batch, validate_produced,
+    BatchBuilder, BatchView, ProduceLimits, Times, TimestampType, produced_batch,
+    validate_produced, validate_records,
 };
 use esker_types::{JournalId, LeaderEpoch, Offset, PartitionId, Seq, Timestamp};
 use esker_wal::{BundleBuilder, FrameFlags, FrameMeta};
@@ -37,6 +38,7 @@ fn main() -> Result<()> {
         "produce-decode" => produce_decode(rounds)?,
         "produce-answer" => produce_answer(rounds)?,
         "batch-judge" => batch_judge(rounds)?,
+        "records-prove" => records_prove(rounds)?,
         "log-append" => log_append(rounds)?,
         "bundle" => bundle(rounds)?,
         "fetch-1" => fetch(rounds, 1)?,
@@ -123,6 +125,21 @@ fn batch_judge(rounds: u32) -> Result<()> {
     Ok(())
 }
 
+/// One batch of 1,000 records of 100 bytes, each of them looked at.
+fn records_prove(rounds: u32) -> Result<()> {
+    let mut builder = BatchBuilder::new(Offset(0));
+    for record in 0..1_000_i64 {
+        builder.append(Timestamp(1 + record / 50), None, Some(&[7; 100]), &[]);
+    }
+    let bytes = builder.build();
+    let view = produced_batch(&bytes, 12)?;
+    let limits = ProduceLimits::default();
+    for _ in 0..rounds {
+        black_box(validate_records(black_box(&view), &limits, Timestamp(1))?);
+    }
+    Ok(())
+}
+
 /// One batch, taken into a log and committed.
 fn log_append(rounds: u32) -> Result<()> {
     let mut log = PartitionLog::open(LogState {
@@ -134,7 +151,7 @@ fn log_append(rounds: u32) -> Result<()> {
     let bytes = batch();
     for _ in 0..rounds {
         let copy = BytesMut::from(&bytes[..]);
-        let appended = log.append(copy, TimestampType::CreateTime, Timestamp(1));
+        let appended = log.append(copy, TimestampType::CreateTime, Times::Proved, Timestamp(1));
         let Ok(Appended::New { end, .. }) = appended else { bail!("a batch was refused") };
         black_box(log.advance_high_watermark(end));
     }

@@ -6,7 +6,7 @@ use crate::journal::Refusal;
 use crate::partition::Partition;
 use bytes::BytesMut;
 use esker_plog::{Appended, ProducerError};
-use esker_record::BatchView;
+use esker_record::{BatchView, Times};
 use esker_types::{Bug, Offset, Timestamp, planted};
 use esker_wal::{FrameFlags, FrameMeta};
 use std::sync::Arc;
@@ -58,8 +58,8 @@ pub enum AppendError {
 }
 
 impl Engine {
-    /// Gives a validated batch its offsets and pushes it into the journal. It is committed when `ack` says so, together
-    /// with whatever else `ack` waits for; without an `ack` nobody is told.
+    /// Gives a validated batch, of whose times `times` is known, its offsets and pushes it into the journal. It is
+    /// committed when `ack` says so, together with whatever else `ack` waits for; without an `ack` nobody is told.
     ///
     /// # Errors
     /// See [`AppendError`]; nothing was appended. What may pass is remembered of the batch, as
@@ -68,6 +68,7 @@ impl Engine {
         &self,
         partition: &Arc<Partition>,
         batch: BytesMut,
+        times: Times,
         ack: Option<&Arc<Ack>>,
     ) -> Result<AppendResult, AppendError> {
         self.lateness().let_flush_go_first();
@@ -91,17 +92,22 @@ impl Engine {
         if inner.is_closed() {
             return Err(AppendError::NotLeader);
         }
-        let appended =
-            inner.log.append(batch, limits.timestamp_type, now).map_err(|error| match error {
+        let appended = inner.log.append(batch, limits.timestamp_type, times, now).map_err(
+            |error| match error {
                 esker_plog::AppendError::Producer(error) => AppendError::Producer(error),
                 esker_plog::AppendError::ProducersNotLoaded => AppendError::ProducersNotLoaded,
-            })?;
+            },
+        )?;
         let stamped = limits.timestamp_type == esker_record::TimestampType::LogAppendTime;
         let position = inner.log.position();
         let (base, end, stamp) = match appended {
-            Appended::New { bytes, base, end, max_timestamp } => {
+            Appended::New { bytes, base, end, max_timestamp, ages_from } => {
                 let batch = BatchView::parse(&bytes).expect("an appended batch parses");
-                let (flags, crc) = (flags_of(&batch, limits.needs_key), batch.whole_crc());
+                let mut flags = flags_of(&batch, limits.needs_key);
+                if ages_from == max_timestamp {
+                    flags = flags.with(FrameFlags::AGES);
+                }
+                let crc = batch.whole_crc();
                 let meta = FrameMeta {
                     partition: partition.id,
                     base_offset: base,

@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::following::Following;
 use crate::footers::Footers;
+use crate::part_flags::extent_flags;
 use crate::partition::Partition;
 use crate::read::FetchedBatches;
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use esker_cache::{
     CachedObject, ChunkCache, Cursor, Cursors, ObjectReader, ReadHint, ReaderOptions,
 };
 use esker_env::{Bucket, BucketError, BucketErrorKind, Env, ObjectKey, Place};
-use esker_meta::State;
+use esker_meta::{ExtentFlags, State};
 use esker_object::{
     Block, Manifest, ManifestEntry, OBJECT_HEADER_BYTES, ObjectMeta, Part, data_key,
 };
@@ -60,6 +61,7 @@ pub(crate) struct Stored {
     pub(crate) meta_position: u64,
     pub(crate) max_timestamp: esker_types::Timestamp,
     pub(crate) bytes: u64,
+    pub(crate) flags: ExtentFlags,
 }
 
 /// Reads objects.
@@ -247,7 +249,13 @@ impl Stored {
             meta_position: entry.meta_pos,
             max_timestamp: entry.max_timestamp,
             bytes: entry.bytes,
+            flags: extent_flags(entry.flags),
         }
+    }
+
+    /// Whether no record of the stretch has a timestamp.
+    pub(crate) fn has_no_times(&self) -> bool {
+        self.flags.has(ExtentFlags::NO_TIMES)
     }
 
     /// Whether the object holds nothing else.
@@ -355,6 +363,7 @@ pub(crate) fn stored_extent(state: &State, extent: &esker_meta::Extent) -> Store
         meta_position: object.meta_position,
         max_timestamp: extent.max_timestamp,
         bytes: extent.bytes,
+        flags: extent.flags,
     }
 }
 

@@ -551,6 +551,10 @@ async fn register(
     let Reply::Registered(incarnation) = reply else {
         panic!("a registration is answered with an incarnation, not {reply:?}")
     };
+    if meta.image().times_proved.is_empty() {
+        // Before the first id of an object is given out.
+        meta.propose(Command::ProveTimes { broker: options.broker, incarnation }).await?;
+    }
     Ok(incarnation)
 }
 

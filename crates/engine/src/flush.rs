@@ -12,12 +12,13 @@ use crate::courtesy::Courtesy;
 use crate::engine::{Engine, bytes_of};
 use crate::ids::TakenId;
 use crate::journal::{Journal, Stretch};
+use crate::part_flags::extent_flags;
 use crate::partition::Partition;
 use crate::producers::{kind_of, next_is_full, section_of};
 use crate::read::ReadError;
 use bytes::Bytes;
 use esker_env::{Blocking, BucketError, ObjectKey, timeout};
-use esker_meta::{Command, ExtentFlags, FlushPart, FlushedObject, Rejected};
+use esker_meta::{Command, FlushPart, FlushedObject, Rejected};
 use esker_meta_client::MetaError;
 use esker_object::{BatchMeta, BlockFlags, Encoded, ObjectBuilder, data_key};
 use esker_plog::{Place, ProducerTable, TailBatch};
@@ -217,9 +218,9 @@ impl Engine {
                     base: part.base,
                     end: part.end,
                     bytes: part.bytes,
-                    max_timestamp: part.max_timestamp,
+                    max_timestamp: part.ages_from,
                     object: object.id(),
-                    flags: flags_of(part.flags),
+                    flags: extent_flags(part.flags),
                 })
             })
             .collect();
@@ -471,6 +472,7 @@ fn encode(
                 leader_epoch: batch.leader_epoch,
                 flags: BlockFlags::default(),
             };
+            part.ages_from(batch.ages_from);
             match BatchView::parse(bytes) {
                 Ok(view) => part.push_checked(meta, bytes.clone(), view.whole_crc()),
                 Err(_) => part.push_batch(meta, bytes.clone()),
@@ -482,21 +484,4 @@ fn encode(
         }
     }
     builder.finish()
-}
-
-/// The metadata's flags from the object's.
-pub(crate) fn flags_of(flags: esker_object::PartFlags) -> ExtentFlags {
-    let mut extent = ExtentFlags::default();
-    for (ours, theirs) in [
-        (ExtentFlags::HAS_ABORTED, esker_object::PartFlags::HAS_ABORTED),
-        (ExtentFlags::HAS_TRANSACTIONS, esker_object::PartFlags::HAS_TXN),
-        (ExtentFlags::PRODUCERS_FULL, esker_object::PartFlags::PRODUCERS_FULL),
-        (ExtentFlags::COMPACTED, esker_object::PartFlags::COMPACTED),
-        (ExtentFlags::HAS_PRODUCERS, esker_object::PartFlags::HAS_PRODUCERS),
-    ] {
-        if flags.contains(theirs) {
-            extent = extent.with(ours);
-        }
-    }
-    extent
 }

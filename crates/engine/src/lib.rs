@@ -30,6 +30,7 @@ mod merge;
 mod merge_rule;
 mod opened_log;
 mod options;
+mod part_flags;
 mod partition;
 mod producers;
 mod read;

@@ -6,9 +6,15 @@ use crate::partition::Partition;
 use crate::read::ReadError;
 use bytes::Bytes;
 use esker_cache::ReadHint;
+use esker_env::Permit;
+use esker_meta::{ManifestRef, State};
+use esker_object::Block;
 use esker_plog::{EpochEnd, TailBatch};
 use esker_record::{BatchView, Codec, batches, content_max};
 use esker_types::{LeaderEpoch, Offset, Timestamp};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Most bytes that one batch may decompress to when it is searched, and all that are searched at a time.
@@ -29,15 +35,6 @@ impl Default for OffsetAt {
     fn default() -> Self {
         Self { offset: Offset::NONE, timestamp: Timestamp::NONE, leader_epoch: LeaderEpoch::NONE }
     }
-}
-
-/// Which record of a batch is looked for.
-#[derive(Clone, Copy)]
-enum Search {
-    /// The first one of at least this age.
-    NotBefore(Timestamp),
-    /// The first one with exactly this timestamp.
-    Exactly(Timestamp),
 }
 
 impl Partition {
@@ -65,13 +62,22 @@ impl Engine {
         wanted: Timestamp,
     ) -> Result<Option<OffsetAt>, ReadError> {
         let start = partition.position().log_start;
-        let search = Search::NotBefore(wanted);
-        let found = self
-            .search_objects(partition, start, |stored_max| stored_max >= wanted, search)
-            .await?;
-        match found {
-            Some(found) => Ok(Some(found)),
-            None => self.search_tail(partition, start, |max| max >= wanted, search).await,
+        loop {
+            let state = self.meta().image();
+            let row = state.partitions.get(&partition.id);
+            let tiered_end = row.map_or(start, |row| row.tiered_end);
+            if let Some(row) = row
+                && let Some(found) =
+                    self.first_in_objects(&state, row, partition, start, wanted).await?
+            {
+                return Ok(Some(found));
+            }
+            self.env().point("lookup: objects searched").await;
+            let found = self.first_in_tail(partition, start.max(tiered_end), start, wanted).await;
+            // What a flush has taken since the image is in objects that were not searched.
+            if partition.position().tiered_end <= tiered_end {
+                return found;
+            }
         }
     }
 
@@ -84,59 +90,40 @@ impl Engine {
         partition: &Arc<Partition>,
     ) -> Result<Option<OffsetAt>, ReadError> {
         let start = partition.position().log_start;
-        let state = self.meta().image();
-        let row = state.partitions.get(&partition.id);
-        let tiered = row.into_iter().flat_map(|row| {
-            let manifests = row.manifests.iter().filter(|m| m.end > start).map(|m| m.max_timestamp);
-            let extents = row.extents.iter().filter(|e| e.end > start).map(|e| e.max_timestamp);
-            manifests.chain(extents)
-        });
-        let largest_tiered = tiered.max();
-        let largest_tail = {
-            let inner = partition.lock();
-            inner.log.tail_from(start).map(|batch| batch.max_timestamp).max()
-        };
-        let Some(largest) = largest_tiered.max(largest_tail) else { return Ok(None) };
-        let search = Search::Exactly(largest);
-        if largest_tiered == Some(largest) {
-            let found = self
-                .search_objects(partition, start, |stored_max| stored_max >= largest, search)
-                .await?;
-            if found.is_some() {
-                return Ok(found);
+        loop {
+            let state = self.meta().image();
+            let mut search = LatestSearch::new(self, &state, partition, start);
+            let tiered_end = search.tiered_end;
+            let found = search.run().await;
+            if found.is_ok() || partition.position().tiered_end <= tiered_end {
+                return found;
             }
         }
-        self.search_tail(partition, start, |max| max >= largest, search).await
     }
 
-    async fn search_objects(
+    async fn first_in_objects(
         &self,
+        state: &State,
+        row: &esker_meta::Partition,
         partition: &Arc<Partition>,
         start: Offset,
-        may_hold: impl Fn(Timestamp) -> bool,
-        search: Search,
+        wanted: Timestamp,
     ) -> Result<Option<OffsetAt>, ReadError> {
-        let state = self.meta().image();
-        let Some(row) = state.partitions.get(&partition.id) else { return Ok(None) };
         let mut candidates = Vec::new();
-        for manifest in row.manifests.iter().filter(|m| m.end > start && may_hold(m.max_timestamp))
+        for manifest in row.manifests.iter().filter(|m| m.end > start && m.max_timestamp >= wanted)
         {
-            let object = &state.objects[&manifest.object];
-            let entries =
-                self.cold.manifest(manifest.object, object.incarnation, object.len).await?;
-            candidates.extend(entries.entries().map(|entry| Stored::of_entry(&entry)));
+            candidates.extend(self.listed(state, manifest).await?);
         }
-        candidates.extend(row.extents.iter().map(|extent| stored_extent(&state, extent)));
+        candidates.extend(row.extents.iter().map(|extent| stored_extent(state, extent)));
         for stored in candidates {
-            if stored.end <= start || !may_hold(stored.max_timestamp) {
+            if stored.end <= start || stored.max_timestamp < wanted || stored.has_no_times() {
                 continue;
             }
             let meta = self.cold.object(&stored).await?;
             let part = find_part(&meta, partition, &stored)?;
-            let blocks = meta.blocks_from(&part, start);
-            for block in blocks.filter(|block| may_hold(block.max_timestamp)) {
+            for block in meta.blocks_from(&part, start).filter(|b| b.max_timestamp >= wanted) {
                 for bytes in self.cold.blocks(&stored, &[block], ReadHint::SINGLE).await? {
-                    if let Some(found) = self.search_batches(&bytes, start, search).await? {
+                    if let Some(found) = self.first_of(&bytes, start, wanted).await? {
                         return Ok(Some(found));
                     }
                 }
@@ -145,21 +132,28 @@ impl Engine {
         Ok(None)
     }
 
-    async fn search_tail(
+    /// What a manifest lists.
+    async fn listed(
+        &self,
+        state: &State,
+        manifest: &ManifestRef,
+    ) -> Result<Vec<Stored>, ColdError> {
+        let object = &state.objects[&manifest.object];
+        let entries = self.cold.manifest(manifest.object, object.incarnation, object.len).await?;
+        Ok(entries.entries().map(|entry| Stored::of_entry(&entry)).collect())
+    }
+
+    async fn first_in_tail(
         self: &Arc<Self>,
-        partition: &Arc<Partition>,
+        partition: &Partition,
+        from: Offset,
         start: Offset,
-        may_hold: impl Fn(Timestamp) -> bool,
-        search: Search,
+        wanted: Timestamp,
     ) -> Result<Option<OffsetAt>, ReadError> {
-        let tail: Vec<TailBatch> = {
-            let inner = partition.lock();
-            let candidates = inner.log.tail_from(start).filter(|b| may_hold(b.max_timestamp));
-            candidates.cloned().collect()
-        };
-        for batch in tail {
+        let batches = tail_of(partition, from);
+        for batch in batches.into_iter().filter(|batch| batch.max_timestamp >= wanted) {
             for bytes in self.bytes_of_tail(vec![batch]).await? {
-                if let Some(found) = self.search_batches(&bytes, start, search).await? {
+                if let Some(found) = self.first_of(&bytes, start, wanted).await? {
                     return Ok(Some(found));
                 }
             }
@@ -167,52 +161,196 @@ impl Engine {
         Ok(None)
     }
 
-    /// Opens batches one by one, within what all searches together may unpack at a time.
-    async fn search_batches(
+    /// The first record of some batches with a timestamp of at least `wanted`.
+    async fn first_of(
         &self,
         bytes: &Bytes,
         start: Offset,
-        search: Search,
+        wanted: Timestamp,
     ) -> Result<Option<OffsetAt>, ReadError> {
         for batch in batches(bytes) {
             let batch = batch.map_err(|error| ColdError::Corrupt(error.to_string()))?;
-            let content = match batch.codec() {
-                Ok(Codec::None) | Err(_) => 0,
-                Ok(codec) => content_max(codec, batch.payload()),
-            };
-            let _memory = self.searches.acquire(content).await;
-            if let Some(found) = search_batch(&batch, start, search) {
-                return Ok(Some(found));
+            if batch.max_timestamp() < wanted {
+                continue;
+            }
+            let mut first = None;
+            let _memory = self.memory_to_search(&batch).await;
+            for_each_record(&batch, start, |found| {
+                if found.timestamp < wanted {
+                    return ControlFlow::Continue(());
+                }
+                first = Some(found);
+                ControlFlow::Break(())
+            });
+            if first.is_some() {
+                return Ok(first);
             }
         }
         Ok(None)
     }
+
+    /// What it takes to open a batch, of what all searches together may unpack at a time.
+    async fn memory_to_search(&self, batch: &BatchView<'_>) -> Permit {
+        let content = match batch.codec() {
+            Ok(Codec::None) | Err(_) => 0,
+            Ok(codec) => content_max(codec, batch.payload()),
+        };
+        self.searches.acquire(content).await
+    }
 }
 
-/// A batch that cannot be opened stops nobody: the search steps over it, or ends at its first record where its header says
-/// that it has what is looked for. Who reads from there misses nothing.
-fn search_batch(batch: &BatchView<'_>, start: Offset, search: Search) -> Option<OffsetAt> {
-    let suits = |timestamp: Timestamp| match search {
-        Search::NotBefore(wanted) => timestamp >= wanted,
-        Search::Exactly(wanted) => timestamp == wanted,
-    };
-    if batch.last_offset() < start || batch.is_control() {
-        return None;
+fn tail_of(partition: &Partition, from: Offset) -> Vec<TailBatch> {
+    partition.lock().log.tail_from(from).cloned().collect()
+}
+
+/// A place that may hold the record with the largest timestamp.
+enum Place {
+    Manifest(ManifestRef),
+    Extent(Stored),
+    Block(Stored, Block),
+    Tail(TailBatch),
+}
+
+/// Looks for the record with the largest timestamp, first where the largest one is promised. What metadata and indexes
+/// say is an upper bound: of records without time, and of what lies before the log start, there may be less.
+struct LatestSearch<'a> {
+    engine: &'a Arc<Engine>,
+    state: &'a State,
+    partition: &'a Arc<Partition>,
+    start: Offset,
+    tiered_end: Offset,
+    /// By bound, the largest one last.
+    places: BTreeMap<(Timestamp, Reverse<Offset>), Vec<Place>>,
+    best: Option<OffsetAt>,
+}
+
+impl<'a> LatestSearch<'a> {
+    fn new(
+        engine: &'a Arc<Engine>,
+        state: &'a State,
+        partition: &'a Arc<Partition>,
+        start: Offset,
+    ) -> Self {
+        let places = BTreeMap::new();
+        let row = state.partitions.get(&partition.id);
+        let tiered_end = row.map_or(start, |row| row.tiered_end);
+        let mut search = Self { engine, state, partition, start, tiered_end, places, best: None };
+        if let Some(row) = row {
+            for manifest in row.manifests.iter().filter(|m| m.end > start) {
+                search.add(manifest.max_timestamp, manifest.base, Place::Manifest(*manifest));
+            }
+            for extent in &row.extents {
+                search.add_stored(stored_extent(state, extent));
+            }
+        }
+        for batch in tail_of(partition, start.max(tiered_end)) {
+            search.add(batch.max_timestamp, batch.base, Place::Tail(batch));
+        }
+        search
     }
-    let leader_epoch = batch.partition_leader_epoch();
-    let by_header = || {
-        let timestamp = batch.max_timestamp();
-        let offset = batch.base_offset().max(start);
-        suits(timestamp).then_some(OffsetAt { offset, timestamp, leader_epoch })
-    };
-    let Ok(payload) = batch.decompressed(DECOMPRESSED_MAX) else { return by_header() };
-    for record in batch.records(&payload) {
-        let Ok(record) = record else { return by_header() };
-        let offset = batch.offset_of(record.offset_delta);
-        let timestamp = batch.timestamp_of(record.timestamp_delta);
-        if offset >= start && suits(timestamp) {
-            return Some(OffsetAt { offset, timestamp, leader_epoch });
+
+    fn add(&mut self, bound: Timestamp, base: Offset, place: Place) {
+        if bound > Timestamp::NONE {
+            self.places.entry((bound, Reverse(base))).or_default().push(place);
         }
     }
-    None
+
+    fn add_stored(&mut self, stored: Stored) {
+        if stored.end > self.start && !stored.has_no_times() {
+            self.add(stored.max_timestamp, stored.base, Place::Extent(stored));
+        }
+    }
+
+    async fn run(&mut self) -> Result<Option<OffsetAt>, ReadError> {
+        while let Some(((bound, _), places)) = self.places.pop_last() {
+            if self.best.is_some_and(|best| best.timestamp > bound) {
+                break;
+            }
+            for place in places {
+                self.look_into(place).await?;
+            }
+        }
+        Ok(self.best)
+    }
+
+    async fn look_into(&mut self, place: Place) -> Result<(), ReadError> {
+        match place {
+            Place::Manifest(manifest) => {
+                for stored in self.engine.listed(self.state, &manifest).await? {
+                    self.add_stored(stored);
+                }
+            }
+            Place::Extent(stored) => {
+                let meta = self.engine.cold.object(&stored).await?;
+                let part = find_part(&meta, self.partition, &stored)?;
+                for block in meta.blocks_from(&part, self.start) {
+                    self.add(block.max_timestamp, block.base_offset, Place::Block(stored, block));
+                }
+            }
+            Place::Block(stored, block) => {
+                let blocks = self.engine.cold.blocks(&stored, &[block], ReadHint::SINGLE).await?;
+                for bytes in &blocks {
+                    self.scan(bytes).await?;
+                }
+            }
+            Place::Tail(batch) => {
+                let batches = self.engine.bytes_of_tail(vec![batch]).await?;
+                for bytes in &batches {
+                    self.scan(bytes).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn scan(&mut self, bytes: &Bytes) -> Result<(), ReadError> {
+        for batch in batches(bytes) {
+            let batch = batch.map_err(|error| ColdError::Corrupt(error.to_string()))?;
+            if self.best.is_some_and(|best| batch.max_timestamp() < best.timestamp) {
+                continue;
+            }
+            let _memory = self.engine.memory_to_search(&batch).await;
+            for_each_record(&batch, self.start, |found| {
+                let newer = |best: &OffsetAt| {
+                    (best.timestamp, Reverse(best.offset))
+                        < (found.timestamp, Reverse(found.offset))
+                };
+                if found.timestamp > Timestamp::NONE && self.best.as_ref().is_none_or(newer) {
+                    self.best = Some(found);
+                }
+                ControlFlow::Continue(())
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Tells the records of a batch from `start` on, until it is enough. A batch that cannot be opened stops nobody: its first
+/// record stands for all, at the time that its header claims. Who reads from there misses nothing.
+fn for_each_record(
+    batch: &BatchView<'_>,
+    start: Offset,
+    mut tell: impl FnMut(OffsetAt) -> ControlFlow<()>,
+) {
+    if batch.last_offset() < start || batch.is_control() {
+        return;
+    }
+    let leader_epoch = batch.partition_leader_epoch();
+    let by_header = OffsetAt {
+        offset: batch.base_offset().max(start),
+        timestamp: batch.max_timestamp(),
+        leader_epoch,
+    };
+    let payload = batch.decompressed(DECOMPRESSED_MAX).unwrap_or_default();
+    for record in batch.records(&payload) {
+        let Ok(record) = record else {
+            let _last = tell(by_header);
+            return;
+        };
+        let offset = batch.offset_of(record.offset_delta);
+        let timestamp = batch.timestamp_of(record.timestamp_delta);
+        if offset >= start && tell(OffsetAt { offset, timestamp, leader_epoch }).is_break() {
+            return;
+        }
+    }
 }

@@ -6,10 +6,11 @@
 use crate::cold::{ColdError, Stored, find_part, stored_extent};
 use crate::courtesy::Courtesy;
 use crate::engine::{Engine, bytes_of};
-use crate::flush::flags_of;
 use crate::merge_rule::{Gain, MergeRule};
+use crate::part_flags::{extent_flags, part_flags};
 use crate::partition::Partition;
 use crate::producers::{kind_of, section_of, table_of};
+use crate::retention::ages_from;
 use bytes::Bytes;
 use esker_env::{BucketError, ObjectKey, timeout};
 use esker_meta::{
@@ -175,6 +176,7 @@ impl Engine {
         // Nobody waits for a merge.
         let mut courtesy = Courtesy::new(self.lateness(), true);
         for extent in run {
+            part.ages_from(ages_from(state, extent.object, extent.max_timestamp));
             let stored = stored_extent(state, extent);
             let damaged = of_source(extent.object);
             let meta = self.cold.object(&stored).await.map_err(damaged)?;
@@ -207,8 +209,8 @@ impl Engine {
                 end: part.end,
                 object,
                 bytes: part.bytes,
-                max_timestamp: part.max_timestamp,
-                flags: flags_of(part.flags),
+                max_timestamp: part.ages_from,
+                flags: extent_flags(part.flags),
             })
             .collect();
         let command = Command::ReplaceExtents {
@@ -270,8 +272,9 @@ impl Engine {
                     meta_position,
                     max_timestamp,
                     bytes,
+                    flags,
                 } = stored_extent(state, extent);
-                let flags = esker_object::PartFlags::default();
+                let flags = part_flags(flags);
                 let meta_pos = meta_position;
                 ManifestEntry {
                     base,
@@ -286,6 +289,7 @@ impl Engine {
                 }
             })
             .collect();
+        let ages = extents.iter().map(|e| ages_from(state, e.object, e.max_timestamp));
         let encoded = encode_manifest(pid, object, self.incarnation(), &entries);
         let manifest = ManifestRef {
             object,
@@ -293,7 +297,7 @@ impl Engine {
             end: last.end,
             count: u32::try_from(extents.len()).expect("a few hundred extents"),
             bytes: extents.iter().map(|extent| extent.bytes).sum(),
-            max_timestamp: extents.iter().map(|e| e.max_timestamp).max().unwrap_or_default(),
+            max_timestamp: ages.max().unwrap_or_default(),
         };
         let len = encoded.len() as u64;
         let key = ObjectKey::new(&manifest_key(object, self.incarnation()));

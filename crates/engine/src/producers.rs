@@ -158,6 +158,7 @@ pub(crate) fn stored_producers(state: &State, kept: &ProducersRef) -> Option<Sto
         meta_position: object.meta_position,
         max_timestamp: Timestamp::NONE,
         bytes: 0,
+        flags: ExtentFlags::default(),
     })
 }
 

@@ -12,10 +12,12 @@ use esker_journal::{Next, Quorum, Replica, Rescuer, SealStep};
 use esker_meta::{Command, JournalState, PartitionElection, Reply, State};
 use esker_meta_client::MetaClient;
 use esker_plog::{Place, TailBatch};
+use esker_record::unproved_age;
 use esker_types::{
-    BrokerId, Bug, Incarnation, JournalId, LongQueue, Offset, PartitionId, Seq, StoreId, planted,
+    BrokerId, Bug, Incarnation, JournalId, LongQueue, Offset, PartitionId, Seq, StoreId, Timestamp,
+    planted,
 };
-use esker_wal::{JournalStatus, ReadError, Recovered, Wal};
+use esker_wal::{FrameFlags, JournalStatus, ReadError, Recovered, Wal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -123,7 +125,8 @@ pub(crate) async fn recover(
             continue;
         }
         let (wal, image, drained) = (wal.clone(), meta.image(), row.drained);
-        let read = move || read_directories(&wal, &image, id, drained, tail);
+        let now = env.clock.wall();
+        let read = move || read_directories(&wal, &image, id, drained, tail, now);
         let journal = env.spawner.blocking(read).await.map_err(|error| match error {
             EngineError::WalRead(ReadError::Corrupt { .. } | ReadError::Lost { .. }) => {
                 damaged(dir, recovered, id)
@@ -213,6 +216,7 @@ fn read_directories(
     id: JournalId,
     drained: Seq,
     tail: Seq,
+    now: Timestamp,
 ) -> Result<Directories, EngineError> {
     let mut journal = FoundJournal { id, drained, tail, bundles: Vec::new() };
     let mut batches = Vec::new();
@@ -238,6 +242,12 @@ fn read_directories(
                 base: frame.base_offset,
                 end,
                 max_timestamp: frame.max_timestamp,
+                ages_from: if frame.flags.contains(FrameFlags::AGES) {
+                    frame.max_timestamp
+                } else {
+                    // It was taken before now: what is kept a little longer is not lost.
+                    unproved_age(frame.max_timestamp, now)
+                },
                 leader_epoch: frame.leader_epoch,
                 len: u32::try_from(head.payload_len(place)).expect("a frame is below 4 GiB"),
                 place: Place::Journal { journal: id, seq, frame: frame_number },

@@ -7,7 +7,8 @@ use crate::topic::TopicSettings;
 use esker_env::timeout;
 use esker_meta::{Command, State};
 use esker_meta_client::MetaError;
-use esker_types::{Bug, Offset, PartitionId, Timestamp, planted};
+use esker_record::unproved_age;
+use esker_types::{Bug, ObjectId, Offset, PartitionId, Timestamp, planted};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,6 +116,16 @@ impl Engine {
     }
 }
 
+/// From when an extent or a manifest in `object` ages, of which the metadata says `claimed`: where nobody has proved
+/// that, from when proving began, which is not before it was written.
+pub(crate) fn ages_from(state: &State, object: ObjectId, claimed: Timestamp) -> Timestamp {
+    match state.times_proved.iter().next() {
+        Some((first, _)) if *first <= object => claimed,
+        Some((_, since)) => unproved_age(claimed, *since),
+        None => unproved_age(claimed, state.clock),
+    }
+}
+
 /// Where a partition's log should start by its topic's retention, if further on than it does. Only what the bucket holds
 /// is removed; extents are removed whole.
 fn retained_from(
@@ -127,8 +138,9 @@ fn retained_from(
         return None;
     };
     let row = state.partitions.get(&partition.id)?;
-    let manifests = row.manifests.iter().map(|m| (m.end, m.bytes, m.max_timestamp));
-    let extents = row.extents.iter().map(|e| (e.end, e.bytes, e.max_timestamp));
+    let age = |object, claimed| ages_from(state, object, claimed);
+    let manifests = row.manifests.iter().map(|m| (m.end, m.bytes, age(m.object, m.max_timestamp)));
+    let extents = row.extents.iter().map(|e| (e.end, e.bytes, age(e.object, e.max_timestamp)));
     let mut excess = retention_bytes.map_or(0, |limit| {
         let tail: u64 = {
             let inner = partition.lock();
@@ -141,8 +153,8 @@ fn retained_from(
         now.get().saturating_sub(age)
     });
     let mut start = None;
-    for (end, bytes, max_timestamp) in manifests.chain(extents) {
-        let expired = horizon.is_some_and(|horizon| max_timestamp.get() < horizon);
+    for (end, bytes, ages_from) in manifests.chain(extents) {
+        let expired = horizon.is_some_and(|horizon| ages_from.get() < horizon);
         let fits = excess >= bytes || planted(Bug::RetentionTakesMore);
         let too_much = retention_bytes.is_some() && fits && excess > 0;
         if !expired && !too_much {

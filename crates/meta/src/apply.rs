@@ -122,6 +122,13 @@ impl State {
                 self.fence(*broker, *incarnation)?;
                 self.keep_producers(*broker, *incarnation, objects, partitions)
             }
+            Command::ProveTimes { broker, incarnation } => {
+                self.fence(*broker, *incarnation)?;
+                if self.times_proved.is_empty() {
+                    self.times_proved.insert(self.next_object, self.clock);
+                }
+                Ok(Reply::Done)
+            }
             Command::ConfirmDeleted { objects } => {
                 for object in objects {
                     self.garbage.remove(object);

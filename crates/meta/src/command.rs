@@ -256,6 +256,14 @@ pub enum Command {
         /// Up to where it is said of which partition.
         partitions: Vec<(PartitionId, ProducersRef)>,
     },
+    /// Says that times are proved in all objects from here on; repeats change nothing. See
+    /// [`crate::State::times_proved`].
+    ProveTimes {
+        /// Who asks.
+        broker: BrokerId,
+        /// Who asks.
+        incarnation: Incarnation,
+    },
 }
 
 /// A partition to be created.
@@ -309,7 +317,7 @@ pub struct FlushPart {
     pub end: Offset,
     /// Bytes of record batches.
     pub bytes: u64,
-    /// Largest record timestamp.
+    /// From when it ages; no record has a later timestamp.
     pub max_timestamp: Timestamp,
     /// The object.
     pub object: ObjectId,

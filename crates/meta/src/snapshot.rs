@@ -87,6 +87,7 @@ sections! {
     9 => garbage,
     10 => configs,
     11 => producers,
+    12 => times_proved,
 }
 
 /// A table. Its rows are taken in one by one: the length that the bytes claim is worth nothing until they are there.
@@ -250,7 +251,7 @@ mod tests {
     #[test]
     fn a_claimed_length_reserves_nothing() {
         let empty = State::default().encode_snapshot();
-        for number in 2..=11 {
+        for number in 2..=12 {
             let mut bytes = empty.clone();
             let last = bytes.len();
             put_section(&mut bytes, number, &(u64::MAX / 64, 1_u8));

@@ -39,6 +39,9 @@ pub struct State {
     pub garbage: OrdMap<ObjectId, Garbage>,
     /// Settings of brokers and groups (topics keep theirs). Keys are Kafka's names.
     pub configs: OrdMap<ConfigResource, BTreeMap<String, String>>,
+    /// The first object whose extents age by times that the broker proved, and when that began: one row, or none before
+    /// a broker that proves them has registered. What older objects say of times is what producers said.
+    pub times_proved: OrdMap<ObjectId, Timestamp>,
     /// The next partition id.
     pub next_partition: PartitionId,
     /// The next object id.
@@ -196,7 +199,7 @@ pub struct Extent {
     pub object: ObjectId,
     /// Bytes of record batches.
     pub bytes: u64,
-    /// Largest record timestamp.
+    /// From when it ages. No record has a later timestamp, unless [`State::times_proved`] says that it may lie.
     pub max_timestamp: Timestamp,
     /// What can be skipped.
     pub flags: ExtentFlags,
@@ -238,6 +241,8 @@ impl ExtentFlags {
     pub const COMPACTED: Self = Self(8);
     /// Its producer section names producers.
     pub const HAS_PRODUCERS: Self = Self(16);
+    /// No record has a timestamp.
+    pub const NO_TIMES: Self = Self(32);
 
     /// Whether every bit of `other` is set.
     #[must_use]
@@ -265,7 +270,7 @@ pub struct ManifestRef {
     pub count: u32,
     /// Bytes of record batches in all of them.
     pub bytes: u64,
-    /// Largest record timestamp in all of them.
+    /// From when all of them age, as [`Extent::max_timestamp`].
     pub max_timestamp: Timestamp,
 }
 

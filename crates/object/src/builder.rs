@@ -38,8 +38,8 @@ pub struct PartSummary {
     pub end: Offset,
     /// Bytes of record batches.
     pub bytes: u64,
-    /// Largest record timestamp; −1 without records.
-    pub max_timestamp: Timestamp,
+    /// From when it ages: at least the largest record timestamp.
+    pub ages_from: Timestamp,
     /// Properties.
     pub flags: PartFlags,
 }
@@ -67,6 +67,7 @@ struct OpenPart {
     base: Option<Offset>,
     end: Offset,
     max_timestamp: Timestamp,
+    ages_from: Timestamp,
     bytes: u64,
     flags: PartFlags,
     first_block: u32,
@@ -147,6 +148,7 @@ impl ObjectBuilder {
             base: None,
             end: Offset::ZERO,
             max_timestamp: Timestamp::NONE,
+            ages_from: Timestamp::NONE,
             bytes: 0,
             flags: PartFlags::default(),
             first_block: self.block_count,
@@ -225,6 +227,13 @@ impl ObjectBuilder {
             part.flags = part.flags.with(PartFlags::EMPTY_TAIL);
         }
         (part.base, part.end) = (Some(base), end);
+        self
+    }
+
+    /// Says that something in the part ages from this time on: the metadata is told the latest of all.
+    pub fn ages_from(&mut self, time: Timestamp) -> &mut Self {
+        let part = self.open.as_mut().expect("a partition was begun");
+        part.ages_from = part.ages_from.max(time);
         self
     }
 
@@ -317,7 +326,10 @@ impl ObjectBuilder {
             return;
         }
         self.close_block();
-        let part = self.open.take().expect("looked at above");
+        let mut part = self.open.take().expect("looked at above");
+        if part.bytes > 0 && part.max_timestamp <= Timestamp::NONE {
+            part.flags = part.flags.with(PartFlags::NO_TIMES);
+        }
         let base = part.base.expect("a part has batches or an explicit range");
         let props_at = self.props.len();
         part.props.encode(&mut self.props);
@@ -340,7 +352,7 @@ impl ObjectBuilder {
             base,
             end: part.end,
             bytes: part.bytes,
-            max_timestamp: part.max_timestamp,
+            ages_from: part.ages_from.max(part.max_timestamp),
             flags: part.flags,
         });
     }

@@ -147,6 +147,8 @@ flags! {
         EMPTY_TAIL = 5,
         /// The producer section names producers.
         HAS_PRODUCERS = 6,
+        /// No record has a timestamp.
+        NO_TIMES = 7,
     }
 }
 

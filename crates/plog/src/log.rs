@@ -4,7 +4,7 @@ use crate::awaited::Awaited;
 use crate::producer::{ProducerBatch, ProducerError, ProducerTable, Sequenced};
 use crate::tail::{Place, Tail, TailBatch};
 use bytes::{Bytes, BytesMut};
-use esker_record::{BatchMut, BatchView, TimestampType};
+use esker_record::{BatchMut, BatchView, Times, TimestampType, unproved_age};
 use esker_types::{Bug, LeaderEpoch, Offset, Timestamp, planted};
 
 /// Where a partition stands when its leader opens it.
@@ -57,8 +57,10 @@ pub enum Appended {
         base: Offset,
         /// Offset after its last record.
         end: Offset,
-        /// Its largest timestamp.
+        /// Its largest timestamp, by its header.
         max_timestamp: Timestamp,
+        /// As [`TailBatch::ages_from`].
+        ages_from: Timestamp,
     },
     /// It was in the log already. It is acknowledged when that is committed.
     Duplicate(ProducerBatch),
@@ -149,6 +151,7 @@ impl PartitionLog {
         &mut self,
         mut batch: BytesMut,
         timestamps: TimestampType,
+        times: Times,
         now: Timestamp,
     ) -> Result<Appended, AppendError> {
         let view = BatchView::parse(&batch).expect("a validated batch parses");
@@ -175,6 +178,10 @@ impl PartitionLog {
         let bytes = batch.freeze();
         let view = BatchView::parse(&bytes).expect("a patched batch parses");
         let (end, max_timestamp) = (view.next_offset(), view.max_timestamp());
+        let proved = timestamps == TimestampType::LogAppendTime || times == Times::Proved;
+        let timed = max_timestamp > Timestamp::NONE || planted(Bug::TimelessExpires);
+        let ages_from =
+            if proved && timed { max_timestamp } else { unproved_age(max_timestamp, now) };
         if let Some(producers) = &mut self.producers {
             producers.note(&view, now);
         }
@@ -183,13 +190,14 @@ impl PartitionLog {
             base,
             end,
             max_timestamp,
+            ages_from,
             leader_epoch: self.leader_epoch,
             len: u32::try_from(bytes.len()).expect("a batch is below 2 GiB"),
             place: Place::Memory(bytes.clone()),
         });
         self.log_end =
             if planted(Bug::OffsetSkipped) && base.get() % 64 == 63 { end.next() } else { end };
-        Ok(Appended::New { bytes, base, end, max_timestamp })
+        Ok(Appended::New { bytes, base, end, max_timestamp, ages_from })
     }
 
     /// Notes that a validated batch was refused for a reason that passes: its producer sends it again, and what it has

@@ -10,8 +10,10 @@ pub struct TailBatch {
     pub base: Offset,
     /// Offset after its last record.
     pub end: Offset,
-    /// Its largest timestamp.
+    /// Its largest timestamp, by its header.
     pub max_timestamp: Timestamp,
+    /// From when it ages: its largest timestamp where that is proved, else when it was taken.
+    pub ages_from: Timestamp,
     /// The leader that appended it.
     pub leader_epoch: LeaderEpoch,
     /// Length in bytes.

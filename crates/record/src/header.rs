@@ -346,10 +346,14 @@ impl<'a> BatchView<'a> {
     pub fn timestamp_of(&self, timestamp_delta: i64) -> Timestamp {
         match self.timestamp_type() {
             TimestampType::LogAppendTime => self.max_timestamp(),
-            TimestampType::CreateTime => {
-                Timestamp(self.base_timestamp().get().wrapping_add(timestamp_delta))
-            }
+            TimestampType::CreateTime => self.created_at(timestamp_delta),
         }
+    }
+
+    /// What the producer said of a record's time, whoever stamped the batch.
+    #[must_use]
+    pub fn created_at(&self, timestamp_delta: i64) -> Timestamp {
+        Timestamp(self.base_timestamp().get().wrapping_add(timestamp_delta))
     }
 }
 

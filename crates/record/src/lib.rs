@@ -22,6 +22,7 @@ mod records;
 mod snappy;
 mod validate;
 mod varint;
+mod walk;
 mod zstd_frames;
 
 pub use builder::BatchBuilder;
@@ -34,6 +35,6 @@ pub use header::{BatchView, Batches, HEADER_LEN, LOG_OVERHEAD, MAGIC, TimestampT
 pub use patch::BatchMut;
 pub use records::{Header, Headers, Record, RecordError, Records};
 pub use validate::{
-    ProduceLimits, RecordFault, RecordFaultKind, RecordsRefused, needs_records, produced_batch,
-    validate_produced, validate_records,
+    ProduceLimits, RecordFault, RecordFaultKind, RecordsRefused, Times, needs_records,
+    produced_batch, unproved_age, validate_produced, validate_records,
 };

@@ -49,6 +49,19 @@ impl<'a> BatchMut<'a> {
         self.renew_crc();
     }
 
+    /// Says that records have the producer's timestamps, and that `largest` is the largest of them. Renews the checksum
+    /// if anything changes (one pass over the batch).
+    pub fn set_create_time(&mut self, largest: Timestamp) {
+        let view = self.view();
+        let attributes = view.attributes() & !attribute::LOG_APPEND_TIME;
+        if (view.attributes(), view.max_timestamp()) == (attributes, largest) {
+            return;
+        }
+        self.put(at::ATTRIBUTES, &attributes.to_be_bytes());
+        self.put(at::MAX_TIMESTAMP, &largest.get().to_be_bytes());
+        self.renew_crc();
+    }
+
     fn renew_crc(&mut self) {
         let crc = self.view().compute_crc();
         self.put(at::CRC, &crc.to_be_bytes());

@@ -2,16 +2,22 @@
 //!
 //! 1. [`produced_batch`]: the request holds exactly one batch of the current format.
 //! 2. [`validate_produced`]: what header and checksum tell, without looking at records.
-//! 3. [`validate_records`]: the rules about single records; needed only where [`needs_records`] says so, because
-//!    it may have to decompress.
+//! 3. [`validate_records`]: whether the records are what the header says, the rules about single ones, and their
+//!    largest timestamp. [`needs_records`] says where it may be left out: it has to decompress.
+//!
+//! A header is what its producer says. Nothing is decided by its times before [`validate_records`] has proved them.
 //!
 //! The producer's epoch and sequence numbers are judged later, against the state of the partition.
 
-use esker_types::Timestamp;
+use esker_types::{Bug, Timestamp, planted};
 
 use crate::compression::Codec;
 use crate::error::{BatchError, CorruptReason, InvalidReason};
 use crate::header::{BatchView, LOG_OVERHEAD, MAGIC, TimestampType, at};
+use crate::walk::{Walked, walk};
+
+/// A header whose largest timestamp lies further ahead is not believed without a look at the records.
+const AHEAD_MAX_MS: i64 = 3_600_000;
 
 /// Topic settings that a produced batch is judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +34,8 @@ pub struct ProduceLimits {
     pub timestamp_before_max_ms: i64,
     /// `message.timestamp.after.max.ms`; `i64::MAX` is no limit.
     pub timestamp_after_max_ms: i64,
+    /// `esker.validate.compressed`: whether compressed batches are always opened.
+    pub opens_compressed: bool,
     /// Most bytes that the records may decompress to where they have to be looked at.
     pub decompressed_bytes_max: usize,
 }
@@ -42,6 +50,7 @@ impl Default for ProduceLimits {
             timestamp_type: TimestampType::CreateTime,
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: 3_600_000,
+            opens_compressed: true,
             decompressed_bytes_max: 64 << 20,
         }
     }
@@ -73,6 +82,21 @@ pub struct RecordFault {
     pub kind: RecordFaultKind,
     /// For the person who wrote the producer.
     pub message: String,
+}
+
+/// What is known of the times in a batch's header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    /// The largest timestamp is that of the records, as [`validate_records`] answered it.
+    Proved,
+    /// They are what the producer says.
+    Claimed,
+}
+
+/// From when a batch ages whose times are not proved: from when it was `taken`, or up to an hour later if it says so.
+#[must_use]
+pub fn unproved_age(claimed: Timestamp, taken: Timestamp) -> Timestamp {
+    claimed.clamp(taken, Timestamp(taken.get().saturating_add(AHEAD_MAX_MS)))
 }
 
 /// Why the records of a batch are refused; the whole batch is, always.
@@ -169,33 +193,81 @@ fn validate_header(batch: &BatchView<'_>) -> Result<(), InvalidReason> {
     Ok(())
 }
 
-/// Whether the settings make it necessary to look at single records. A batch whose largest timestamp lies too
-/// far ahead needs it to name the culprits; a lower bound needs it always.
+/// Whether records have to be looked at: always, but for compressed batches with a header that may be true, where no
+/// rule is about single records and the settings ask for no proof.
 #[must_use]
 pub fn needs_records(batch: &BatchView<'_>, limits: &ProduceLimits, now: Timestamp) -> bool {
-    let judges_time = limits.timestamp_type == TimestampType::CreateTime
-        && (limits.timestamp_before_max_ms != i64::MAX
-            || batch.max_timestamp().get() > *limits.timestamps(now).end());
-    limits.needs_key || judges_time
+    let compressed = batch.codec() != Ok(Codec::None);
+    let stamped = limits.timestamp_type == TimestampType::LogAppendTime;
+    let bounded = limits.timestamp_before_max_ms != i64::MAX;
+    !compressed
+        || limits.opens_compressed
+        || limits.needs_key
+        || (!stamped && (bounded || !may_be_true(batch, limits, now)))
 }
 
-/// Applies the rules about single records. Decompresses to at most `limits.decompressed_bytes_max` bytes.
+/// Whether the times of a header could be those of records that arrive at `now`.
+fn may_be_true(batch: &BatchView<'_>, limits: &ProduceLimits, now: Timestamp) -> bool {
+    let ahead = limits.timestamp_after_max_ms.min(AHEAD_MAX_MS);
+    let latest = Timestamp(now.get().saturating_add(ahead));
+    let (base, max) = (batch.base_timestamp(), batch.max_timestamp());
+    batch.timestamp_type() == TimestampType::CreateTime
+        && (Timestamp(0)..=latest).contains(&max)
+        && base <= max
+}
+
+/// Proves what the header says of its records and applies the rules about single ones. Answers their largest timestamp,
+/// [`Timestamp::NONE`] where none has one. Decompresses to at most `limits.decompressed_bytes_max` bytes.
 ///
 /// # Errors
-/// [`RecordsRefused::Batch`] when the records do not decompress or parse, [`RecordsRefused::Records`] with every
-/// record that breaks a rule.
+/// [`RecordsRefused::Batch`] when the records do not decompress or parse, or are not as many as the header says;
+/// [`RecordsRefused::Records`] with every record that breaks a rule.
 pub fn validate_records(
     batch: &BatchView<'_>,
     limits: &ProduceLimits,
     now: Timestamp,
-) -> Result<(), RecordsRefused> {
+) -> Result<Timestamp, RecordsRefused> {
+    if planted(Bug::RecordsNotWalked) {
+        return Ok(batch.max_timestamp());
+    }
     let payload = batch
         .decompressed(limits.decompressed_bytes_max)
         .map_err(|error| BatchError::from(InvalidReason::from(error)))?;
+    let walked = walk(&payload, batch.record_count());
+    match walked.and_then(|walked| largest_timestamp(batch, limits, now, &walked)) {
+        Some(largest) => Ok(largest),
+        None => judge_each(batch, &payload, limits, now),
+    }
+}
+
+/// The largest timestamp of records that no rule needs to be applied to one by one.
+fn largest_timestamp(
+    batch: &BatchView<'_>,
+    limits: &ProduceLimits,
+    now: Timestamp,
+    walked: &Walked,
+) -> Option<Timestamp> {
+    let base = batch.base_timestamp().get();
+    let (min, max) = (base.checked_add(walked.delta_min)?, base.checked_add(walked.delta_max)?);
+    let accepted = limits.timestamps(now);
+    let in_time = limits.timestamp_type == TimestampType::LogAppendTime
+        || (accepted.contains(&min) && accepted.contains(&max));
+    let keyed = !limits.needs_key || walked.keyed;
+    (in_time && keyed).then(|| Timestamp(max).max(Timestamp::NONE))
+}
+
+/// Applies the rules record by record, so that each fault has its name.
+fn judge_each(
+    batch: &BatchView<'_>,
+    payload: &[u8],
+    limits: &ProduceLimits,
+    now: Timestamp,
+) -> Result<Timestamp, RecordsRefused> {
     let accepted = limits.timestamps(now);
     let judges_time = limits.timestamp_type == TimestampType::CreateTime;
     let mut faults = Vec::new();
-    for (record, index) in batch.records(&payload).zip(0i32..) {
+    let mut largest = Timestamp::NONE;
+    for (record, index) in batch.records(payload).zip(0i32..) {
         let record =
             record.map_err(|error| BatchError::from(InvalidReason::Record { index, error }))?;
         let mut fault = |kind, message| faults.push(RecordFault { index, kind, message });
@@ -206,7 +278,8 @@ pub fn validate_records(
             );
             continue;
         }
-        let timestamp = batch.timestamp_of(record.timestamp_delta);
+        let timestamp = batch.created_at(record.timestamp_delta);
+        largest = largest.max(timestamp);
         if judges_time && timestamp != Timestamp::NONE && !accepted.contains(&timestamp.get()) {
             fault(
                 RecordFaultKind::InvalidTimestamp,
@@ -225,7 +298,7 @@ pub fn validate_records(
             );
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(RecordsRefused::Records(faults)) }
+    if faults.is_empty() { Ok(largest) } else { Err(RecordsRefused::Records(faults)) }
 }
 
 impl From<CorruptReason> for RecordsRefused {

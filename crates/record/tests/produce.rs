@@ -1,9 +1,9 @@
 //! The rules for produced batches, each broken alone, and the order between them.
 
 use esker_record::{
-    BatchBuilder, BatchError, BatchView, Codec, CorruptReason, InvalidReason, ProduceLimits,
-    RecordFaultKind, RecordsRefused, TimestampType, needs_records, produced_batch,
-    validate_produced, validate_records,
+    BatchBuilder, BatchError, BatchMut, BatchView, Codec, CorruptReason, InvalidReason,
+    ProduceLimits, RecordFaultKind, RecordsRefused, TimestampType, needs_records, produced_batch,
+    unproved_age, validate_produced, validate_records,
 };
 use esker_types::{Offset, ProducerEpoch, ProducerId, Timestamp};
 
@@ -208,17 +208,71 @@ fn timestamps_out_of_range_are_named_under_create_time_only() {
     assert_eq!(faults.iter().map(|fault| fault.index).collect::<Vec<_>>(), [1, 4, 5]);
 
     let appended = ProduceLimits { timestamp_type: TimestampType::LogAppendTime, ..limits };
-    assert!(!needs_records(&batch, &appended, NOW));
-    assert_eq!(validate_records(&batch, &appended, NOW), Ok(()));
+    assert_eq!(validate_records(&batch, &appended, NOW), Ok(Timestamp(NOW.get() + 11)));
+}
+
+/// A batch of records at these times whose header claims `max`.
+fn claiming(codec: Codec, stamps: &[i64], max: i64) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(Offset(0)).compression(codec, None);
+    for stamp in stamps {
+        builder.append(Timestamp(*stamp), Some(b"key"), Some(b"value"), &[]);
+    }
+    sealed(with(&builder.build(), 35, &max.to_be_bytes()))
 }
 
 #[test]
-fn by_default_only_a_future_timestamp_makes_us_look_at_records() {
+fn the_largest_timestamp_is_that_of_the_records_whatever_the_header_claims() {
     let limits = ProduceLimits::default();
-    let bytes = three().build();
+    let now = NOW.get();
+    let month = 30 * 86_400_000;
+    for codec in [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+        for claimed in [-1, 0, now - month, now + 1_800_000, i64::MAX, i64::MIN] {
+            let bytes = claiming(codec, &[now - 5, now, now - 9], claimed);
+            let batch = BatchView::parse(&bytes).unwrap();
+            assert!(needs_records(&batch, &limits, NOW));
+            assert_eq!(validate_records(&batch, &limits, NOW), Ok(NOW), "{codec:?} {claimed}");
+        }
+        let bytes = claiming(codec, &[-1, -1], now);
+        let batch = BatchView::parse(&bytes).unwrap();
+        assert_eq!(validate_records(&batch, &limits, NOW), Ok(Timestamp::NONE), "{codec:?}");
+    }
+}
+
+#[test]
+fn compressed_batches_are_left_closed_only_where_their_header_may_be_true() {
+    let limits = ProduceLimits { opens_compressed: false, ..ProduceLimits::default() };
+    let now = NOW.get();
+    let opened = |codec, stamps: &[i64], claimed| {
+        let bytes = claiming(codec, stamps, claimed);
+        needs_records(&BatchView::parse(&bytes).unwrap(), &limits, NOW)
+    };
+    assert!(!opened(Codec::Lz4, &[now], now));
+    assert!(!opened(Codec::Lz4, &[now], now + 3_600_000));
+    assert!(!opened(Codec::Lz4, &[1], 1), "an old record may be true");
+    assert!(opened(Codec::Lz4, &[now], now + 3_600_001));
+    assert!(opened(Codec::Lz4, &[now], now - 1), "the largest lies before the first");
+    assert!(opened(Codec::Lz4, &[-1], -1));
+    assert!(opened(Codec::None, &[now], now), "what is not compressed costs little to read");
+    let bytes = sealed(with(&claiming(Codec::Lz4, &[now], now), 22, &[3 | 8]));
+    assert!(needs_records(&BatchView::parse(&bytes).unwrap(), &limits, NOW), "the broker's stamp");
+}
+
+#[test]
+fn unproved_times_age_from_when_the_batch_was_taken() {
+    let at = |ms: i64| Timestamp(NOW.get() + ms);
+    assert_eq!(unproved_age(Timestamp::NONE, NOW), NOW);
+    assert_eq!(unproved_age(at(-86_400_000), NOW), NOW);
+    assert_eq!(unproved_age(at(60_000), NOW), at(60_000));
+    assert_eq!(unproved_age(Timestamp(i64::MAX), NOW), at(3_600_000));
+}
+
+#[test]
+fn a_header_is_made_to_tell_the_truth() {
+    let mut bytes = sealed(with(&claiming(Codec::Gzip, &[NOW.get()], -1), 22, &[1 | 8]));
+    BatchMut::parse(&mut bytes).unwrap().set_create_time(NOW);
     let batch = BatchView::parse(&bytes).unwrap();
-    assert!(!needs_records(&batch, &limits, NOW));
-    assert!(needs_records(&batch, &limits, Timestamp(NOW.get() - 3_600_001)));
+    assert_eq!((batch.max_timestamp(), batch.attributes()), (NOW, 1));
+    assert_eq!(batch.verify_crc(), Ok(()));
 }
 
 #[test]

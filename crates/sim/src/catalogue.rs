@@ -4,7 +4,7 @@ use crate::bucket::BucketLie;
 use crate::drive::Lie;
 use crate::model::Oracle::{
     self, Admin, Bucket, Cache, Determinism, Doubled, Edge, Gap, Group, Lost, Metadata, Order,
-    Panic, Producer, Progress, Start,
+    Panic, Poison, Producer, Progress, Start,
 };
 use crate::plan::Feature;
 use esker_types::Bug;
@@ -104,6 +104,9 @@ pub const CATALOGUE: &[Planted] = &[
     code("large-batch-passed-over", Bug::LargeBatchPassedOver, &[Gap]),
     code("group-acknowledged-early", Bug::GroupAckEarly, &[Group]),
     code("retention-takes-more", Bug::RetentionTakesMore, &[Lost]),
+    code("claimed-times-believed", Bug::ClaimedTimesBelieved, &[Lost, Edge]),
+    code("timeless-expires", Bug::TimelessExpires, &[Lost, Edge]),
+    code("records-not-walked", Bug::RecordsNotWalked, &[Poison]),
     code("producers-forgotten", Bug::ProducersForgotten, &[Doubled]),
     code("deletion-forgotten", Bug::DeletionForgotten, &[Admin]),
 ];

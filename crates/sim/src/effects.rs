@@ -107,6 +107,8 @@ effects! {
     RottenChunk = Cache "damaged chunks given out",
     PlainAcked = Plain "batches acknowledged",
     PlainLost = Plain "batches of unknown fate",
+    TimesLied = Plain "batches whose header lies about time",
+    LieRefused = Liars "refused batches that said what is not so",
     CutBehind = Plain "beginnings of a batch behind another",
     IdempotentAcked = Idempotent "batches acknowledged",
     Rested = Idempotent "rests before a batch is sent again",

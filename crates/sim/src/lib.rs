@@ -20,6 +20,7 @@ pub mod effects;
 pub mod entropy;
 mod heal;
 pub mod history;
+mod liars;
 pub mod model;
 mod nemesis;
 pub mod net;

@@ -24,6 +24,8 @@ pub enum Oracle {
     Order,
     /// Log starts and ends never move back; trims last.
     Edge,
+    /// What no reader can read is not stored.
+    Poison,
     /// Producers are answered by the protocol's rules.
     Producer,
     /// A committed offset is the last acknowledged one or an unanswered one; no partition has two readers.

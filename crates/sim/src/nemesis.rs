@@ -77,6 +77,10 @@ impl World {
                 }),
             );
         }
+        if self.plan.has(Feature::Liars) {
+            let clients = self.clients.once();
+            tasks.push(self.repeat(5_000, async move || clients.lie().await));
+        }
         if self.plan.has(Feature::Trims) {
             let clients = self.clients.clone();
             tasks.push(self.repeat(9_000, async move || clients.trim().await));

@@ -78,6 +78,8 @@ features! {
     Members = "members",
     /// Offsets committed from outside a group.
     Commits = "commits",
+    /// Batches that say what is not so.
+    Liars = "liars",
     /// Trims.
     Trims = "trims",
     /// Topics that are made, grown and deleted.

@@ -6,8 +6,8 @@ use crate::model::{Oracle, Target, UNIQUE};
 use bytes::Bytes;
 use esker_client::{ClientError, Connection};
 use esker_env::Entropy;
-use esker_record::{BatchBuilder, Codec};
-use esker_types::{Offset, ProducerEpoch, ProducerId};
+use esker_record::{BatchBuilder, BatchMut, Codec};
+use esker_types::{Offset, ProducerEpoch, ProducerId, Timestamp};
 use esker_wire::ErrorCode;
 use esker_wire::api::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use esker_wire::api::produce::{
@@ -23,6 +23,10 @@ const RESTS_PERCENT: u64 = 25;
 const REST_MAX_SECONDS: u64 = 30;
 /// Behind so many of a hundred batches stands the beginning of another, which brokers cut off.
 const CUT_BEHIND_PERCENT: u64 = 3;
+/// So many of a hundred batches have a header that lies about the largest timestamp.
+const LIES_PERCENT: u64 = 20;
+/// So many of a hundred batches are of records without a timestamp.
+const TIMELESS_PERCENT: u64 = 5;
 /// How often a batch goes in the request of the one before it, where that is for another partition.
 const TOGETHER_PERCENT: u64 = 40;
 /// How often a producer that has nothing on its way is a new one from then on.
@@ -194,7 +198,11 @@ impl SimProducer {
         let again: Vec<_> = again.collect();
         let requests = self.requests(clients, &open);
         let sent = requests.iter().map(|batches| {
-            produce(&connection, batches.iter().map(|at| &self.under_way[*at]).collect())
+            let batch = |at: &usize| {
+                let sent = &self.under_way[*at];
+                (sent.target, sent.batch.clone())
+            };
+            produce(&connection, batches.iter().map(batch).collect())
         });
         let answers = join_all(sent).await;
         let mut outcome = Ok(());
@@ -323,18 +331,25 @@ impl SimProducer {
         }
         let mut values = Vec::new();
         let now = clients.client.env().clock.wall();
+        let stamp = if entropy.chance(TIMELESS_PERCENT) { Timestamp::NONE } else { now };
         let padding = if entropy.chance(15) { LONG_VALUE } else { 700 };
         for _ in 0..entropy.between(1, 6) {
             self.values += 1;
             let mut value = format!("{}-{}-", self.name, self.values).into_bytes();
             let len = value.len() + usize::try_from(entropy.below(padding)).expect("small");
             value.resize(len, b'.');
-            builder.append(now, None, Some(&value), &[]);
+            builder.append(stamp, None, Some(&value), &[]);
             values.push(value.into());
             *next += 1;
         }
         self.batches += 1;
         let mut batch = builder.build();
+        if entropy.chance(LIES_PERCENT) {
+            let ages = [Timestamp::NONE, Timestamp(0), Timestamp(now.get() + 1_800_000)];
+            let claimed = ages[usize::try_from(entropy.below(3)).expect("one of three")];
+            BatchMut::parse(&mut batch).expect("it was just built").set_create_time(claimed);
+            clients.trace.count(Effect::TimesLied);
+        }
         if entropy.chance(CUT_BEHIND_PERCENT) {
             let cut = entropy.between(1, batch.len() as u64 - 1);
             batch.extend_from_within(..usize::try_from(cut).expect("below a length"));
@@ -358,15 +373,26 @@ impl SimProducer {
     }
 }
 
+/// Sends one batch; the error code of the answer.
+pub(crate) async fn produce_one(
+    clients: &Clients,
+    (name, index): Target,
+    batch: Bytes,
+) -> Result<i16, ClientError> {
+    let (_, connection) = clients.client.leader(name, index).await?;
+    let told = produce(&connection, vec![((name, index), batch)]).await?;
+    Ok(told[0].0)
+}
+
 /// Sends batches in one request; what is said of each, in their order.
 async fn produce(
     connection: &Connection,
-    batches: Vec<&UnderWay>,
+    batches: Vec<(Target, Bytes)>,
 ) -> Result<Vec<Answer>, ClientError> {
     let mut topics: BTreeMap<&str, Vec<PartitionProduceData<'_>>> = BTreeMap::new();
-    for sent in &batches {
-        let (name, index) = sent.target;
-        let records = Some(sent.batch.clone().into());
+    for ((name, index), batch) in &batches {
+        let (name, index) = (*name, *index);
+        let records = Some(batch.clone().into());
         topics.entry(name).or_default().push(PartitionProduceData { index, records });
     }
     let topic = |(name, partitions): (_, Vec<_>)| TopicProduceData {
@@ -382,8 +408,8 @@ async fn produce(
     };
     let reply = connection.call(&request).await?;
     let response: ProduceResponse<'_> = reply.read()?;
-    let answers = batches.iter().map(|sent| {
-        let (name, index) = sent.target;
+    let answers = batches.iter().map(|((name, index), _)| {
+        let (name, index) = (*name, *index);
         let mut topics = response.responses.iter().filter(|topic| topic.name == name);
         let row = topics
             .find_map(|topic| topic.partition_responses.iter().find(|row| row.index == index))?;

@@ -67,6 +67,12 @@ pub enum Bug {
     GroupAckEarly,
     /// Retention takes an extent more than it may.
     RetentionTakesMore,
+    /// The largest timestamp of a batch is the one that its producer claims.
+    ClaimedTimesBelieved,
+    /// Records without a timestamp age from before all time.
+    TimelessExpires,
+    /// A batch is stored without a look at its records.
+    RecordsNotWalked,
     /// What an extent says of producers goes with it.
     ProducersForgotten,
     /// The deletion of a topic is acknowledged and not carried out.

@@ -36,6 +36,8 @@ impl FrameFlags {
     pub const COMPACTED: Self = Self(1 << 3);
     /// Of one of the broker's own topics.
     pub const INTERNAL: Self = Self(1 << 4);
+    /// Ages from its largest timestamp: that was proved. Others age from when they were taken.
+    pub const AGES: Self = Self(1 << 5);
 
     /// Whether all of `other`'s flags are set.
     #[must_use]

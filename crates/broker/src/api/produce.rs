@@ -11,8 +11,8 @@ use crate::topics::{find_partition, find_topic};
 use bytes::BytesMut;
 use esker_engine::{Ack, AppendResult, HostedTopic, Partition};
 use esker_record::{
-    BatchError, BatchView, ProduceLimits, RecordFault, RecordsRefused, needs_records,
-    produced_batch, validate_produced, validate_records,
+    BatchError, BatchMut, BatchView, ProduceLimits, RecordFault, RecordsRefused, Times,
+    TimestampType, needs_records, produced_batch, validate_produced, validate_records,
 };
 use esker_types::{Bug, Timestamp, is_internal_topic, planted};
 use esker_wire::api::produce::{
@@ -37,6 +37,8 @@ struct Plan {
     correlation_id: i32,
     acks: i16,
     timeout: Duration,
+    /// Whether the request names a transaction.
+    transactional: bool,
     topics: Vec<PlannedTopic>,
 }
 
@@ -139,6 +141,7 @@ fn plan(
             version,
             correlation_id: header.correlation_id,
             acks: request.acks,
+            transactional: request.transactional_id.is_some(),
             timeout: Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or_default()),
             topics: planned.collect(),
         }
@@ -166,6 +169,28 @@ impl Plan {
         })
     }
 
+    /// Transactions are not served. As in Kafka, transactional records without a transactional id end the whole request;
+    /// with one they are of a transaction that nobody has begun.
+    fn refuse_transactions(&mut self) {
+        let of_transaction = |part: &PlannedPartition| {
+            BatchView::parse(&part.records).is_ok_and(|batch| batch.is_transactional())
+        };
+        let parts = || self.topics.iter().flat_map(|planned| &planned.partitions);
+        if !parts().any(of_transaction) {
+            return;
+        }
+        let (code, all) = if self.transactional {
+            (ErrorCode::InvalidProducerIdMapping, false)
+        } else {
+            (ErrorCode::TransactionalIdAuthorizationFailed, true)
+        };
+        for part in self.topics.iter_mut().flat_map(|planned| &mut planned.partitions) {
+            if all || of_transaction(part) {
+                part.outcome = Outcome::refused(code);
+            }
+        }
+    }
+
     fn refuse_partition(&mut self, partition: &Partition, error: &esker_engine::ReadError) {
         let version = self.version;
         for planned in &mut self.topics {
@@ -186,6 +211,7 @@ impl Plan {
 /// Appends what can be appended; answers at once, or when it is committed.
 fn append(broker: &Arc<Broker>, shard: usize, mut plan: Plan) -> Slot {
     let known_acks = (-1..=1).contains(&plan.acks);
+    plan.refuse_transactions();
     let ack = (plan.acks != 0).then(|| Ack::on_shard(shard));
     let now = broker.env().clock.wall();
     for planned in &mut plan.topics {
@@ -248,17 +274,24 @@ fn append_one(
         Err(error) => return Outcome::refused_because(error_code::of_batch(&error), &error),
         Ok(batch) => batch,
     };
-    if needs_records(&batch, &limits, now)
-        && let Err(refused) = validate_records(&batch, &limits, now)
-    {
-        return refused_records(refused);
-    }
+    let proved = match needs_records(&batch, &limits, now) {
+        true => match validate_records(&batch, &limits, now) {
+            Ok(largest) => Some(largest),
+            Err(refused) => return refused_records(refused),
+        },
+        false => None,
+    };
     // The beginning of another batch may stand behind it, and is no part of what was checked.
     let len = batch.len();
     if !planted(Bug::RestNotCutOff) {
         records.truncate(len);
     }
-    match broker.engine().append(partition, records, ack) {
+    let stamped = limits.timestamp_type == TimestampType::LogAppendTime;
+    if let Some(largest) = proved.filter(|_| !stamped && !planted(Bug::ClaimedTimesBelieved)) {
+        BatchMut::parse(&mut records).expect("a judged batch parses").set_create_time(largest);
+    }
+    let times = if proved.is_some() { Times::Proved } else { Times::Claimed };
+    match broker.engine().append(partition, records, times, ack) {
         Ok(result) => Outcome::Appended(result),
         Err(error) => Outcome::refused_because(error_code::of_append(&error), &error),
     }

@@ -10,7 +10,7 @@ use esker_env::{Clock, watch};
 use esker_group::{
     AppendFailure, AppendId, Effect, Effects, GroupShard, LogRecord, ReplyId, Response,
 };
-use esker_record::{BatchBuilder, batches};
+use esker_record::{BatchBuilder, Times, batches};
 use esker_types::{Bug, MonoTime, Offset, Timestamp, planted};
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesOrdered, StreamExt};
@@ -266,7 +266,8 @@ impl Task {
         let wall = self.broker.env().clock.wall();
         let ack = Ack::new();
         let batch = batch_of(records, wall);
-        let appended = self.broker.engine().append(&self.partition, batch, Some(&ack));
+        let appended =
+            self.broker.engine().append(&self.partition, batch, Times::Proved, Some(&ack));
         ack.arm();
         Box::pin(async move {
             let result = match appended {

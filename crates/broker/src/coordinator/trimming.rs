@@ -9,6 +9,7 @@ use crate::broker::Broker;
 use esker_engine::{Ack, Partition};
 use esker_env::Place;
 use esker_group::{GroupShard, LogRecord};
+use esker_record::Times;
 use esker_types::Offset;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,7 +67,12 @@ impl Trimmer {
         let ack = Ack::new();
         let wall = broker.env().clock.wall();
         for (number, records) in pieces(shard.durable_records()).enumerate() {
-            match broker.engine().append(partition, batch_of(&records, wall), Some(&ack)) {
+            match broker.engine().append(
+                partition,
+                batch_of(&records, wall),
+                Times::Proved,
+                Some(&ack),
+            ) {
                 Ok(appended) if number == 0 => from = appended.base,
                 Ok(_) => {}
                 Err(error) => {

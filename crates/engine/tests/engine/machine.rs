@@ -11,7 +11,7 @@ use esker_env::real::Runtimes;
 use esker_env::{BoxFuture, Bucket, BucketError, BucketErrorKind, Env, ListPage, ObjectKey};
 use esker_meta::{Command, NewPartition, State, Topic};
 use esker_meta_client::{MetaClient, SoloMeta};
-use esker_record::{BatchBuilder, BatchView, batches};
+use esker_record::{BatchBuilder, BatchView, Times, batches};
 use esker_types::{
     BrokerId, ByteCount, ClusterId, Offset, ProducerEpoch, ProducerId, Timestamp, TopicId,
     TopicName,
@@ -246,6 +246,15 @@ pub(crate) fn unopenable(values: Range<i64>, timestamp: i64) -> BytesMut {
     bytes
 }
 
+/// Records without a timestamp.
+pub(crate) fn timeless(values: Range<i64>) -> BytesMut {
+    let mut builder = BatchBuilder::new(Offset(0));
+    for value in values {
+        builder.append(Timestamp::NONE, None, Some(&value.to_be_bytes()), &[]);
+    }
+    BytesMut::from(&builder.build()[..])
+}
+
 pub(crate) fn sequenced(first: i32, count: i32) -> BytesMut {
     let mut builder = BatchBuilder::new(Offset(0)).producer(ProducerId(9), ProducerEpoch(0), first);
     for value in first..first + count {
@@ -256,7 +265,7 @@ pub(crate) fn sequenced(first: i32, count: i32) -> BytesMut {
 
 pub(crate) async fn append(engine: &Engine, partition: &Arc<Partition>, batch: BytesMut) -> Offset {
     let ack = Ack::new();
-    let result = engine.append(partition, batch, Some(&ack)).unwrap();
+    let result = engine.append(partition, batch, Times::Proved, Some(&ack)).unwrap();
     ack.arm();
     assert!(ack.wait().await);
     result.base

@@ -12,7 +12,7 @@ use esker_engine::{Ack, AppendError, ReadError, Verified};
 use esker_env::Bucket;
 use esker_meta::{Command, State};
 use esker_meta_client::{MetaClient, SoloMeta};
-use esker_record::{BatchBuilder, batches};
+use esker_record::{BatchBuilder, Times, batches};
 use esker_types::{ByteCount, Offset, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -97,17 +97,20 @@ fn what_does_not_fit_a_file_of_the_log_is_refused_and_nothing_else_is() {
             builder.append(Timestamp(1), None, Some(&vec![7; bytes]), &[]);
             BytesMut::from(&builder.build()[..])
         };
-        let refused = engine.append(&partition, large(60_000), None).unwrap_err();
+        let refused = engine.append(&partition, large(60_000), Times::Proved, None).unwrap_err();
         let AppendError::TooLarge { size, max } = refused else { panic!("{refused}") };
         assert!(size > 60_000 && (20_000..32_768).contains(&max), "{refused}");
         let rest = size - 60_000;
-        let beyond = engine.append(&partition, large(max - rest + 1), None).unwrap_err();
+        let beyond =
+            engine.append(&partition, large(max - rest + 1), Times::Proved, None).unwrap_err();
         assert_eq!(beyond, AppendError::TooLarge { size: max + 1, max });
         // The longest, and many short ones that together are longer than a file.
         let ack = Ack::new();
-        engine.append(&partition, large(max - rest), Some(&ack)).unwrap();
+        engine.append(&partition, large(max - rest), Times::Proved, Some(&ack)).unwrap();
         for value in 0..2000 {
-            engine.append(&partition, batch(value..value + 1, 0), Some(&ack)).unwrap();
+            engine
+                .append(&partition, batch(value..value + 1, 0), Times::Proved, Some(&ack))
+                .unwrap();
         }
         ack.arm();
         assert!(ack.wait().await);
@@ -134,7 +137,9 @@ fn readers_of_neighbouring_parts_share_their_requests_over_the_ends_of_objects()
                 for index in 0..2 {
                     let batch = batch(first..first + 1000, 0);
                     bytes += batch.len();
-                    engine.append(&partition(engine, index), batch, Some(&ack)).unwrap();
+                    engine
+                        .append(&partition(engine, index), batch, Times::Proved, Some(&ack))
+                        .unwrap();
                 }
             }
             ack.arm();
@@ -198,7 +203,12 @@ fn a_bucket_out_of_reach_fills_the_log_then_stops_appends_and_drains_by_itself()
         let mut written = 0;
         loop {
             let ack = Ack::new();
-            match engine.append(&partition, batch(written..written + 1000, 0), Some(&ack)) {
+            match engine.append(
+                &partition,
+                batch(written..written + 1000, 0),
+                Times::Proved,
+                Some(&ack),
+            ) {
                 Ok(_) => written += 1000,
                 Err(AppendError::Full) => break,
                 Err(other) => panic!("{other}"),
@@ -217,7 +227,10 @@ fn a_bucket_out_of_reach_fills_the_log_then_stops_appends_and_drains_by_itself()
 
         machine.bucket.down.store(false, Ordering::SeqCst);
         engine.flush_all(None).await;
-        while engine.append(&partition, batch(written..written + 1, 0), None).is_err() {
+        while engine
+            .append(&partition, batch(written..written + 1, 0), Times::Proved, None)
+            .is_err()
+        {
             engine.env().clock.sleep(Duration::from_millis(10)).await;
         }
         engine.flush_all(None).await;
@@ -238,7 +251,9 @@ fn a_flush_of_what_has_left_the_memory_reads_each_entry_once_for_all_partitions(
                 let first = (round * 10 + batch_of_round) * 10;
                 for index in 0..2 {
                     let batch = batch(first..first + 10, 0);
-                    engine.append(&partition(engine, index), batch, Some(&ack)).unwrap();
+                    engine
+                        .append(&partition(engine, index), batch, Times::Proved, Some(&ack))
+                        .unwrap();
                 }
             }
             ack.arm();
@@ -335,7 +350,7 @@ fn a_damaged_block_ends_in_refusals_for_its_partition_and_stops_no_other() {
         let mut refused = 0;
         for round in 100..100 + most + 20 {
             append(engine, &partitions[1], batch(round..round + 1, 0)).await;
-            match engine.append(&partitions[0], batch(round..round + 1, 0), None) {
+            match engine.append(&partitions[0], batch(round..round + 1, 0), Times::Proved, None) {
                 Ok(_) => assert_eq!(refused, 0, "once refused, it stays so"),
                 Err(error) => {
                     assert_eq!(error, AppendError::Crowded);
@@ -511,6 +526,98 @@ fn trims_and_retention_raise_the_log_start_for_good() {
     assert!(machine.meta.image().check().is_ok());
 }
 
+/// Records that nobody has proved the time of age from when they were taken; merges, manifests and restarts do not forget.
+#[test]
+fn retention_takes_nothing_by_times_that_nobody_proved() {
+    let mut machine = Machine::new();
+    machine.adjust = |options| {
+        options.merge_extents = 4;
+        options.extents_inline = 1;
+    };
+    machine.settings.retention = Some(Duration::from_hours(1));
+    for round in 0..6 {
+        machine.run(async |engine| {
+            let partition = partition(engine, 0);
+            let append = async |batch, times| {
+                let ack = Ack::new();
+                engine.append(&partition, batch, times, Some(&ack)).unwrap();
+                ack.arm();
+                assert!(ack.wait().await);
+            };
+            append(timeless(round * 20..round * 20 + 10), Times::Proved).await;
+            append(batch(round * 20 + 10..round * 20 + 20, 5), Times::Claimed).await;
+            // In every other round a restart finds them in the log.
+            if round % 2 == 0 {
+                engine.flush_all(None).await;
+                engine.keep_house().await;
+            }
+        });
+    }
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        engine.flush_all(None).await;
+        engine.keep_house().await;
+        engine.keep_house().await;
+        assert_eq!(partition.position().log_start, Offset(0));
+        assert_eq!(read(engine, &partition, 0).await, numbers(0..120));
+        let wanted = Timestamp(i64::MAX);
+        assert_eq!(engine.offset_for_timestamp(&partition, wanted).await.unwrap(), None);
+        let latest = engine.latest_timestamp(&partition).await.unwrap().unwrap();
+        assert_eq!((latest.offset, latest.timestamp), (Offset(119), Timestamp(124)));
+    });
+}
+
+/// What an older program wrote says the producers' times of its records.
+#[test]
+fn objects_from_before_times_were_proved_age_from_when_proving_began() {
+    let mut machine = Machine::new();
+    machine.settings.retention = Some(Duration::from_hours(1));
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        append(engine, &partition, batch(0..10, 5)).await;
+        engine.flush_all(None).await;
+    });
+    let mut state = State::clone(&machine.meta.image());
+    assert_eq!(state.times_proved.len(), 1);
+    state.times_proved.clear();
+    let clock = Arc::new(esker_env::real::SystemClock::new());
+    machine.meta = Arc::new(SoloMeta::of(clock, state));
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        append(engine, &partition, batch(10..20, 5)).await;
+        engine.flush_all(None).await;
+        engine.keep_house().await;
+        assert_eq!(partition.position().log_start, Offset(0));
+        assert_eq!(read(engine, &partition, 0).await, numbers(0..20));
+    });
+}
+
+#[test]
+fn the_latest_timestamp_is_found_wherever_it_is() {
+    let machine = Machine::new();
+    machine.run(async |engine| {
+        let partition = partition(engine, 0);
+        assert_eq!(engine.latest_timestamp(&partition).await.unwrap(), None);
+        append(engine, &partition, timeless(0..5)).await;
+        engine.flush_all(None).await;
+        append(engine, &partition, timeless(5..10)).await;
+        assert_eq!(engine.latest_timestamp(&partition).await.unwrap(), None);
+        // Two records with the largest one, in different tiers: the first one is meant.
+        append(engine, &partition, batch(10..20, 1000)).await;
+        engine.flush_all(None).await;
+        append(engine, &partition, batch(19..20, 1000)).await;
+        append(engine, &partition, batch(0..3, 0)).await;
+        let found = engine.latest_timestamp(&partition).await.unwrap().unwrap();
+        assert_eq!((found.offset, found.timestamp), (Offset(19), Timestamp(1019)));
+        engine.set_log_starts(vec![(partition.id, Offset(20))]).await.unwrap();
+        let found = engine.latest_timestamp(&partition).await.unwrap().unwrap();
+        assert_eq!((found.offset, found.timestamp), (Offset(20), Timestamp(1019)));
+        engine.set_log_starts(vec![(partition.id, Offset(21))]).await.unwrap();
+        let found = engine.latest_timestamp(&partition).await.unwrap().unwrap();
+        assert_eq!((found.offset, found.timestamp), (Offset(23), Timestamp(2)));
+    });
+}
+
 #[test]
 fn timestamps_are_found_in_every_tier() {
     let machine = Machine::new();
@@ -569,7 +676,7 @@ fn a_deleted_topic_leaves_nothing_behind() {
         append(engine, &partition, batch(10..20, 0)).await;
         engine.meta().propose(Command::DeleteTopic { topic: TOPIC }).await.unwrap();
         engine.refresh();
-        let refused = engine.append(&partition, batch(0..1, 0), None);
+        let refused = engine.append(&partition, batch(0..1, 0), Times::Proved, None);
         assert_eq!(refused, Err(AppendError::NotLeader));
         engine.flush_all(None).await;
         engine.keep_house().await;

@@ -2,6 +2,7 @@
 
 use crate::machine::*;
 use esker_engine::{AppendError, Engine};
+use esker_record::Times;
 use esker_types::Offset;
 
 #[test]
@@ -11,7 +12,7 @@ fn producers_are_remembered_across_restart_and_flush() {
         machine.run(async |engine| {
             let partition = partition(engine, 0);
             if !partition.knows_producers() {
-                let cold = engine.append(&partition, sequenced(0, 5), None);
+                let cold = engine.append(&partition, sequenced(0, 5), Times::Proved, None);
                 assert_eq!(cold, Err(AppendError::ProducersNotLoaded));
                 engine.load_producers(&partition).await.unwrap();
             }
@@ -19,7 +20,7 @@ fn producers_are_remembered_across_restart_and_flush() {
             let end = partition.position().log_end;
             assert_eq!(append(engine, &partition, sequenced(0, 5)).await, Offset(0), "a repeat");
             assert_eq!(partition.position().log_end, end);
-            let gap = engine.append(&partition, sequenced(99, 1), None);
+            let gap = engine.append(&partition, sequenced(99, 1), Times::Proved, None);
             assert!(matches!(gap, Err(AppendError::Producer(_))));
             if flushed {
                 engine.flush_all(None).await;
@@ -55,7 +56,7 @@ fn a_repeat_of_what_is_trimmed_is_known_across_restarts() {
                 engine.load_producers(partition).await.unwrap();
                 let again = append(engine, partition, sequenced(last, 10)).await;
                 assert_eq!(again, Offset(i64::from(last)), "a repeat, start {round}");
-                let gap = engine.append(partition, sequenced(99, 1), None);
+                let gap = engine.append(partition, sequenced(99, 1), Times::Proved, None);
                 assert!(matches!(gap, Err(AppendError::Producer(_))));
                 // Others write meanwhile, and what they wrote is trimmed, too.
                 let end = append(engine, partition, batch(0..20, 0)).await.plus(20);

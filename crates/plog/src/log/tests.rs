@@ -1,5 +1,5 @@
 use super::*;
-use esker_record::BatchBuilder;
+use esker_record::{BatchBuilder, Times};
 use esker_types::{ProducerEpoch, ProducerId};
 
 fn open() -> PartitionLog {
@@ -35,7 +35,7 @@ fn sequenced(epoch: i16, first: i32, records: usize) -> BytesMut {
 }
 
 fn append(log: &mut PartitionLog, batch: BytesMut) -> Result<Appended, AppendError> {
-    log.append(batch, TimestampType::CreateTime, Timestamp(9))
+    log.append(batch, TimestampType::CreateTime, Times::Proved, Timestamp(9))
 }
 
 #[test]

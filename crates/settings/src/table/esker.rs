@@ -78,6 +78,8 @@ settings! { ESKER
 }
 
 settings! { ESKER_TOPIC
+    "esker.validate.compressed": Boolean = Some("true"), Any, Dynamic, Honoured;
+        "Whether compressed batches are opened when they are produced, so that no batch is stored that no consumer can read. Otherwise they are opened only where their header cannot be true or a rule is about single records, and age from when they arrive."
     "esker.durability": Text = Some("replicated"), OneOf(&["replicated", "object", "local"]), Dynamic, Refused(NOT_YET);
         "When a record is acknowledged: on the disks of a quorum (`replicated`), in the bucket (`object`), or on one disk (`local`)."
 }

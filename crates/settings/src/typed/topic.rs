@@ -56,6 +56,8 @@ pub struct Topic {
     pub compaction_lag_max: Option<Duration>,
     /// `min.cleanable.dirty.ratio`, from 0 to 1.
     pub dirty_ratio_min: f64,
+    /// `esker.validate.compressed`.
+    pub opens_compressed: bool,
     /// `esker.durability`.
     pub durability: Durability,
 }
@@ -100,6 +102,9 @@ impl Topic {
             dirty_ratio_min: value("min.cleanable.dirty.ratio")
                 .and_then(|value| value.as_f64())
                 .expect("a fraction with a default"),
+            opens_compressed: value("esker.validate.compressed")
+                .and_then(|value| value.as_bool())
+                .expect("a boolean with a default"),
             durability: match text("esker.durability").as_str() {
                 "object" => Durability::Object,
                 "local" => Durability::Local,
@@ -133,6 +138,7 @@ mod tests {
             compaction_lag_min: Duration::ZERO,
             compaction_lag_max: None,
             dirty_ratio_min: 0.5,
+            opens_compressed: true,
             durability: Durability::Replicated,
         };
         assert_eq!(topic, expected);
