@@ -15,6 +15,7 @@ use crate::dispatch::{self, Answer, Slot};
 use bytes::{Buf, BytesMut};
 use esker_env::{BoxFuture, ByteStream, Permit, SendQueue, poll_again_later};
 use esker_types::MonoTime;
+use esker_wire::ApiKey;
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
@@ -72,6 +73,10 @@ pub(crate) struct Connection {
     may_send: usize,
     /// Reading rests until then: the client was told to slow down.
     muted: Option<BoxFuture<'static, ()>>,
+    /// Whether the last request was a Produce: only those wait for the device.
+    produces: bool,
+    /// The wait for the device to take what was appended.
+    room: Option<BoxFuture<'static, ()>>,
     /// Closes the connection when nothing happens for long.
     idle: Option<BoxFuture<'static, ()>>,
     last_active: MonoTime,
@@ -120,6 +125,8 @@ impl Connection {
             unsent: SendQueue::default(),
             may_send: SENT_MAX,
             muted: None,
+            produces: false,
+            room: None,
             idle: None,
             last_active,
             closing: false,
@@ -165,6 +172,23 @@ impl Connection {
         Ok(sent > 0)
     }
 
+    /// Whether the device keeps up with producers.
+    fn has_room(&mut self, context: &mut Context<'_>) -> bool {
+        let uncommitted = self.broker.engine().uncommitted();
+        if !self.produces || (self.room.is_none() && uncommitted.has_room()) {
+            return true;
+        }
+        let uncommitted = Arc::clone(uncommitted);
+        let wait = self
+            .room
+            .get_or_insert_with(|| Box::pin(async move { uncommitted.wait_for_room().await }));
+        let has_room = wait.as_mut().poll(context).is_ready();
+        if has_room {
+            self.room = None;
+        }
+        has_room
+    }
+
     /// Whether the next request may be taken up.
     fn may_accept(&mut self, context: &mut Context<'_>) -> bool {
         if let Some(muted) = &mut self.muted {
@@ -172,6 +196,9 @@ impl Connection {
                 return false;
             }
             self.muted = None;
+        }
+        if !self.has_room(context) {
+            return false;
         }
         let alone = self.slots.iter().any(|(slot, _)| slot.is_exclusive());
         !self.closing
@@ -281,6 +308,7 @@ impl Connection {
                 match self.receive(context) {
                     Poll::Ready(Ok(Some(frame))) => {
                         let permit = self.permit.take();
+                        self.produces = frame.starts_with(&ApiKey::Produce.code().to_be_bytes());
                         let slot = dispatch::start(&self.broker, &self.client, frame);
                         self.slots.push_back((slot, permit));
                         progress = true;
@@ -293,7 +321,7 @@ impl Connection {
                     Poll::Ready(Err(ended)) => return Err(ended),
                     Poll::Pending => {}
                 }
-            } else if !self.closing && !self.slots.is_empty() {
+            } else if !self.closing && (self.room.is_some() || !self.slots.is_empty()) {
                 // A parked request must not outlive its client.
                 let readable = self.stream.poll_read_ready(context).is_ready();
                 if readable && self.stream.is_closed() {

@@ -5,6 +5,7 @@ use crate::cold::ColdReader;
 use crate::courtesy::Lateness;
 use crate::damage::Damaged;
 use crate::due::FlushRule;
+use crate::garbage::GarbageSeen;
 use crate::hosted::{HostedTopic, Topics};
 use crate::ids::ObjectIds;
 use crate::journal::Journal;
@@ -16,6 +17,7 @@ use crate::recovery::{self, RecoveredTails};
 use crate::sink::Sink;
 use crate::tail_memory::TailMemory;
 use crate::topic::ResolveSettings;
+use crate::uncommitted::Uncommitted;
 use arc_swap::ArcSwap;
 use esker_cache::{ChunkCache, ObjectReader};
 use esker_env::{Bucket, Budget, Env, Place};
@@ -96,6 +98,8 @@ pub struct Engine {
     tail_memory: Arc<TailMemory>,
     /// What flushes and merges hold.
     pub(crate) background: Budget,
+    uncommitted: Arc<Uncommitted>,
+    pub(crate) garbage_seen: Mutex<GarbageSeen>,
     /// What lookups by time unpack.
     pub(crate) searches: Budget,
     journals: Vec<Arc<Journal>>,
@@ -160,10 +164,11 @@ impl Engine {
         wal.bound_lost_journals(JournalId::new(incarnation.get(), 0));
         let place = (options.wal_dir.as_path(), store);
         let found = recovery::recover(&env, &*meta, &wal, &sink, &recovered, place).await?;
+        let uncommitted = Arc::new(Uncommitted::new(bytes_of(options.uncommitted_max)));
         let mut journals = Vec::new();
         for shard in 0..JOURNALS {
-            let journal =
-                open_journal(&env, &*meta, &wal, &options, incarnation, shard, store).await?;
+            let id = open_journal(&env, &*meta, &wal, &options, incarnation, shard, store).await?;
+            let journal = Arc::new(Journal::new(id, wal.clone(), Arc::clone(&uncommitted)));
             sink.add(Arc::clone(&journal));
             journals.push(journal);
         }
@@ -187,6 +192,8 @@ impl Engine {
             sink,
             tail_memory,
             background,
+            uncommitted,
+            garbage_seen: Mutex::default(),
             searches: Budget::new(lookup::DECOMPRESSED_MAX),
             draining: Mutex::default(),
             journals,
@@ -243,6 +250,12 @@ impl Engine {
             futures_util::future::select(std::pin::pin!(task), stopped).await;
         });
         self.env.spawner.spawn(Place::Background, name, Box::pin(task));
+    }
+
+    /// What was appended and waits for the device.
+    #[must_use]
+    pub const fn uncommitted(&self) -> &Arc<Uncommitted> {
+        &self.uncommitted
     }
 
     /// Flushes everything if the bucket takes it within `patience`, then stops. What is not flushed stays in the
@@ -566,7 +579,7 @@ async fn open_journal(
     incarnation: Incarnation,
     shard: u8,
     store: esker_types::StoreId,
-) -> Result<Arc<Journal>, EngineError> {
+) -> Result<JournalId, EngineError> {
     let reply = meta
         .propose(Command::OpenJournal {
             broker: options.broker,
@@ -581,7 +594,7 @@ async fn open_journal(
         panic!("an opening is answered with a journal, not {reply:?}")
     };
     wal.open_journal(id, bytes::Bytes::new())?;
-    Ok(Arc::new(Journal::new(id, wal.clone())))
+    Ok(id)
 }
 
 pub(crate) fn bytes_of(count: esker_types::ByteCount) -> usize {

@@ -3,17 +3,40 @@
 //! The metadata alone says what may go: an object whose last reference went some time ago, or an id that was given up,
 //! alone or with its block, before it was committed. Neither can come back, so a delete needs no look at the bucket, and
 //! doing it twice is harmless. An object leaves the list when the bucket has confirmed that very one.
+//!
+//! Readers with an older image have a grace period, counted from when this process first saw the garbage, on its own
+//! clock that never jumps. A start counts anew: what stays a little longer costs nothing.
 
 use crate::engine::Engine;
 use esker_env::ObjectKey;
 use esker_meta::{Command, Garbage, ObjectKind, State};
 use esker_meta_client::MetaError;
 use esker_object::{data_key, manifest_key};
-use esker_types::{Bug, ObjectId, Timestamp, planted};
-use std::collections::BTreeSet;
+use esker_types::{Bug, MonoTime, ObjectId, Timestamp, planted};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Objects deleted in one request, which names an object twice at most: the bucket takes 1000 keys.
 const BATCH: usize = 500;
+
+/// When each object that waits to be deleted was first seen to.
+#[derive(Debug, Default)]
+pub(crate) struct GarbageSeen(BTreeMap<ObjectId, MonoTime>);
+
+impl GarbageSeen {
+    /// The objects of `state` whose grace period is over.
+    fn due(&mut self, state: &State, now: MonoTime, grace: Duration) -> Vec<(ObjectId, Garbage)> {
+        self.0.retain(|id, _| state.garbage.contains_key(id));
+        let mut due = Vec::new();
+        for (id, garbage) in &state.garbage {
+            let seen = *self.0.entry(*id).or_insert(now);
+            if now.since(seen) >= grace {
+                due.push((*id, *garbage));
+            }
+        }
+        due
+    }
+}
 
 impl Engine {
     /// Gives up the id blocks of earlier registrations: what of them was never committed becomes garbage.
@@ -46,16 +69,10 @@ impl Engine {
     /// Deletes garbage whose grace period is over.
     pub(crate) async fn collect_garbage(&self) -> Result<(), MetaError> {
         let state = self.meta().image();
-        let grace = i64::try_from(self.options().garbage_grace.as_millis()).unwrap_or(i64::MAX);
-        let horizon = Timestamp(self.env().clock.wall().get().saturating_sub(grace));
-        let due: Vec<_> = state
-            .garbage
-            .iter()
-            // Also what was never committed and so never read: its put may still be on its way.
-            .filter(|(_, garbage)| garbage.since <= horizon)
-            .map(|(id, garbage)| (*id, *garbage))
-            .chain(self.aged(&state))
-            .collect();
+        let (now, grace) = (self.env().clock.now(), self.options().garbage_grace);
+        // Also what was never committed and so never read: its put may still be on its way.
+        let mut due = self.garbage_seen.lock().due(&state, now, grace);
+        due.extend(self.aged(&state));
         for chunk in due.chunks(BATCH) {
             self.delete(chunk).await?;
         }
@@ -129,5 +146,43 @@ impl Engine {
             .collect();
         let objects_gone = self.bucket().delete(listed).await.into_iter().all(|r| r.is_ok());
         objects_gone && self.bucket().delete(vec![key]).await.into_iter().all(|r| r.is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use esker_types::Incarnation;
+
+    fn state_with(ids: &[u64], since: i64) -> State {
+        let mut state = State::default();
+        for id in ids {
+            let garbage = Garbage {
+                incarnation: Incarnation(1),
+                kind: ObjectKind::Flush,
+                len: 1,
+                since: Timestamp(since),
+            };
+            state.garbage.insert(ObjectId(*id), garbage);
+        }
+        state
+    }
+
+    fn ids(due: &[(ObjectId, Garbage)]) -> Vec<u64> {
+        due.iter().map(|(id, _)| id.get()).collect()
+    }
+
+    #[test]
+    fn no_wall_clock_shortens_the_grace_or_lasts_for_ever() {
+        let grace = Duration::from_secs(600);
+        let at = |seconds| MonoTime::default().plus(Duration::from_secs(seconds));
+        for since in [i64::MIN, 0, i64::MAX] {
+            let mut seen = GarbageSeen::default();
+            assert!(seen.due(&state_with(&[1], since), at(5), grace).is_empty());
+            assert!(seen.due(&state_with(&[1, 2], since), at(604), grace).is_empty());
+            assert_eq!(ids(&seen.due(&state_with(&[1, 2], since), at(605), grace)), [1]);
+            assert_eq!(ids(&seen.due(&state_with(&[2], since), at(1204), grace)), [2]);
+            assert_eq!(seen.0.len(), 1, "what is gone is forgotten");
+        }
     }
 }

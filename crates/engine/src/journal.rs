@@ -9,7 +9,9 @@
 
 use crate::bells::Call;
 use crate::courtesy::Courtesy;
+use crate::engine::Engine;
 use crate::partition::Partition;
+use crate::uncommitted::Uncommitted;
 use bytes::Bytes;
 use esker_journal::{Owner, Quorum};
 use esker_plog::Place;
@@ -36,6 +38,7 @@ const OWN_STORE: usize = 0;
 pub(crate) struct Journal {
     pub(crate) id: JournalId,
     wal: Wal,
+    uncommitted: Arc<Uncommitted>,
     state: Mutex<State>,
     /// Rings when more is shown or drained.
     progress: Notify,
@@ -141,12 +144,13 @@ pub(crate) struct Backlog {
 }
 
 impl Journal {
-    pub(crate) fn new(id: JournalId, wal: Wal) -> Self {
+    pub(crate) fn new(id: JournalId, wal: Wal, uncommitted: Arc<Uncommitted>) -> Self {
         // One store, this broker's own, and its word is enough.
         let quorum = Quorum::new(1, 1).expect("one of one is a quorum");
         Self {
             id,
             wal,
+            uncommitted,
             state: Mutex::new(State {
                 filling: VecDeque::new(),
                 in_flight: VecDeque::new(),
@@ -165,12 +169,13 @@ impl Journal {
     /// A journal of an earlier registration whose tail is fixed: everything in `undrained` is committed.
     pub(crate) fn sealed(
         id: JournalId,
-        wal: Wal,
+        engine: &Engine,
         drained: Seq,
         tail: Seq,
         undrained: LongQueue<Committed>,
     ) -> Self {
-        let journal = Self::new(id, wal);
+        let uncommitted = Arc::clone(engine.uncommitted());
+        let journal = Self::new(id, engine.wal().clone(), uncommitted);
         {
             let mut state = journal.state.lock();
             state.undrained_bytes = undrained.iter().map(|bundle| bundle.bytes).sum();
@@ -278,6 +283,7 @@ impl Journal {
             end: meta.last_offset.next(),
             bytes,
         });
+        self.uncommitted.add(bytes);
         if state.in_flight.is_empty() {
             self.wal.ring();
         }
@@ -363,6 +369,7 @@ impl Journal {
                 committed.push((seq, flying.frames));
             }
             undrained_bytes = (before, state.undrained_bytes);
+            self.uncommitted.remove(state.undrained_bytes - before);
         }
         let shown = committed.last().map(|(seq, _)| *seq);
         for (seq, frames) in committed {
@@ -406,6 +413,7 @@ impl Journal {
         };
         let filling = filling.into_iter().flat_map(|filling| filling.frames);
         for frame in flying.into_iter().flat_map(|flying| flying.frames).chain(filling) {
+            self.uncommitted.remove(frame.bytes);
             frame.partition.fail_pending();
         }
     }
@@ -534,7 +542,7 @@ mod tests {
         let wal = opened.start(Arc::new(Deaf));
         let id = JournalId(7);
         wal.open_journal(id, Bytes::new()).unwrap();
-        Journal::new(id, wal)
+        Journal::new(id, wal, Arc::new(Uncommitted::new(usize::MAX)))
     }
 
     fn push(journal: &Journal, partition_id: u64) {

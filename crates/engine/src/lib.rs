@@ -40,6 +40,7 @@ mod sink;
 mod space_watch;
 mod tail_memory;
 mod topic;
+mod uncommitted;
 mod verify;
 
 pub use ack::{Ack, AckWait, DataWait, DataWaiter};
@@ -52,4 +53,5 @@ pub use options::EngineOptions;
 pub use partition::Partition;
 pub use read::{FetchedBatches, ReadError};
 pub use topic::{ResolveSettings, TopicSettings};
+pub use uncommitted::Uncommitted;
 pub use verify::Verified;

@@ -25,6 +25,8 @@ pub struct EngineOptions {
     pub wal_prefill: bool,
     /// Memory for the newest batches of all partitions.
     pub tail_memory: ByteCount,
+    /// Bytes of batches that wait for the device, after which producers are not read on.
+    pub uncommitted_max: ByteCount,
     /// Unflushed bytes that start a flush; where they come in less than a second it waits for more.
     pub flush_bytes: ByteCount,
     /// Age of unflushed records that starts a flush.
@@ -64,6 +66,7 @@ impl EngineOptions {
             wal_segment: ByteCount::mib(64),
             wal_prefill: true,
             tail_memory: ByteCount::mib(512),
+            uncommitted_max: ByteCount::mib(128),
             flush_bytes: ByteCount::mib(64),
             flush_age: Duration::from_secs(30),
             segment_bytes_min: ByteCount::mib(12),

@@ -56,7 +56,7 @@ impl FoundJournal {
                     .collect(),
             })
             .collect();
-        Journal::sealed(self.id, engine.wal().clone(), self.drained, self.tail, undrained)
+        Journal::sealed(self.id, engine, self.drained, self.tail, undrained)
     }
 }
 

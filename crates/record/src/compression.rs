@@ -77,21 +77,61 @@ pub enum DecompressError {
     },
 }
 
-/// Decompresses `data` into at most `cap` bytes. Takes all that Kafka's own readers take: several gzip members, zstd frames
-/// or snappy streams count as one, and what follows a gzip member or an lz4 frame and is none is ignored.
+/// Memory to decompress into, used again from one batch to the next.
+#[derive(Default)]
+pub struct Decompressor {
+    content: Vec<u8>,
+    block: Vec<u8>,
+    zstd: Option<zstd::zstd_safe::DCtx<'static>>,
+}
+
+impl Decompressor {
+    /// Most bytes that are kept from one batch to the next.
+    const KEPT_MAX: usize = 4 << 20;
+
+    /// Decompresses `data` into at most `cap` bytes. Takes all that Kafka's own readers take: several gzip members, zstd
+    /// frames or snappy streams count as one, and what follows a gzip member or an lz4 frame and is none is ignored.
+    ///
+    /// # Errors
+    /// [`DecompressError::Damaged`] for bytes that the codec did not write or that end early,
+    /// [`DecompressError::TooLarge`] as soon as the cap is passed.
+    pub fn decompress(
+        &mut self,
+        codec: Codec,
+        data: &[u8],
+        cap: usize,
+    ) -> Result<&[u8], DecompressError> {
+        self.content.clear();
+        self.content.shrink_to(Self::KEPT_MAX);
+        let out = &mut self.content;
+        match codec {
+            Codec::None if data.len() > cap => return Err(DecompressError::TooLarge { cap }),
+            Codec::None => out.extend_from_slice(data),
+            Codec::Gzip => gzip::decompress(data, cap, out)?,
+            Codec::Snappy => snappy::decompress(data, cap, out)?,
+            Codec::Lz4 => lz4::decompress(data, cap, out, &mut self.block)?,
+            Codec::Zstd => zstd_frames::decompress(data, cap, out, &mut self.zstd)?,
+        }
+        Ok(&self.content)
+    }
+}
+
+impl std::fmt::Debug for Decompressor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decompressor")
+            .field("kept", &self.content.capacity())
+            .finish_non_exhaustive()
+    }
+}
+
+/// As [`Decompressor::decompress`], into memory of its own.
 ///
 /// # Errors
-/// [`DecompressError::Damaged`] for bytes that the codec did not write or that end early,
-/// [`DecompressError::TooLarge`] as soon as the cap is passed.
+/// As there.
 pub fn decompress(codec: Codec, data: &[u8], cap: usize) -> Result<Vec<u8>, DecompressError> {
-    match codec {
-        Codec::None if data.len() > cap => Err(DecompressError::TooLarge { cap }),
-        Codec::None => Ok(data.to_vec()),
-        Codec::Gzip => gzip::decompress(data, cap),
-        Codec::Snappy => snappy::decompress(data, cap),
-        Codec::Lz4 => lz4::decompress(data, cap),
-        Codec::Zstd => zstd_frames::decompress(data, cap),
-    }
+    let mut decompressor = Decompressor::default();
+    decompressor.decompress(codec, data, cap)?;
+    Ok(decompressor.content)
 }
 
 /// No more bytes than these come out of `data`: what the codec can express, and for zstd what the frames say.

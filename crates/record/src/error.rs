@@ -104,6 +104,9 @@ pub enum InvalidReason {
     /// The payload does not decompress, or to more than it may.
     #[error("{0}")]
     Payload(#[from] DecompressError),
+    /// The payload is one that Kafka's own readers refuse: a Java consumer would not get past it.
+    #[error("{0}, which Kafka's own readers refuse")]
+    Unreadable(&'static str),
     /// A record's bytes do not parse.
     #[error("record {index}: {error}")]
     Record {

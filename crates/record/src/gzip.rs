@@ -11,24 +11,28 @@ pub(crate) const DENSITY_MAX: usize = 1032;
 
 const DAMAGED: DecompressError = DecompressError::Damaged("gzip");
 
-/// Decompresses all members into at most `cap` bytes.
-pub(crate) fn decompress(data: &[u8], cap: usize) -> Result<Vec<u8>, DecompressError> {
-    let mut out = Vec::with_capacity(data.len().saturating_mul(3).min(cap));
+/// Decompresses all members into `out`, at most `cap` bytes.
+pub(crate) fn decompress(
+    data: &[u8],
+    cap: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), DecompressError> {
+    out.reserve(data.len().saturating_mul(3).min(cap));
     let mut member = GzDecoder::new(data);
     loop {
         // One byte more than allowed tells too much from just enough.
         let room = u64::try_from(cap - out.len()).unwrap_or(u64::MAX).saturating_add(1);
-        member.by_ref().take(room).read_to_end(&mut out).map_err(|_| DAMAGED)?;
+        member.by_ref().take(room).read_to_end(out).map_err(|_| DAMAGED)?;
         if out.len() > cap {
             return Err(DecompressError::TooLarge { cap });
         }
         let rest = member.into_inner();
         if rest.len() <= MEMBER_LEN_MIN {
-            return Ok(out);
+            return Ok(());
         }
         member = GzDecoder::new(rest);
         if member.header().is_none() {
-            return Ok(out);
+            return Ok(());
         }
     }
 }

@@ -27,7 +27,7 @@ mod zstd_frames;
 
 pub use builder::BatchBuilder;
 pub use compression::{
-    Codec, DecompressError, compress, content_max, decompress, unreadable_in_java,
+    Codec, DecompressError, Decompressor, compress, content_max, decompress, unreadable_in_java,
 };
 pub use control::{ControlError, ControlType, EndTxnMarker, control_type};
 pub use error::{BatchError, CorruptReason, InvalidReason};

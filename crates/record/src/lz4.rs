@@ -97,19 +97,28 @@ pub(crate) fn has_linked_blocks(data: &[u8]) -> bool {
     Frame::parse(data).is_some_and(|frame| !frame.has(FLAG_INDEPENDENT))
 }
 
-/// Decompresses the first frame into at most `cap` bytes. Works with one block of at most 4 MiB beside them.
-pub(crate) fn decompress(data: &[u8], cap: usize) -> Result<Vec<u8>, DecompressError> {
+/// Decompresses the first frame into `out`, at most `cap` bytes. `content` is room for one block of at most 4 MiB.
+pub(crate) fn decompress(
+    data: &[u8],
+    cap: usize,
+    out: &mut Vec<u8>,
+    content: &mut Vec<u8>,
+) -> Result<(), DecompressError> {
     let mut frame = Frame::parse(data).ok_or(DAMAGED)?;
-    let mut out = Vec::with_capacity(data.len().saturating_mul(3).min(cap));
-    let mut content = vec![0; frame.block_max.min(data.len().saturating_mul(DENSITY_MAX))];
+    out.reserve(data.len().saturating_mul(3).min(cap));
+    let room = frame.block_max.min(data.len().saturating_mul(DENSITY_MAX));
+    if content.len() < room {
+        content.resize(room, 0);
+    }
     while let Some((as_it_is, block)) = frame.next()? {
         let block = if as_it_is {
             block
         } else {
             let known = if frame.has(FLAG_INDEPENDENT) { 0 } else { out.len().min(WINDOW) };
             let window = &out[out.len() - known..];
-            let len = lz4_flex::block::decompress_into_with_dict(block, &mut content, window)
-                .map_err(|_| DAMAGED)?;
+            let len =
+                lz4_flex::block::decompress_into_with_dict(block, &mut content[..room], window)
+                    .map_err(|_| DAMAGED)?;
             &content[..len]
         };
         if block.len() > cap - out.len() {
@@ -117,5 +126,5 @@ pub(crate) fn decompress(data: &[u8], cap: usize) -> Result<Vec<u8>, DecompressE
         }
         out.extend_from_slice(block);
     }
-    Ok(out)
+    Ok(())
 }

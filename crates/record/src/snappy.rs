@@ -32,12 +32,14 @@ fn decompress_block(block: &[u8], out: &mut Vec<u8>, cap: usize) -> Result<(), D
     if written == announced { Ok(()) } else { Err(DAMAGED) }
 }
 
-/// Decompresses framed or bare snappy into at most `cap` bytes.
-pub(crate) fn decompress(data: &[u8], cap: usize) -> Result<Vec<u8>, DecompressError> {
-    let mut out = Vec::new();
+/// Decompresses framed or bare snappy into `out`, at most `cap` bytes.
+pub(crate) fn decompress(
+    data: &[u8],
+    cap: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), DecompressError> {
     if !data.starts_with(&MAGIC) {
-        decompress_block(data, &mut out, cap)?;
-        return Ok(out);
+        return decompress_block(data, out, cap);
     }
     let mut rest = data;
     while !rest.is_empty() {
@@ -52,10 +54,10 @@ pub(crate) fn decompress(data: &[u8], cap: usize) -> Result<Vec<u8>, DecompressE
             .ok()
             .and_then(|length| tail.split_at_checked(length))
             .ok_or(DAMAGED)?;
-        decompress_block(block, &mut out, cap)?;
+        decompress_block(block, out, cap)?;
         rest = tail;
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Compresses into the framing.

@@ -9,9 +9,11 @@
 //!
 //! The producer's epoch and sequence numbers are judged later, against the state of the partition.
 
+use std::cell::RefCell;
+
 use esker_types::{Bug, Timestamp, planted};
 
-use crate::compression::Codec;
+use crate::compression::{Codec, Decompressor, unreadable_in_java};
 use crate::error::{BatchError, CorruptReason, InvalidReason};
 use crate::header::{BatchView, LOG_OVERHEAD, MAGIC, TimestampType, at};
 use crate::walk::{Walked, walk};
@@ -230,13 +232,37 @@ pub fn validate_records(
     if planted(Bug::RecordsNotWalked) {
         return Ok(batch.max_timestamp());
     }
-    let payload = batch
-        .decompressed(limits.decompressed_bytes_max)
-        .map_err(|error| BatchError::from(InvalidReason::from(error)))?;
-    let walked = walk(&payload, batch.record_count());
+    if let Some(reason) = batch.codec().ok().and_then(|c| unreadable_in_java(c, batch.payload())) {
+        return Err(BatchError::from(InvalidReason::Unreadable(reason)).into());
+    }
+    match batch.codec() {
+        Ok(Codec::None) => judge_payload(batch, batch.payload(), limits, now),
+        Err(unknown) => Err(BatchError::from(InvalidReason::UnknownCodec(unknown)).into()),
+        Ok(codec) => DECOMPRESSOR.with_borrow_mut(|decompressor| {
+            let payload = decompressor
+                .decompress(codec, batch.payload(), limits.decompressed_bytes_max)
+                .map_err(|error| BatchError::from(InvalidReason::from(error)))?;
+            judge_payload(batch, payload, limits, now)
+        }),
+    }
+}
+
+thread_local! {
+    /// A thread's memory for the batches that it opens, one after the other.
+    static DECOMPRESSOR: RefCell<Decompressor> = RefCell::default();
+}
+
+/// [`validate_records`] of what was decompressed.
+fn judge_payload(
+    batch: &BatchView<'_>,
+    payload: &[u8],
+    limits: &ProduceLimits,
+    now: Timestamp,
+) -> Result<Timestamp, RecordsRefused> {
+    let walked = walk(payload, batch.record_count());
     match walked.and_then(|walked| largest_timestamp(batch, limits, now, &walked)) {
         Some(largest) => Ok(largest),
-        None => judge_each(batch, &payload, limits, now),
+        None => judge_each(batch, payload, limits, now),
     }
 }
 

@@ -115,14 +115,20 @@ pub(crate) fn content_max(data: &[u8]) -> usize {
     walk(data).map_or(0, |walked| usize::try_from(walked.content_max).unwrap_or(usize::MAX))
 }
 
-/// Decompresses all frames into at most `cap` bytes.
-pub(crate) fn decompress(data: &[u8], cap: usize) -> Result<Vec<u8>, DecompressError> {
+/// Decompresses all frames into `out`, at most `cap` bytes. `context` is made where there is none yet: that costs more than
+/// a small batch.
+pub(crate) fn decompress(
+    data: &[u8],
+    cap: usize,
+    out: &mut Vec<u8>,
+    context: &mut Option<DCtx<'static>>,
+) -> Result<(), DecompressError> {
     let walked = walk(data).ok_or(DAMAGED)?;
     let room = usize::try_from(walked.content_max).unwrap_or(usize::MAX).min(cap);
-    let mut out = Vec::with_capacity(room);
-    match DCtx::create().decompress(&mut out, data) {
+    out.reserve(room);
+    match context.get_or_insert_with(DCtx::create).decompress(out, data) {
         Ok(_) if out.len() > cap => Err(DecompressError::TooLarge { cap }),
-        Ok(_) => Ok(out),
+        Ok(_) => Ok(()),
         Err(code) if get_error_name(code) == NO_ROOM => Err(DecompressError::TooLarge { cap }),
         Err(_) => Err(DAMAGED),
     }

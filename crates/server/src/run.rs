@@ -260,6 +260,7 @@ fn node_options(
         flush_age: settings.flush_age,
         segment_bytes_min: settings.segment_bytes_min,
         segment_bytes_max: settings.segment_bytes_max,
+        uncommitted_max: settings.uncommitted_max,
         background_memory: settings.background_memory,
         merge_extents: settings.merge_extents,
         garbage_grace: settings.garbage_grace,

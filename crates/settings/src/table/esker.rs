@@ -21,6 +21,8 @@ settings! { ESKER
         "Whether files of the write-ahead log are filled ahead of use: writes into written files are faster."
     "esker.tail.memory.bytes": Size = Some("536870912"), AtLeast(1_048_576), ReadOnly, Honoured;
         "Memory for the newest batches of all partitions; consumers that keep up read from it."
+    "esker.uncommitted.max.bytes": Size = Some("134217728"), AtLeast(65_536), ReadOnly, Honoured;
+        "Bytes of batches that wait for the write-ahead log's device, after which producers are not read on before it has taken some: what a slow disk can make the broker hold, also for producers without acks."
     "esker.throttle.percent": Int = Some("70"), Between(1, 100), ReadOnly, Honoured;
         "Share of the write-ahead log that may be in use before produce is slowed down."
     "esker.flush.bytes": Size = Some("67108864"), AtLeast(1), ReadOnly, Honoured;

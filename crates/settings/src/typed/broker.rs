@@ -162,6 +162,8 @@ pub struct Broker {
     pub segment_bytes_min: ByteCount,
     /// `esker.segment.max.bytes`.
     pub segment_bytes_max: ByteCount,
+    /// `esker.uncommitted.max.bytes`.
+    pub uncommitted_max: ByteCount,
     /// `esker.background.memory.bytes`.
     pub background_memory: ByteCount,
     /// `esker.merge.extents`.
@@ -235,6 +237,7 @@ impl Broker {
             flush_age: read.duration("esker.flush.ms"),
             segment_bytes_min: read.bytes("esker.segment.min.bytes"),
             segment_bytes_max: read.bytes("esker.segment.max.bytes"),
+            uncommitted_max: read.bytes("esker.uncommitted.max.bytes"),
             background_memory: read.bytes("esker.background.memory.bytes"),
             merge_extents: read.count("esker.merge.extents"),
             garbage_grace: read.duration("esker.gc.grace.ms"),
