@@ -16,8 +16,9 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from harness import Broken, Broker, arguments, run_suite, wait_until
+from raw_batch import batch, varint
 from raw_fetch import fetch
-from raw_produce import NONE, answers, batch, connect, produce, varint
+from raw_produce import NONE, answers, connect, produce
 
 WEEK_MS, MONTH_MS, HALF_HOUR_MS = 7 * 86_400_000, 30 * 86_400_000, 1_800_000
 RECORDS = 3
