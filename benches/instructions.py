@@ -26,6 +26,7 @@ OPERATIONS = {
     "produce-answer": 2000,
     "batch-judge": 1000,
     "records-prove": 200,
+    "records-open": 100,
     "log-append": 1000,
     "bundle": 100,
     "fetch-1": 2000,

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use bytes::{Bytes, BytesMut};
 use esker_plog::{Appended, LogState, PartitionLog};
 use esker_record::{
-    BatchBuilder, BatchView, ProduceLimits, Times, TimestampType, produced_batch,
+    BatchBuilder, BatchView, Codec, ProduceLimits, Times, TimestampType, produced_batch,
     validate_produced, validate_records,
 };
 use esker_types::{JournalId, LeaderEpoch, Offset, PartitionId, Seq, Timestamp};
@@ -38,7 +38,8 @@ fn main() -> Result<()> {
         "produce-decode" => produce_decode(rounds)?,
         "produce-answer" => produce_answer(rounds)?,
         "batch-judge" => batch_judge(rounds)?,
-        "records-prove" => records_prove(rounds)?,
+        "records-prove" => records_prove(rounds, Codec::None)?,
+        "records-open" => records_prove(rounds, Codec::Lz4)?,
         "log-append" => log_append(rounds)?,
         "bundle" => bundle(rounds)?,
         "fetch-1" => fetch(rounds, 1)?,
@@ -125,11 +126,17 @@ fn batch_judge(rounds: u32) -> Result<()> {
     Ok(())
 }
 
-/// One batch of 1,000 records of 100 bytes, each of them looked at.
-fn records_prove(rounds: u32) -> Result<()> {
-    let mut builder = BatchBuilder::new(Offset(0));
+/// One batch of 1,000 records of 100 bytes, half of them like text, each of them looked at.
+fn records_prove(rounds: u32, codec: Codec) -> Result<()> {
+    let mut builder = BatchBuilder::new(Offset(0)).compression(codec, None);
+    let mut state = 1_u32;
     for record in 0..1_000_i64 {
-        builder.append(Timestamp(1 + record / 50), None, Some(&[7; 100]), &[]);
+        let mut value = [b'a'; 100];
+        for byte in &mut value[..50] {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *byte = state.to_be_bytes()[0];
+        }
+        builder.append(Timestamp(1 + record / 50), None, Some(&value), &[]);
     }
     let bytes = builder.build();
     let view = produced_batch(&bytes, 12)?;
