@@ -90,6 +90,7 @@ impl ResolveSettings for LiveSettings {
                 timestamp_before_max_ms: typed.timestamp_before_max_ms,
                 timestamp_after_max_ms: typed.timestamp_after_max_ms,
                 opens_compressed: typed.opens_compressed,
+                record_bytes_max: typed.decompressed_record_bytes_max as usize,
                 decompressed_bytes_max: self.decompressed_bytes_max,
             },
             deletes: typed.deletes,

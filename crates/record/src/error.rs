@@ -107,6 +107,16 @@ pub enum InvalidReason {
     /// The payload is one that Kafka's own readers refuse: a Java consumer would not get past it.
     #[error("{0}, which Kafka's own readers refuse")]
     Unreadable(&'static str),
+    /// A record of a compressed batch is longer than `max.decompressed.message.bytes`.
+    #[error(
+        "a record has {size} bytes when it is decompressed, more than max.decompressed.message.bytes {max}"
+    )]
+    RecordTooLarge {
+        /// Its bytes.
+        size: usize,
+        /// The topic's limit.
+        max: usize,
+    },
     /// A record's bytes do not parse.
     #[error("record {index}: {error}")]
     Record {

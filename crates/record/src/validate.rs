@@ -38,6 +38,8 @@ pub struct ProduceLimits {
     pub timestamp_after_max_ms: i64,
     /// `esker.validate.compressed`: whether compressed batches are always opened.
     pub opens_compressed: bool,
+    /// `max.decompressed.message.bytes`, of one record of a compressed batch.
+    pub record_bytes_max: usize,
     /// Most bytes that the records may decompress to where they have to be looked at.
     pub decompressed_bytes_max: usize,
 }
@@ -53,6 +55,7 @@ impl Default for ProduceLimits {
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: 3_600_000,
             opens_compressed: true,
+            record_bytes_max: 2_147_483_639,
             decompressed_bytes_max: 64 << 20,
         }
     }
@@ -260,6 +263,11 @@ fn judge_payload(
     now: Timestamp,
 ) -> Result<Timestamp, RecordsRefused> {
     let walked = walk(payload, batch.record_count());
+    let longest = walked.map_or(0, |walked| walked.longest);
+    if longest > limits.record_bytes_max && batch.codec() != Ok(Codec::None) {
+        let reason = InvalidReason::RecordTooLarge { size: longest, max: limits.record_bytes_max };
+        return Err(BatchError::from(reason).into());
+    }
     match walked.and_then(|walked| largest_timestamp(batch, limits, now, &walked)) {
         Some(largest) => Ok(largest),
         None => judge_each(batch, payload, limits, now),

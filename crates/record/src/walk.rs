@@ -14,12 +14,14 @@ pub(crate) struct Walked {
     pub(crate) delta_max: i64,
     /// Whether every record has a key.
     pub(crate) keyed: bool,
+    /// Bytes of the longest record, without its length.
+    pub(crate) longest: usize,
 }
 
 /// Walks `count` records. `None` unless they fill the payload, each of them is well-formed, and their offset deltas
 /// count up from 0.
 pub(crate) fn walk(payload: &[u8], count: i32) -> Option<Walked> {
-    let mut walked = Walked { delta_min: i64::MAX, delta_max: i64::MIN, keyed: true };
+    let mut walked = Walked { delta_min: i64::MAX, delta_max: i64::MIN, keyed: true, longest: 0 };
     let mut rest = payload;
     for index in 0..count {
         let step = match plain_step(rest) {
@@ -32,6 +34,7 @@ pub(crate) fn walk(payload: &[u8], count: i32) -> Option<Walked> {
         walked.delta_min = walked.delta_min.min(step.timestamp_delta);
         walked.delta_max = walked.delta_max.max(step.timestamp_delta);
         walked.keyed &= step.keyed;
+        walked.longest = walked.longest.max(step.body);
         rest = rest.get(step.len..)?;
     }
     rest.is_empty().then_some(walked)
@@ -42,6 +45,8 @@ struct Step {
     timestamp_delta: i64,
     offset_delta: i32,
     keyed: bool,
+    /// Bytes of the record behind its length.
+    body: usize,
     /// Bytes of the record.
     len: usize,
 }
@@ -69,7 +74,7 @@ fn plain_step(rest: &[u8]) -> Option<Step> {
     // No headers, and nothing behind their count.
     let whole = at + 1 == len && *rest.get(at)? == 0;
     let timestamp_delta = i64::from(timestamp_delta);
-    whole.then_some(Step { timestamp_delta, offset_delta, keyed: key >= 0, len })
+    whole.then_some(Step { timestamp_delta, offset_delta, keyed: key >= 0, body: length, len })
 }
 
 /// Eight bytes, and the numbers that begin in them.
@@ -148,7 +153,7 @@ fn any_step(mut rest: &[u8]) -> Option<Step> {
     let keyed = skip_nullable(&mut body)?;
     skip_nullable(&mut body)?;
     skip_headers(&mut body)?;
-    Some(Step { timestamp_delta, offset_delta, keyed, len: all - others.len() })
+    Some(Step { timestamp_delta, offset_delta, keyed, body: length, len: all - others.len() })
 }
 
 /// Skips a byte string; whether it is one and not null.
@@ -202,7 +207,10 @@ mod tests {
             &[Header { key: b"h", value: None }, Header { key: b"", value: Some(b"v") }],
         );
         let walked = walk(&bytes, count).unwrap();
-        assert_eq!(walked, Walked { delta_min: -993, delta_max: 89_000, keyed: true });
+        assert_eq!(
+            walked,
+            Walked { delta_min: -993, delta_max: 89_000, keyed: true, longest: 318 }
+        );
     }
 
     #[test]
@@ -251,7 +259,8 @@ mod tests {
             let keyed = records.iter().all(|record| record.key.is_some());
             let ends = (deltas().min(), deltas().max());
             let (Some(delta_min), Some(delta_max)) = ends else { panic!("there are records") };
-            Walked { delta_min, delta_max, keyed }
+            let longest = walk(bytes, count).map_or(0, |walked| walked.longest);
+            Walked { delta_min, delta_max, keyed, longest }
         });
         assert_eq!(walk(bytes, count), expected, "{what}");
     }

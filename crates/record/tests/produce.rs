@@ -258,6 +258,23 @@ fn compressed_batches_are_left_closed_only_where_their_header_may_be_true() {
 }
 
 #[test]
+fn records_that_are_long_when_they_are_opened_are_refused() {
+    let mut builder = BatchBuilder::new(Offset(0)).compression(Codec::Zstd, None);
+    builder.append(NOW, None, Some(&[0; 5_000]), &[]);
+    builder.append(NOW, None, Some(&[0; 10]), &[]);
+    let bytes = builder.build();
+    let batch = BatchView::parse(&bytes).unwrap();
+    // Beside the value: attributes, two deltas, the lengths of key and value, the count of headers.
+    let size = 5_000 + 3 + 1 + 2 + 1;
+    let limits = ProduceLimits { record_bytes_max: size, ..ProduceLimits::default() };
+    assert_eq!(validate_records(&batch, &limits, NOW), Ok(NOW));
+    let limits = ProduceLimits { record_bytes_max: size - 1, ..limits };
+    let reason = InvalidReason::RecordTooLarge { size, max: size - 1 };
+    let refused = RecordsRefused::Batch(BatchError::InvalidRecord(reason));
+    assert_eq!(validate_records(&batch, &limits, NOW), Err(refused));
+}
+
+#[test]
 fn unproved_times_age_from_when_the_batch_was_taken() {
     let at = |ms: i64| Timestamp(NOW.get() + ms);
     assert_eq!(unproved_age(Timestamp::NONE, NOW), NOW);

@@ -1,8 +1,6 @@
 //! Records of all topics: defaults of topic settings and what runs in the background.
 
-use super::why::{
-    COMPACTION, GRACE, LEVEL, MERGE, NO_FILES, ONE_DIR, OPENED, SYNCED, TIER, VERBATIM,
-};
+use super::why::{COMPACTION, GRACE, LEVEL, MERGE, NO_FILES, ONE_DIR, SYNCED, TIER, VERBATIM};
 
 settings! { LOG
     "log.dir": List = None, NonEmpty, ReadOnly, Honoured;
@@ -23,8 +21,8 @@ settings! { LOG
         "Length of such a window."
     "message.max.bytes": Int = Some("1048588"), AtLeast(0), ClusterWide, Honoured;
         "Largest batch of records, as it was sent (compressed). Default of `max.message.bytes`."
-    "max.decompressed.message.bytes": Int = Some("2147483639"), Between(1, 2_147_483_639), ClusterWide, Accepted(OPENED);
-        "Most bytes that a batch may decompress to. Default of the topic setting of this name."
+    "max.decompressed.message.bytes": Int = Some("2147483639"), Between(1, 2_147_483_639), ClusterWide, Honoured;
+        "Most bytes that one record of a compressed batch may have when it is opened. A batch as a whole is bounded by `esker.decompressed.max.bytes`. Default of the topic setting of this name."
     "compression.type": Text = Some("producer"), OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), ClusterWide, Refused(VERBATIM);
         "Codec in which records are kept; `producer` keeps them as they came."
     "compression.gzip.level": Int = Some("-1"), BetweenOr(1, 9, -1), ClusterWide, Accepted(LEVEL);

@@ -1,8 +1,8 @@
 //! Settings of a topic.
 
 use super::why::{
-    ALWAYS_TIERED, COMPACTION, GRACE, LEVEL, MERGE, NEW_GROUPS, NO_FILES, OPENED, QUORUM, SYNCED,
-    TIER, VERBATIM,
+    ALWAYS_TIERED, COMPACTION, GRACE, LEVEL, MERGE, NEW_GROUPS, NO_FILES, QUORUM, SYNCED, TIER,
+    VERBATIM,
 };
 
 settings! { TOPIC
@@ -40,8 +40,8 @@ settings! { TOPIC
         "Age above which a record has been compacted."
     "max.message.bytes": Int = Some("1048588"), AtLeast(0), Dynamic, Honoured <- [("message.max.bytes", 1)];
         "Largest batch of records, as it was sent (compressed)."
-    "max.decompressed.message.bytes": Int = Some("2147483639"), Between(1, 2_147_483_639), Dynamic, Accepted(OPENED) <- [("max.decompressed.message.bytes", 1)];
-        "Most bytes that a batch may decompress to."
+    "max.decompressed.message.bytes": Int = Some("2147483639"), Between(1, 2_147_483_639), Dynamic, Honoured <- [("max.decompressed.message.bytes", 1)];
+        "Most bytes that one record of a compressed batch may have when it is opened. A batch as a whole is bounded by `esker.decompressed.max.bytes`."
     "message.timestamp.after.max.ms": Long = Some("3600000"), AtLeast(0), Dynamic, Honoured <- [("log.message.timestamp.after.max.ms", 1)];
         "How far a producer's timestamp may lie in the future."
     "message.timestamp.before.max.ms": Long = Some("9223372036854775807"), AtLeast(0), Dynamic, Honoured <- [("log.message.timestamp.before.max.ms", 1)];

@@ -27,8 +27,6 @@ pub(super) const LOADED: &str = "a coordinator reads its log in chunks of the ca
 /// Of a setting under `listener.name.`.
 pub(crate) const LISTENER: &str =
     "a listener has no settings of its own; set the common one, without `listener.name.`";
-pub(super) const OPENED: &str =
-    "batches are opened where a rule needs it, and then `esker.decompressed.max.bytes` limits them";
 pub(super) const MERGE: &str = "segments are formed by flushes and merges; see `esker.segment.*`";
 pub(super) const GRACE: &str = "`esker.gc.grace.ms` says how long a dead object stays";
 pub(super) const NO_FILES: &str = "partitions have no files or indexes of their own on the broker";

@@ -56,6 +56,8 @@ pub struct Topic {
     pub compaction_lag_max: Option<Duration>,
     /// `min.cleanable.dirty.ratio`, from 0 to 1.
     pub dirty_ratio_min: f64,
+    /// `max.decompressed.message.bytes`, of one record of a compressed batch.
+    pub decompressed_record_bytes_max: u32,
     /// `esker.validate.compressed`.
     pub opens_compressed: bool,
     /// `esker.durability`.
@@ -102,6 +104,7 @@ impl Topic {
             dirty_ratio_min: value("min.cleanable.dirty.ratio")
                 .and_then(|value| value.as_f64())
                 .expect("a fraction with a default"),
+            decompressed_record_bytes_max: size("max.decompressed.message.bytes"),
             opens_compressed: value("esker.validate.compressed")
                 .and_then(|value| value.as_bool())
                 .expect("a boolean with a default"),
@@ -138,6 +141,7 @@ mod tests {
             compaction_lag_min: Duration::ZERO,
             compaction_lag_max: None,
             dirty_ratio_min: 0.5,
+            decompressed_record_bytes_max: 2_147_483_639,
             opens_compressed: true,
             durability: Durability::Replicated,
         };
