@@ -5,7 +5,7 @@
 //! takes no more records before the metadata would refuse the flush of all partitions.
 
 use crate::engine::Engine;
-use crate::partition::Partition;
+use crate::partition::led::Partition;
 use esker_meta::State;
 use esker_types::{MonoTime, ObjectId};
 use parking_lot::Mutex;

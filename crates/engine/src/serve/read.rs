@@ -1,8 +1,8 @@
 //! Reading: from memory, from the write-ahead log, from the bucket, in this order.
 
-use crate::cold::ColdError;
 use crate::engine::Engine;
-use crate::partition::Partition;
+use crate::objects::tiered::ColdError;
+use crate::partition::led::Partition;
 use bytes::Bytes;
 use esker_env::Blocking;
 use esker_plog::{Place, Position, TailBatch, TailRead};

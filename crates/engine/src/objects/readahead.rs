@@ -4,8 +4,8 @@
 //! pace, so what is fetched ahead for one reader goes on into the parts of those who are about to come: one request
 //! brings what would else be several.
 
-use crate::cold::Stored;
 use crate::engine::Engine;
+use crate::objects::tiered::Stored;
 use esker_cache::{Cursor, Stream};
 use esker_meta::State;
 use esker_object::{ObjectMeta, Part};

@@ -3,14 +3,14 @@
 //! Both are optimistic: the metadata takes the swap only where the extents are still what the writer saw. Bytes of a
 //! partition that moved on meanwhile are dead on arrival, which costs space and nothing else.
 
-use crate::cold::{ColdError, Stored, find_part, stored_extent};
-use crate::courtesy::Courtesy;
+use crate::background::merge_policy::{Gain, MergeRule};
+use crate::background::retention::ages_from;
 use crate::engine::{Engine, bytes_of};
-use crate::merge_rule::{Gain, MergeRule};
-use crate::part_flags::{extent_flags, part_flags};
-use crate::partition::Partition;
-use crate::producers::{kind_of, section_of, table_of};
-use crate::retention::ages_from;
+use crate::objects::part_flags::{extent_flags, part_flags};
+use crate::objects::tiered::{ColdError, Stored, find_part, stored_extent};
+use crate::partition::cpu_yield::Courtesy;
+use crate::partition::led::Partition;
+use crate::serve::producer_state::{kind_of, section_of, table_of};
 use bytes::Bytes;
 use esker_env::{BucketError, ObjectKey, timeout};
 use esker_meta::{

@@ -1,9 +1,9 @@
 //! Offsets by timestamp, over all tiers.
 
-use crate::cold::{ColdError, Stored, find_part, stored_extent};
 use crate::engine::Engine;
-use crate::partition::Partition;
-use crate::read::ReadError;
+use crate::objects::tiered::{ColdError, Stored, find_part, stored_extent};
+use crate::partition::led::Partition;
+use crate::serve::read::ReadError;
 use bytes::Bytes;
 use esker_cache::ReadHint;
 use esker_env::Permit;

@@ -2,12 +2,12 @@
 //!
 //! Every extent says what its own batches add (a delta), and every so often one says everything (full). So the state at
 //! the objects' end is the last full one and the deltas after it. What extents said that are gone is said elsewhere: see
-//! [`crate::kept_producers`].
+//! [`crate::background::producer_snapshot`].
 
-use crate::cold::{ColdError, Stored, find_part, stored_extent};
 use crate::engine::Engine;
-use crate::partition::Partition;
-use crate::read::ReadError;
+use crate::objects::tiered::{ColdError, Stored, find_part, stored_extent};
+use crate::partition::led::Partition;
+use crate::serve::read::ReadError;
 use esker_meta::{ExtentFlags, ProducersRef, State};
 use esker_object::{Part, ProducerBatch, ProducerEntry, ProducerKind};
 use esker_plog::{ProducerState, ProducerTable, TailBatch};

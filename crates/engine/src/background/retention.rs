@@ -1,9 +1,9 @@
 //! Housekeeping: retention, trims, producers that stopped writing. Bounded steps, one after the other.
 
 use crate::engine::Engine;
-use crate::hosted::HostedTopic;
-use crate::partition::Partition;
-use crate::topic::TopicSettings;
+use crate::partition::led::Partition;
+use crate::partition::registry::HostedTopic;
+use crate::partition::settings::TopicSettings;
 use esker_env::timeout;
 use esker_meta::{Command, State};
 use esker_meta_client::MetaError;

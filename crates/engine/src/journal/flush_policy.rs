@@ -6,7 +6,7 @@
 //! from the log. A log without room is worth a flush whatever it holds: that is what makes room.
 
 use crate::engine::bytes_of;
-use crate::journal::Backlog;
+use crate::journal::owned::Backlog;
 use crate::options::EngineOptions;
 use esker_types::MonoTime;
 use std::time::Duration;

@@ -5,8 +5,8 @@
 //! partitions. Draining them comes later, behind new appends.
 
 use crate::engine::{Engine, EngineError};
-use crate::journal::{Committed, Journal};
-use crate::sink::Sink;
+use crate::journal::durability_listener::Sink;
+use crate::journal::owned::{Committed, Journal};
 use esker_env::{Blocking, Env};
 use esker_journal::{Next, Quorum, Replica, Rescuer, SealStep};
 use esker_meta::{Command, JournalState, PartitionElection, Reply, State};

@@ -7,15 +7,15 @@
 //! *Retries.* A put that failed is repeated under a new id, for keys are never written twice; the ids of the failed
 //! attempt are given up, so that what it did put is deleted. A commit whose answer was lost is proposed again as it is.
 
-use crate::cold::ColdError;
-use crate::courtesy::Courtesy;
 use crate::engine::{Engine, bytes_of};
-use crate::ids::TakenId;
-use crate::journal::{Journal, Stretch};
-use crate::part_flags::extent_flags;
-use crate::partition::Partition;
-use crate::producers::{kind_of, next_is_full, section_of};
-use crate::read::ReadError;
+use crate::journal::owned::{Journal, Stretch};
+use crate::objects::object_ids::TakenId;
+use crate::objects::part_flags::extent_flags;
+use crate::objects::tiered::ColdError;
+use crate::partition::cpu_yield::Courtesy;
+use crate::partition::led::Partition;
+use crate::serve::producer_state::{kind_of, next_is_full, section_of};
+use crate::serve::read::ReadError;
 use bytes::Bytes;
 use esker_env::{Blocking, BucketError, ObjectKey, timeout};
 use esker_meta::{Command, FlushPart, FlushedObject, Rejected};

@@ -1,11 +1,11 @@
 //! Reading objects: footers once, blocks as they are asked for.
 
 use crate::engine::Engine;
-use crate::following::Following;
-use crate::footers::Footers;
-use crate::part_flags::extent_flags;
-use crate::partition::Partition;
-use crate::read::FetchedBatches;
+use crate::objects::footers::Footers;
+use crate::objects::part_flags::extent_flags;
+use crate::objects::readahead::Following;
+use crate::partition::led::Partition;
+use crate::serve::read::FetchedBatches;
 use bytes::Bytes;
 use esker_cache::{
     CachedObject, ChunkCache, Cursor, Cursors, ObjectReader, ReadHint, ReaderOptions,

@@ -1,10 +1,10 @@
 //! What the write-ahead log reports, handed on to the journals.
 
-use crate::bells::{Bells, Call};
-use crate::courtesy::Lateness;
-use crate::due::FlushRule;
-use crate::journal::Journal;
-use crate::tail_memory::TailMemory;
+use crate::journal::flush_policy::FlushRule;
+use crate::journal::owned::Journal;
+use crate::journal::tail_budget::TailMemory;
+use crate::partition::cpu_yield::Lateness;
+use crate::partition::shard_wakers::{Bells, Call};
 use esker_env::{Bucket, Clock};
 use esker_types::{JournalId, Seq};
 use esker_wal::{DurableSink, JournalStatus, WalFailure};

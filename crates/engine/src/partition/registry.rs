@@ -1,7 +1,7 @@
 //! The topics of the image with the partitions that this broker leads: what requests look things up in.
 
-use crate::partition::Partition;
-use crate::topic::TopicSettings;
+use crate::partition::led::Partition;
+use crate::partition::settings::TopicSettings;
 use esker_types::{PartitionIndex, TopicId, TopicName};
 use imbl::OrdMap;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! oldest go first. A batch that the bucket holds is dropped; one that it does not is read from the write-ahead log
 //! from then on. So a bucket that is out of reach fills the disk, not the memory.
 
-use crate::partition::Partition;
+use crate::partition::led::Partition;
 use esker_plog::Place;
 use esker_types::{LongQueue, Offset};
 use parking_lot::Mutex;

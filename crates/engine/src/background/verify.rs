@@ -1,8 +1,8 @@
 //! Reading everything in the bucket that the metadata names, and checking it.
 
-use crate::cold::{ColdError, Stored, stored_extent};
 use crate::engine::Engine;
-use crate::producers::stored_producers;
+use crate::objects::tiered::{ColdError, Stored, stored_extent};
+use crate::serve::producer_state::stored_producers;
 use esker_env::ObjectKey;
 use esker_meta::State;
 use esker_object::{ObjectMeta, data_key};

@@ -1,6 +1,6 @@
 //! Footers and manifests, parsed: read once, by one request for all who wait.
 
-use crate::cold::{ColdError, Stored};
+use crate::objects::tiered::{ColdError, Stored};
 use esker_cache::{CachedObject, ObjectReader, ReadHint};
 use esker_env::{BoxFuture, ObjectKey};
 use esker_object::{Corrupt, Manifest, ObjectMeta, manifest_key};

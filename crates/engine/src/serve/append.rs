@@ -1,9 +1,9 @@
 //! Taking a batch into the log.
 
-use crate::ack::Ack;
 use crate::engine::Engine;
-use crate::journal::Refusal;
-use crate::partition::Partition;
+use crate::journal::owned::Refusal;
+use crate::partition::ack::Ack;
+use crate::partition::led::Partition;
 use bytes::BytesMut;
 use esker_plog::{Appended, ProducerError};
 use esker_record::{BatchView, Times};

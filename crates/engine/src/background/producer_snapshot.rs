@@ -5,10 +5,10 @@
 //! as it is the only one to say something of producers. Here all of that is said once more, in one object for many
 //! partitions, and the metadata lets go of those extents.
 
-use crate::cold::ColdError;
 use crate::engine::Engine;
-use crate::partition::Partition;
-use crate::producers::section_of;
+use crate::objects::tiered::ColdError;
+use crate::partition::led::Partition;
+use crate::serve::producer_state::section_of;
 use esker_env::BucketError;
 use esker_meta::{Command, FlushedObject, ObjectKind, ProducersRef, State};
 use esker_meta_client::MetaError;

@@ -1,6 +1,6 @@
 //! Waiting for durability and for data: what a parked request holds.
 
-use crate::bells::Call;
+use crate::partition::shard_wakers::Call;
 use futures_util::task::AtomicWaker;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,0 +1,636 @@
+//! The journal that this broker writes: frames in, bundles to the write-ahead log, acknowledgements out.
+//!
+//! Bundles are closed when the log's thread puts its next commit together, not when the first frame arrives: what arrives
+//! during one commit makes the next one, and when the device is idle, what arrives until the log's thread has come to it.
+//! No timer, and no commit of one frame that keeps the others waiting for the device.
+//!
+//! *Order.* Frames are pushed under their partition's lock, so a partition's frames stand in the journal in the order
+//! of their offsets. *Failure.* When the log fails, nothing that waits is ever acknowledged, and nothing more is taken.
+
+use crate::engine::Engine;
+use crate::journal::uncommitted::Uncommitted;
+use crate::partition::cpu_yield::Courtesy;
+use crate::partition::led::Partition;
+use crate::partition::shard_wakers::Call;
+use bytes::Bytes;
+use esker_journal::{Owner, Quorum};
+use esker_plog::Place;
+use esker_types::{Crc32c, JournalId, LongQueue, MonoTime, Offset, PartitionId, Seq, TopicId};
+use esker_wal::{
+    AppendError, BUNDLE_HEADER_BYTES, Bundle, BundleBuilder, FRAME_ENTRY_BYTES, FrameMeta, Wal,
+};
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// Payload bytes after which another bundle is begun.
+const BUNDLE_BYTES: usize = 1 << 20;
+/// Bundles on their way to the device.
+const IN_FLIGHT_MAX: usize = 4;
+/// Bundles that are looked at under one lock: a stretch may have ten thousands, and requests wait for the lock, too.
+const BUNDLES_AT_ONCE: usize = 128;
+
+/// Place of this broker's own store in the ensemble.
+const OWN_STORE: usize = 0;
+
+/// A journal of this process.
+pub(crate) struct Journal {
+    pub(crate) id: JournalId,
+    wal: Wal,
+    uncommitted: Arc<Uncommitted>,
+    state: Mutex<State>,
+    /// Rings when more is shown or drained.
+    progress: Notify,
+}
+
+struct State {
+    /// Frames for the next bundles; all but the last are full.
+    filling: VecDeque<Filling>,
+    in_flight: VecDeque<InFlight>,
+    /// Committed bundles that the bucket does not hold, oldest first.
+    undrained: LongQueue<Committed>,
+    undrained_bytes: usize,
+    /// Bundles up to here have moved the high watermarks of their partitions. A flush takes no others: it would find
+    /// less in the partitions than the bundle holds, and the rest would be trimmed from the log.
+    shown: Seq,
+    role: Role,
+    /// The device has no room: bundles wait until it has.
+    blocked: bool,
+    failed: bool,
+    /// Somebody waits until everything up to here is drained.
+    flush_target: Seq,
+}
+
+/// What this process is to the journal.
+enum Role {
+    /// It writes it.
+    Owner(Owner),
+    /// An earlier registration wrote it; everything up to the tail is committed and waits to be drained.
+    Sealed { tail: Seq, drained: Seq },
+}
+
+impl Role {
+    fn exposed(&self) -> Seq {
+        match self {
+            Self::Owner(owner) => owner.exposed(),
+            Self::Sealed { tail, .. } => *tail,
+        }
+    }
+
+    fn drained(&self) -> Seq {
+        match self {
+            Self::Owner(owner) => owner.drained(),
+            Self::Sealed { drained, .. } => *drained,
+        }
+    }
+}
+
+/// Frames for the next bundle.
+#[derive(Default)]
+struct Filling {
+    builder: BundleBuilder,
+    frames: Vec<QueuedFrame>,
+    bytes: usize,
+}
+
+struct QueuedFrame {
+    partition: Arc<Partition>,
+    base: Offset,
+    end: Offset,
+    bytes: usize,
+}
+
+struct InFlight {
+    bundle: Bundle,
+    frames: Vec<QueuedFrame>,
+    bytes: usize,
+    /// Whether the log has it; `false` while there is no room.
+    submitted: bool,
+}
+
+/// A committed bundle.
+pub(crate) struct Committed {
+    pub(crate) seq: Seq,
+    pub(crate) bytes: usize,
+    pub(crate) at: MonoTime,
+    /// The partitions in it and where each one's frames end.
+    pub(crate) ends: Vec<(Arc<Partition>, Offset)>,
+}
+
+/// A committed stretch of a journal, to be put into objects.
+pub(crate) struct Stretch {
+    pub(crate) journal: JournalId,
+    /// What is drained already.
+    pub(crate) after: Seq,
+    /// The last bundle of the stretch.
+    pub(crate) upto: Seq,
+    /// The partitions in it and where each one's frames end.
+    pub(crate) ends: BTreeMap<PartitionId, (Arc<Partition>, Offset)>,
+    pub(crate) bytes: usize,
+}
+
+/// What waits to be flushed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Backlog {
+    pub(crate) bytes: usize,
+    pub(crate) oldest: Option<MonoTime>,
+    pub(crate) exposed: Seq,
+    /// What a flush may take.
+    pub(crate) shown: Seq,
+    pub(crate) drained: Seq,
+    /// The log has no room for more.
+    pub(crate) blocked: bool,
+}
+
+impl Journal {
+    pub(crate) fn new(id: JournalId, wal: Wal, uncommitted: Arc<Uncommitted>) -> Self {
+        // One store, this broker's own, and its word is enough.
+        let quorum = Quorum::new(1, 1).expect("one of one is a quorum");
+        Self {
+            id,
+            wal,
+            uncommitted,
+            state: Mutex::new(State {
+                filling: VecDeque::new(),
+                in_flight: VecDeque::new(),
+                undrained: LongQueue::default(),
+                undrained_bytes: 0,
+                shown: Seq::NONE,
+                role: Role::Owner(Owner::new(quorum)),
+                blocked: false,
+                failed: false,
+                flush_target: Seq::NONE,
+            }),
+            progress: Notify::new(),
+        }
+    }
+
+    /// A journal of an earlier registration whose tail is fixed: everything in `undrained` is committed.
+    pub(crate) fn sealed(
+        id: JournalId,
+        engine: &Engine,
+        drained: Seq,
+        tail: Seq,
+        undrained: LongQueue<Committed>,
+    ) -> Self {
+        let uncommitted = Arc::clone(engine.uncommitted());
+        let journal = Self::new(id, engine.wal().clone(), uncommitted);
+        {
+            let mut state = journal.state.lock();
+            state.undrained_bytes = undrained.iter().map(|bundle| bundle.bytes).sum();
+            state.undrained = undrained;
+            state.shown = tail;
+            state.role = Role::Sealed { tail, drained };
+        }
+        journal
+    }
+
+    pub(crate) fn is_sealed(&self) -> bool {
+        matches!(self.state.lock().role, Role::Sealed { .. })
+    }
+
+    pub(crate) fn flush_target(&self) -> Seq {
+        self.state.lock().flush_target
+    }
+
+    /// Has everything up to `target` flushed without waiting for size or age.
+    pub(crate) fn set_flush_target(&self, target: Seq) {
+        let mut state = self.state.lock();
+        state.flush_target = state.flush_target.max(target);
+    }
+
+    /// Completes when a flush may take everything up to `target`, which is committed.
+    pub(crate) async fn wait_shown(&self, target: Seq) {
+        self.wait_until(|state| state.shown >= target).await;
+    }
+
+    /// Completes when everything up to `target` is in committed objects.
+    pub(crate) async fn wait_drained(&self, target: Seq) {
+        self.wait_until(|state| state.role.drained() >= target).await;
+    }
+
+    async fn wait_until(&self, reached: impl Fn(&State) -> bool) {
+        loop {
+            let rung = self.progress.notified();
+            let mut rung = std::pin::pin!(rung);
+            rung.as_mut().enable();
+            if reached(&self.state.lock()) {
+                return;
+            }
+            rung.await;
+        }
+    }
+
+    /// Whether it holds undrained batches of `topic`.
+    pub(crate) fn has_unflushed(&self, topic: Option<TopicId>) -> bool {
+        let state = self.state.lock();
+        state.undrained.iter().any(|bundle| {
+            bundle.ends.iter().any(|(partition, _)| topic.is_none_or(|id| partition.topic == id))
+        })
+    }
+
+    /// Whether nothing will come after what is drained.
+    pub(crate) fn is_empty_for_ever(&self) -> bool {
+        matches!(self.state.lock().role, Role::Sealed { tail, drained } if drained >= tail)
+    }
+
+    /// Longest batch that the log takes.
+    pub(crate) fn batch_bytes_max(&self) -> usize {
+        self.wal.bundle_bytes_max() - BUNDLE_HEADER_BYTES - FRAME_ENTRY_BYTES
+    }
+
+    /// Whether appends are taken. Asked before a batch gets its offset.
+    pub(crate) fn accepts(&self) -> Result<(), Refusal> {
+        let state = self.state.lock();
+        if state.failed {
+            Err(Refusal::Failed)
+        } else if state.blocked {
+            Err(Refusal::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Takes a frame whose checksum is `crc`. Called under the partition's lock, after [`Journal::accepts`].
+    ///
+    /// Answers false when the journal has failed meanwhile: the frame will never be committed.
+    pub(crate) fn push(
+        &self,
+        partition: &Arc<Partition>,
+        meta: FrameMeta,
+        payload: Bytes,
+        crc: Crc32c,
+    ) -> bool {
+        let mut state = self.state.lock();
+        if state.failed {
+            return false;
+        }
+        let bytes = payload.len();
+        let is_full = |filling: &Filling| {
+            let len = filling.builder.encoded_len() + FRAME_ENTRY_BYTES + bytes;
+            filling.bytes + bytes > BUNDLE_BYTES || len > self.wal.bundle_bytes_max()
+        };
+        if state.filling.back().is_none_or(is_full) {
+            state.filling.push_back(Filling::default());
+        }
+        let filling = state.filling.back_mut().expect("there is one now");
+        filling.builder.push_checked(meta, payload, crc, &[]);
+        filling.bytes += bytes;
+        filling.frames.push(QueuedFrame {
+            partition: Arc::clone(partition),
+            base: meta.base_offset,
+            end: meta.last_offset.next(),
+            bytes,
+        });
+        self.uncommitted.add(bytes);
+        if state.in_flight.is_empty() {
+            self.wal.ring();
+        }
+        true
+    }
+
+    /// The log's thread puts a commit together: closes bundles and submits them. Whether it found the log full that was not.
+    pub(crate) fn gather(&self) -> bool {
+        let state = &mut *self.state.lock();
+        if state.failed {
+            return false;
+        }
+        let blocked = state.blocked;
+        let mut closed = false;
+        while state.in_flight.len() < IN_FLIGHT_MAX && !state.filling.is_empty() {
+            let Role::Owner(owner) = &mut state.role else {
+                panic!("append to sealed journal {}", self.id)
+            };
+            // A journal that has ended gives out no number: what waits is for its successor.
+            let Some(seq) = owner.append() else { break };
+            let (exposed, drained) = (owner.exposed(), owner.drained());
+            let Some(Filling { builder, frames, bytes }) = state.filling.pop_front() else { break };
+            let bundle = builder.finish(self.id, seq, exposed, drained);
+            state.in_flight.push_back(InFlight { bundle, frames, bytes, submitted: false });
+            closed = true;
+        }
+        if closed {
+            self.submit(state);
+        }
+        state.blocked && !blocked
+    }
+
+    /// Hands bundles to the log, in order, as far as it takes them.
+    fn submit(&self, state: &mut State) {
+        for flying in state.in_flight.iter_mut().filter(|flying| !flying.submitted) {
+            match self.wal.append(flying.bundle.clone()) {
+                Ok(()) => flying.submitted = true,
+                Err(AppendError::Full) => {
+                    state.blocked = true;
+                    return;
+                }
+                Err(AppendError::Failed(_) | AppendError::Closed | AppendError::Sealed) => {
+                    state.failed = true;
+                    return;
+                }
+                Err(error) => panic!("journal {} cannot append: {error}", self.id),
+            }
+        }
+        state.blocked = false;
+    }
+
+    /// Everything up to `upto` is durable: shows it to readers and settles acks; `calls` gets who is to be woken.
+    /// `remember` is told of every batch that is in memory and where the log has it. Answers how many bytes wait to be
+    /// drained, before and after.
+    pub(crate) fn on_durable(
+        &self,
+        upto: Seq,
+        now: MonoTime,
+        calls: &mut Vec<Call>,
+        mut remember: impl FnMut(&Arc<Partition>, (Offset, Offset), usize, Place),
+    ) -> (usize, usize) {
+        let mut committed = Vec::new();
+        let undrained_bytes;
+        {
+            let mut state = self.state.lock();
+            let before = state.undrained_bytes;
+            let Role::Owner(owner) = &mut state.role else { return (before, before) };
+            let Some(exposed) = owner.on_durable(OWN_STORE, upto) else { return (before, before) };
+            while state.in_flight.front().is_some_and(|f| f.bundle.seq() <= exposed) {
+                let Some(flying) = state.in_flight.pop_front() else { break };
+                let seq = flying.bundle.seq();
+                state.undrained_bytes += flying.bytes;
+                let mut ends: Vec<(Arc<Partition>, Offset)> = Vec::new();
+                for frame in &flying.frames {
+                    match ends.last_mut() {
+                        Some((last, end)) if Arc::ptr_eq(last, &frame.partition) => {
+                            *end = frame.end
+                        }
+                        _ => ends.push((Arc::clone(&frame.partition), frame.end)),
+                    }
+                }
+                state.undrained.push_back(Committed { seq, bytes: flying.bytes, at: now, ends });
+                committed.push((seq, flying.frames));
+            }
+            undrained_bytes = (before, state.undrained_bytes);
+            self.uncommitted.remove(state.undrained_bytes - before);
+        }
+        let shown = committed.last().map(|(seq, _)| *seq);
+        for (seq, frames) in committed {
+            for (number, frame) in (0..).zip(frames) {
+                frame.partition.committed(frame.end, frame.bytes, calls);
+                let place = Place::Journal { journal: self.id, seq, frame: number };
+                remember(&frame.partition, (frame.base, frame.end), frame.bytes, place);
+            }
+        }
+        if let Some(shown) = shown {
+            self.state.lock().shown = shown;
+            self.progress.notify_waiters();
+        }
+        undrained_bytes
+    }
+
+    /// Bundles from `from` on were not written for lack of room: submit them again when there is some. Whether this was
+    /// news.
+    pub(crate) fn on_refused(&self, from: Seq) -> bool {
+        let mut state = self.state.lock();
+        for flying in state.in_flight.iter_mut().filter(|flying| flying.bundle.seq() >= from) {
+            flying.submitted = false;
+        }
+        !std::mem::replace(&mut state.blocked, true)
+    }
+
+    /// There may be room again.
+    pub(crate) fn retry(&self) {
+        let mut state = self.state.lock();
+        if state.blocked && !state.failed {
+            self.submit(&mut state);
+        }
+    }
+
+    /// The log failed: nothing that waits will be committed.
+    pub(crate) fn on_failed(&self) {
+        let (flying, filling) = {
+            let mut state = self.state.lock();
+            state.failed = true;
+            (std::mem::take(&mut state.in_flight), std::mem::take(&mut state.filling))
+        };
+        let filling = filling.into_iter().flat_map(|filling| filling.frames);
+        for frame in flying.into_iter().flat_map(|flying| flying.frames).chain(filling) {
+            self.uncommitted.remove(frame.bytes);
+            frame.partition.fail_pending();
+        }
+    }
+
+    pub(crate) fn backlog(&self) -> Backlog {
+        let state = self.state.lock();
+        Backlog {
+            bytes: state.undrained_bytes,
+            oldest: state.undrained.front().map(|bundle| bundle.at),
+            exposed: state.role.exposed(),
+            shown: state.shown,
+            drained: state.role.drained(),
+            blocked: state.blocked,
+        }
+    }
+
+    /// The oldest undrained bundles that readers see, up to `bytes_max` (one at least). Asked by one task only.
+    pub(crate) fn stretch(&self, bytes_max: usize, courtesy: &Courtesy) -> Option<Stretch> {
+        let (after, shown) = {
+            let state = self.state.lock();
+            (state.role.drained(), state.shown)
+        };
+        let mut stretch =
+            Stretch { journal: self.id, after, upto: after, ends: BTreeMap::new(), bytes: 0 };
+        let mut more = true;
+        while more {
+            let state = self.state.lock();
+            let from = state.undrained.partition_point(|bundle| bundle.seq <= stretch.upto);
+            let to = state.undrained.len().min(from + BUNDLES_AT_ONCE);
+            more = to < state.undrained.len();
+            for bundle in state.undrained.iter_from(from).take(to - from) {
+                if bundle.seq > shown
+                    || (stretch.bytes > 0 && stretch.bytes + bundle.bytes > bytes_max)
+                {
+                    more = false;
+                    break;
+                }
+                stretch.bytes += bundle.bytes;
+                stretch.upto = bundle.seq;
+                for (partition, end) in &bundle.ends {
+                    stretch.ends.insert(partition.id, (Arc::clone(partition), *end));
+                }
+            }
+            MutexGuard::unlock_fair(state);
+            courtesy.offer();
+        }
+        (stretch.upto > stretch.after).then_some(stretch)
+    }
+
+    /// Everything up to `upto` is in committed objects.
+    pub(crate) fn on_drained(&self, upto: Seq) {
+        loop {
+            let gone: Vec<_> = {
+                let mut state = self.state.lock();
+                let gone = state.undrained.iter().take(BUNDLES_AT_ONCE);
+                let count = gone.take_while(|bundle| bundle.seq <= upto).count();
+                let gone: Vec<_> = (0..count).filter_map(|_| state.undrained.pop_front()).collect();
+                state.undrained_bytes -= gone.iter().map(|bundle| bundle.bytes).sum::<usize>();
+                MutexGuard::unlock_fair(state);
+                gone
+            };
+            if gone.is_empty() {
+                break;
+            }
+        }
+        let mut state = self.state.lock();
+        match &mut state.role {
+            Role::Owner(owner) => owner.on_drained(upto),
+            Role::Sealed { drained, .. } => *drained = upto.max(*drained),
+        }
+        drop(state);
+        self.progress.notify_waiters();
+    }
+}
+
+/// Why an append is not taken now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// The write-ahead log failed; this process must restart.
+    #[error("the write-ahead log failed")]
+    Failed,
+    /// The write-ahead log is full.
+    #[error("the write-ahead log is full")]
+    Full,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use esker_env::Env;
+    use esker_env::real::Runtimes;
+    use esker_plog::{LogState, PartitionLog};
+    use esker_types::{ClusterId, LeaderEpoch, PartitionIndex, Timestamp, TopicName};
+    use esker_wal::{DurableSink, FrameFlags, JournalStatus, OpenedWal, WalFailure, WalOptions};
+
+    struct Deaf;
+
+    impl DurableSink for Deaf {
+        fn durable(&self, _: &[JournalStatus]) {}
+
+        fn refused(&self, _: &[(JournalId, Seq)]) {}
+
+        fn failed(&self, failure: &WalFailure) {
+            panic!("{failure}");
+        }
+    }
+
+    /// A partition whose log ends at 10.
+    fn partition(id: u64) -> Arc<Partition> {
+        let log = PartitionLog::open(LogState {
+            leader_epoch: LeaderEpoch(0),
+            log_start: Offset(0),
+            tiered_end: Offset(10),
+            epochs: vec![],
+        });
+        let (topic, name) = (TopicId::default(), TopicName::new("t").unwrap());
+        let settings = Arc::default();
+        Partition::new(PartitionId(id), topic, name, PartitionIndex(0), settings, log)
+    }
+
+    fn journal(dir: &std::path::Path, runtimes: &Runtimes) -> Journal {
+        let env = Env::real(runtimes);
+        let options =
+            WalOptions { segment_bytes: 1 << 20, capacity_bytes: 8 << 20, prefill: false };
+        let (opened, _) = OpenedWal::open(&env, dir, ClusterId::ZERO, options).unwrap();
+        let wal = opened.start(Arc::new(Deaf));
+        let id = JournalId(7);
+        wal.open_journal(id, Bytes::new()).unwrap();
+        Journal::new(id, wal, Arc::new(Uncommitted::new(usize::MAX)))
+    }
+
+    fn push(journal: &Journal, partition_id: u64) {
+        let meta = FrameMeta {
+            partition: PartitionId(partition_id),
+            base_offset: Offset(0),
+            last_offset: Offset(9),
+            max_timestamp: Timestamp(0),
+            leader_epoch: LeaderEpoch(0),
+            flags: FrameFlags::default(),
+        };
+        let batch = Bytes::from_static(b"batch");
+        let crc = Crc32c(esker_wal::crc32c(&batch));
+        assert!(journal.push(&partition(partition_id), meta, batch, crc));
+    }
+
+    fn stretch_of(journal: &Journal, bytes_max: usize) -> Option<Stretch> {
+        journal.stretch(bytes_max, &Courtesy::new(&Arc::default(), false))
+    }
+
+    #[test]
+    fn what_arrives_before_the_log_has_come_to_it_makes_one_bundle() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtimes = Runtimes::start(1, 1).unwrap();
+        let journal = journal(dir.path(), &runtimes);
+        (0..3).for_each(|number| push(&journal, number));
+        journal.gather();
+        (3..5).for_each(|number| push(&journal, number));
+        journal.on_durable(Seq(1), MonoTime::default(), &mut Vec::new(), |_, _, _, _| {});
+        let stretch = stretch_of(&journal, usize::MAX).unwrap();
+        assert_eq!((stretch.upto, stretch.ends.len()), (Seq(1), 3));
+        journal.gather();
+        journal.on_durable(Seq(2), MonoTime::default(), &mut Vec::new(), |_, _, _, _| {});
+        let stretch = stretch_of(&journal, usize::MAX).unwrap();
+        assert_eq!((stretch.upto, stretch.ends.len()), (Seq(2), 5));
+    }
+
+    #[test]
+    fn a_flush_takes_no_bundle_before_all_its_partitions_show_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtimes = Runtimes::start(1, 1).unwrap();
+        let journal = journal(dir.path(), &runtimes);
+        for number in 0..2 {
+            push(&journal, number);
+            journal.gather();
+        }
+        let mut told = 0;
+        for seq in 1..=2 {
+            journal.on_durable(Seq(seq), MonoTime::default(), &mut Vec::new(), |_, _, _, _| {
+                let upto = stretch_of(&journal, usize::MAX).map(|stretch| stretch.upto);
+                assert_eq!(upto, (seq > 1).then(|| Seq(seq - 1)));
+                told += 1;
+            });
+            let stretch = stretch_of(&journal, usize::MAX).unwrap();
+            assert_eq!(stretch.upto, Seq(seq));
+        }
+        assert_eq!(told, 2);
+    }
+
+    #[test]
+    fn a_stretch_is_longer_than_what_one_lock_covers() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtimes = Runtimes::start(1, 1).unwrap();
+        let journal = journal(dir.path(), &runtimes);
+        let count = 2 * BUNDLES_AT_ONCE as u64 + 5;
+        for number in 0..count {
+            push(&journal, number % 3);
+            journal.gather();
+            journal.on_durable(
+                Seq(number + 1),
+                MonoTime::default(),
+                &mut Vec::new(),
+                |_, _, _, _| {},
+            );
+        }
+        let bytes = journal.backlog().bytes;
+        let whole = stretch_of(&journal, usize::MAX).unwrap();
+        assert_eq!((whole.upto, whole.bytes, whole.ends.len()), (Seq(count), bytes, 3));
+        let most = stretch_of(&journal, bytes - 1).unwrap();
+        assert_eq!((most.after, most.upto), (Seq(0), Seq(count - 1)));
+        journal.on_drained(most.upto);
+        let last = stretch_of(&journal, usize::MAX).unwrap();
+        assert_eq!(
+            (last.after, last.upto, last.bytes),
+            (most.upto, Seq(count), bytes - most.bytes)
+        );
+        journal.on_drained(last.upto);
+        assert!(stretch_of(&journal, usize::MAX).is_none());
+        assert_eq!(journal.backlog().bytes, 0);
+    }
+}
