@@ -6,6 +6,7 @@ use crate::content;
 use crate::pipe::Pipe;
 use bytes::Bytes;
 use esker_env::{Env, Incoming, Listener, Place};
+use esker_record::Codec;
 use esker_wire::api::api_versions::{ApiVersion, ApiVersionsResponse};
 use esker_wire::api::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
 use esker_wire::api::list_offsets::{
@@ -57,7 +58,7 @@ impl NullBroker {
         let broker = Arc::new(Self {
             address: listener.local_addr(),
             partitions,
-            batch: content::batch(16, 1024, env.clock.wall()),
+            batch: content::batch(16, 1024, Codec::None, env.clock.wall()),
         });
         let accept = accept(env.clone(), listener, Arc::clone(&broker));
         env.spawner.spawn(Place::Shard(0), "accept", Box::pin(accept));

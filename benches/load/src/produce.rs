@@ -7,6 +7,7 @@ use crate::report::{Report, Tally};
 use crate::target::{Leader, LoadError, Target, run_all};
 use bytes::{Bytes, BytesMut};
 use esker_env::{ByteStream, Clock};
+use esker_record::Codec;
 use esker_types::MonoTime;
 use esker_wire::api::produce::{
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -35,6 +36,8 @@ pub struct ProduceOptions {
     pub connections: usize,
     /// Requests of a connection that may wait for their answers.
     pub in_flight: usize,
+    /// How batches are compressed: once, before the first is sent.
+    pub codec: Codec,
     /// −1, 0 or 1.
     pub acks: i16,
     /// Bytes of values a second, all together; `None` for as fast as possible.
@@ -53,6 +56,7 @@ impl Default for ProduceOptions {
             batches: 16,
             connections: 4,
             in_flight: 5,
+            codec: Codec::None,
             acks: -1,
             rate: None,
             duration: Duration::from_secs(10),
@@ -79,7 +83,8 @@ pub async fn produce(target: &Target, options: &ProduceOptions) -> Result<Report
         return Err(LoadError::Options("at least one of each is needed".to_owned()));
     }
     let clock = &target.env.clock;
-    let batch = content::batch(options.batch_records, options.record_bytes, clock.wall());
+    let batch =
+        content::batch(options.batch_records, options.record_bytes, options.codec, clock.wall());
     let mut works = Vec::new();
     let connections = options.connections * target.leaders.len();
     for leader in &target.leaders {

@@ -455,6 +455,9 @@ pub struct BenchProduceArgs {
     /// Requests of a connection that may wait for their answers
     #[arg(long, value_name = "COUNT", default_value = "5")]
     pub in_flight: usize,
+    /// How to compress batches: none, gzip, snappy, lz4, zstd. Values are lines of a log then
+    #[arg(short = 'z', long, default_value = "none")]
+    pub compression: String,
     /// Who must have a record: -1 or all, 1 the leader, 0 nobody
     #[arg(long, default_value = "all", allow_hyphen_values = true)]
     pub acks: String,

@@ -3,6 +3,7 @@
 use crate::args::{BenchConsumeArgs, BenchLatencyArgs, BenchProduceArgs, BenchVerb, ReportFormat};
 use crate::failure::{Exit, Failure};
 use crate::ui::{Ui, table};
+use crate::verbs::produce;
 use esker_client::Client;
 use esker_load::{
     ConsumeOptions, LatencyOptions, LoadError, Percentiles, ProduceOptions, Report, Target,
@@ -36,6 +37,7 @@ async fn produce(client: &Client, args: &BenchProduceArgs) -> Result<Report, Fai
         batches: args.batches,
         connections: args.connections,
         in_flight: args.in_flight,
+        codec: produce::codec(&args.compression)?,
         acks: acks(&args.acks)?,
         rate: args.rate,
         duration: duration(args.duration)?,

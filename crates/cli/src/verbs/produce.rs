@@ -78,13 +78,17 @@ fn standard_input(spawner: &dyn Spawner) -> mpsc::Receiver<std::io::Result<Vec<u
     received
 }
 
-fn options(args: &ProduceArgs) -> Result<ProducerOptions, Failure> {
+/// The codec of an option.
+pub(crate) fn codec(name: &str) -> Result<Codec, Failure> {
     let codecs = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
-    let codec = codecs.into_iter().find(|codec| codec.name() == args.compression);
-    let codec = codec.ok_or_else(|| {
-        let what = format!("`{}` is no codec: none, gzip, snappy, lz4, zstd", args.compression);
-        Failure::usage(what)
-    })?;
+    let found = codecs.into_iter().find(|codec| codec.name() == name);
+    found.ok_or_else(|| {
+        Failure::usage(format!("`{name}` is no codec: none, gzip, snappy, lz4, zstd"))
+    })
+}
+
+fn options(args: &ProduceArgs) -> Result<ProducerOptions, Failure> {
+    let codec = codec(&args.compression)?;
     let acks = match args.acks.as_str() {
         "all" | "-1" => Acks::All,
         "1" | "leader" => Acks::Leader,
