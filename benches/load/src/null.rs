@@ -5,7 +5,7 @@
 use crate::content;
 use crate::pipe::Pipe;
 use bytes::Bytes;
-use esker_env::{Env, Incoming, Listener, Place};
+use esker_env::{Env, Incoming, Listener, TaskPlacement};
 use esker_record::Codec;
 use esker_wire::api::api_versions::{ApiVersion, ApiVersionsResponse};
 use esker_wire::api::fetch::{FetchRequest, FetchResponse, FetchableTopicResponse, PartitionData};
@@ -61,7 +61,7 @@ impl NullBroker {
             batch: content::batch(16, 1024, Codec::None, env.clock.wall()),
         });
         let accept = accept(env.clone(), listener, Arc::clone(&broker));
-        env.spawner.spawn(Place::Shard(0), "accept", Box::pin(accept));
+        env.spawner.spawn(TaskPlacement::Shard(0), "accept", Box::pin(accept));
         Ok(broker)
     }
 
@@ -218,7 +218,7 @@ fn offsets(header: &RequestHeader<'_>, body: Reader<'_>) -> Result<Frame, String
 async fn accept(env: Env, listener: Box<dyn Listener>, broker: Arc<NullBroker>) {
     while let Ok(incoming) = listener.accept().await {
         let connection = serve(incoming, Arc::clone(&broker));
-        env.spawner.spawn(Place::Shard(0), "connection", Box::pin(connection));
+        env.spawner.spawn(TaskPlacement::Shard(0), "connection", Box::pin(connection));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where the load goes.
 
 use esker_client::{Client, ClientError};
-use esker_env::{ByteStream, Env, Place, Spawner};
+use esker_env::{ByteStream, Env, Spawner, TaskPlacement};
 use esker_wire::ApiKey;
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
@@ -105,6 +105,6 @@ where
         let _gone = done.send(all.await);
     };
     let spawner: &dyn Spawner = &*env.spawner;
-    spawner.spawn(Place::Shard(0), "load", Box::pin(task));
+    spawner.spawn(TaskPlacement::Shard(0), "load", Box::pin(task));
     result.await.map_err(|_| LoadError::Options("the run was cancelled".to_owned()))?
 }

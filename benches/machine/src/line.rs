@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 use bytes::{Bytes, BytesMut};
-use esker_env::{ByteStream, Env, Place};
+use esker_env::{ByteStream, Env, TaskPlacement};
 use esker_types::MonoTime;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -55,7 +55,7 @@ pub(crate) async fn serve(
             carry(&here, from_client, to_server, delay, None);
             carry(&here, from_server, to_client, delay, Some(line));
         };
-        env.spawner.spawn(Place::Background, "connection", Box::pin(pass));
+        env.spawner.spawn(TaskPlacement::Background, "connection", Box::pin(pass));
     }
 }
 
@@ -93,6 +93,6 @@ fn carry(
         }
         let _gone = to.shutdown().await;
     };
-    env.spawner.spawn(Place::Background, "read", Box::pin(reading));
-    env.spawner.spawn(Place::Background, "write", Box::pin(writing));
+    env.spawner.spawn(TaskPlacement::Background, "read", Box::pin(reading));
+    env.spawner.spawn(TaskPlacement::Background, "write", Box::pin(writing));
 }

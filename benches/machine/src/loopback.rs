@@ -1,7 +1,7 @@
 //! Bytes through a TCP connection to oneself.
 
 use anyhow::Result;
-use esker_env::{Env, Place};
+use esker_env::{Env, TaskPlacement};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) async fn stream(env: &Env, bytes: usize, seconds: f64) -> Result<Valu
         }
         let _gone = done.send(total);
     };
-    env.spawner.spawn(Place::Shard(1), "read", Box::pin(reading));
+    env.spawner.spawn(TaskPlacement::Shard(1), "read", Box::pin(reading));
     let (net, clock) = (Arc::clone(&env.net), Arc::clone(&env.clock));
     let (finished, finish) = oneshot::channel();
     let writing = async move {
@@ -37,7 +37,7 @@ pub(crate) async fn stream(env: &Env, bytes: usize, seconds: f64) -> Result<Valu
         }
         let _gone = finished.send(clock.now().since(begin));
     };
-    env.spawner.spawn(Place::Shard(0), "write", Box::pin(writing));
+    env.spawner.spawn(TaskPlacement::Shard(0), "write", Box::pin(writing));
     let (took, total) = (finish.await?, received.await?);
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     Ok(json!({ "bytes": bytes, "mb_per_second": total as f64 / took.as_secs_f64() / 1e6 }))

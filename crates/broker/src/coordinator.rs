@@ -11,7 +11,7 @@ mod trimming;
 use crate::broker::Broker;
 use crate::topics::NewTopic;
 use esker_engine::Partition;
-use esker_env::{Clock, Place, watch};
+use esker_env::{Clock, TaskPlacement, watch};
 use esker_group::{
     GroupError, GroupShard, Heartbeat, JoinGroup, LeaveGroup, OffsetCommit, OffsetDelete, Options,
     Response, SyncGroup, partition_for,
@@ -146,7 +146,7 @@ impl Broker {
         shards.insert(partition.id, shard.clone());
         let place = usize::try_from(partition.index.get()).unwrap_or_default();
         let task = shard::run(Arc::clone(self), Arc::clone(partition), messages, told);
-        self.env().spawner.spawn(Place::Shard(place), "group coordinator", Box::pin(task));
+        self.env().spawner.spawn(TaskPlacement::Shard(place), "group coordinator", Box::pin(task));
         shard
     }
 

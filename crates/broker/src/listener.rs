@@ -2,7 +2,7 @@
 
 use crate::broker::Broker;
 use crate::connection::{ClientInfo, Connection, Ended};
-use esker_env::{Incoming, Listener, Place};
+use esker_env::{Incoming, Listener, TaskPlacement};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,7 +28,7 @@ impl Listening {
             Self { address: local, stop: CancellationToken::new(), tasks: TaskTracker::new() };
         let (stop, tasks) = (listening.stop.clone(), listening.tasks.clone());
         env.spawner.spawn(
-            Place::Background,
+            TaskPlacement::Background,
             "accept",
             Box::pin(listening.tasks.track_future(accept(broker, listener, stop, tasks))),
         );
@@ -93,7 +93,7 @@ fn admit(broker: &Arc<Broker>, incoming: Incoming, stop: &CancellationToken, tas
         broker_here.connections.fetch_sub(1, Ordering::Relaxed);
     };
     let task = Box::pin(tasks.track_future(task));
-    broker.env().spawner.spawn(Place::Shard(shard), "connection", task);
+    broker.env().spawner.spawn(TaskPlacement::Shard(shard), "connection", task);
 }
 
 fn report(peer: SocketAddr, ended: Ended) {

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use esker_bucket::{BucketConfig, open};
 use esker_env::real::Runtimes;
-use esker_env::{Bucket, BucketErrorKind, ByteStream, Env, ObjectKey, Place};
+use esker_env::{Bucket, BucketErrorKind, ByteStream, Env, ObjectKey, TaskPlacement};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -56,11 +56,11 @@ async fn store(env: &Env, script: Vec<Answer>) -> (Arc<dyn Bucket>, Seen) {
                 let (script, place, seen) =
                     (Arc::clone(&script), Arc::clone(&place), Arc::clone(&seen));
                 let serve = serve(incoming.open().unwrap(), script, place, seen);
-                env.spawner.spawn(Place::Background, "store", Box::pin(serve));
+                env.spawner.spawn(TaskPlacement::Background, "store", Box::pin(serve));
             }
         }
     };
-    env.spawner.spawn(Place::Background, "store", Box::pin(accept));
+    env.spawner.spawn(TaskPlacement::Background, "store", Box::pin(accept));
     let mut config = BucketConfig::new("s3://logs/prefix".parse().unwrap());
     config.endpoint = Some(format!("http://{address}"));
     config.access_key = Some("key".to_owned());

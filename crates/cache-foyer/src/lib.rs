@@ -18,7 +18,7 @@ use crate::entry::{DiskKey, Entry};
 use bytes::Bytes;
 use esker_cache::{CHUNK_BYTES, CacheStats, ChunkCache, ChunkKey, MemoryCache};
 use esker_env::watch;
-use esker_env::{Blocking, BoxFuture, DiskLock, Env, Place};
+use esker_env::{Blocking, BoxFuture, DiskLock, Env, TaskPlacement};
 use esker_types::ClusterId;
 use foyer::{
     BlockEngineConfig, Cache, DeviceBuilder, FsDeviceBuilder, HybridCache, HybridCacheBuilder,
@@ -196,7 +196,7 @@ impl Shared {
             drop(state);
             drop(ended);
         };
-        self.env.spawner.spawn(Place::Background, "open cache", Box::pin(task));
+        self.env.spawner.spawn(TaskPlacement::Background, "open cache", Box::pin(task));
         Some(opening)
     }
 

@@ -13,7 +13,9 @@ use crate::stats::{ReaderStats, count};
 use crate::unread::{ReaderId, Unread};
 use bytes::{Bytes, BytesMut};
 use esker_env::watch;
-use esker_env::{BoxFuture, Bucket, BucketError, BucketErrorKind, Budget, Env, ObjectKey, Place};
+use esker_env::{
+    BoxFuture, Bucket, BucketError, BucketErrorKind, Budget, Env, ObjectKey, TaskPlacement,
+};
 use esker_types::ObjectId;
 use futures_util::future::{Either, join_all, select};
 use parking_lot::Mutex;
@@ -480,7 +482,7 @@ impl Shared {
         let shared = Arc::clone(self);
         let object = object.clone();
         self.env.spawner.spawn(
-            Place::Background,
+            TaskPlacement::Background,
             "cold read",
             Box::pin(async move { shared.load(object, claims, waiting).await }),
         );
@@ -505,7 +507,7 @@ impl Shared {
             let shared = Arc::clone(&self);
             let object = object.clone();
             self.env.spawner.spawn(
-                Place::Background,
+                TaskPlacement::Background,
                 "cold read",
                 Box::pin(async move { shared.fetch(&object, run, waiting).await }),
             );

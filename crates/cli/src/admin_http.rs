@@ -3,7 +3,7 @@
 use crate::admin_api::Problem;
 use crate::failure::{Exit, Failure};
 use bytes::Bytes;
-use esker_env::{Env, Place, timeout};
+use esker_env::{Env, TaskPlacement, timeout};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode, header};
@@ -74,7 +74,7 @@ pub(crate) async fn send(
         // A connection that breaks shows in the answer.
         let _broken = connection.await;
     };
-    env.spawner.spawn(Place::Background, "admin client", Box::pin(serve));
+    env.spawner.spawn(TaskPlacement::Background, "admin client", Box::pin(serve));
     let request = Request::builder()
         .method(method)
         .uri(path)

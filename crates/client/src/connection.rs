@@ -2,7 +2,7 @@
 
 use crate::error::ClientError;
 use bytes::{Bytes, BytesMut};
-use esker_env::{ByteStream, Env, Place, timeout};
+use esker_env::{ByteStream, Env, TaskPlacement, timeout};
 use esker_wire::api::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use esker_wire::{
     ApiKey, ErrorCode, Frame, Message, Request, decode_response_header, encode_request_frame,
@@ -103,7 +103,7 @@ impl Connection {
             .map_err(failed)?;
         let (requests, outgoing) = mpsc::channel(PIPELINE_MAX);
         let work = run(stream, outgoing, response_bytes_max);
-        env.spawner.spawn(Place::Background, "client connection", Box::pin(work));
+        env.spawner.spawn(TaskPlacement::Background, "client connection", Box::pin(work));
         let mut connection = Self {
             address: address.into(),
             client_id: Arc::clone(client_id),

@@ -119,7 +119,7 @@ impl Net for ScriptedNet {
             let serve = async move {
                 let _ended = serve(theirs, script).await;
             };
-            self.spawner.spawn(esker_env::Place::Background, "script", Box::pin(serve));
+            self.spawner.spawn(esker_env::TaskPlacement::Background, "script", Box::pin(serve));
             Ok(Box::new(Pipe(ours)) as Box<dyn ByteStream>)
         })
     }

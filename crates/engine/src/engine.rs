@@ -20,7 +20,7 @@ use crate::start::opened_log::OpenedLog;
 use crate::start::recovery::{self, RecoveredTails};
 use arc_swap::ArcSwap;
 use esker_cache::{ChunkCache, ObjectReader};
-use esker_env::{Bucket, Budget, Env, Place};
+use esker_env::{Bucket, Budget, Env, TaskPlacement};
 use esker_meta::{Command, Reply, State};
 use esker_meta_client::{MetaClient, MetaError};
 use esker_plog::{LogState, PartitionLog};
@@ -176,7 +176,7 @@ impl Engine {
         for journal in &journals {
             recovery::wait_for(&wal, &sink, journal.id, |_| true).await?;
         }
-        env.point("start: journals opened").await;
+        env.fail_point("start: journals opened").await;
         recovery::elect(&*meta, options.broker, incarnation, &found.tails).await?;
         let ids = ObjectIds::new(&env, Arc::clone(&meta), options.broker, incarnation);
         let cold = ColdReader::new(&env, Arc::clone(&bucket), cache);
@@ -224,7 +224,7 @@ impl Engine {
         let engine = Arc::clone(self);
         self.spawn("follow the metadata", async move {
             while images.changed().await.is_ok() {
-                engine.env.point("image: changed").await;
+                engine.env.fail_point("image: changed").await;
                 engine.refresh();
             }
         });
@@ -249,7 +249,7 @@ impl Engine {
             let stopped = std::pin::pin!(stop.cancelled());
             futures_util::future::select(std::pin::pin!(task), stopped).await;
         });
-        self.env.spawner.spawn(Place::Background, name, Box::pin(task));
+        self.env.spawner.spawn(TaskPlacement::Background, name, Box::pin(task));
     }
 
     /// What was appended and waits for the device.

@@ -16,9 +16,9 @@ pub trait Clock: Send + Sync {
     /// Completes at `deadline` or soon after.
     fn sleep_until(&self, deadline: MonoTime) -> BoxFuture<'static, ()>;
 
-    /// How long work that has reached `point` waits there: not at all, but in a simulation, which looks for an order
+    /// How long work that has reached the fail point `name` waits there: not at all, but in a simulation, which looks for an order
     /// of events that nobody thought of.
-    fn hold(&self, _point: &'static str) -> Option<Duration> {
+    fn fail_point(&self, _name: &'static str) -> Option<Duration> {
         None
     }
 

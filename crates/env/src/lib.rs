@@ -29,7 +29,9 @@ pub use entropy::Entropy;
 pub use net::{ByteStream, Incoming, Listener, Net};
 pub use one_device::OneDevice;
 pub use send_queue::SendQueue;
-pub use spawn::{Blocking, DiskLoop, Doorbell, LoopState, Place, Ring, Spawner, poll_again_later};
+pub use spawn::{
+    Blocking, DiskLoop, Doorbell, LoopState, Ring, Spawner, TaskPlacement, poll_again_later,
+};
 
 use std::sync::Arc;
 
@@ -52,9 +54,9 @@ pub struct Env {
 }
 
 impl Env {
-    /// A place between two steps where a crash or a long wait would be most awkward. Costs a call in production.
-    pub async fn point(&self, name: &'static str) {
-        if let Some(wait) = self.clock.hold(name) {
+    /// A fail point: a place between two steps where a crash or a long wait would be most awkward. Costs a call in production.
+    pub async fn fail_point(&self, name: &'static str) {
+        if let Some(wait) = self.clock.fail_point(name) {
             self.clock.sleep(wait).await;
         }
     }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 
-/// Where a task runs. In production each place is a runtime of its own, so that cold work cannot delay the
+/// Where a task runs. In production each of these is a runtime of its own, so that cold work cannot delay the
 /// tail and nothing can delay the metadata; in a simulation all are one thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum TaskPlacement {
     /// A connection shard: one single-threaded runtime per core. Taken modulo the number of shards.
     Shard(usize),
     /// Flush, merge, cold reads, garbage collection.
@@ -23,8 +23,8 @@ pub trait Spawner: Send + Sync {
     /// Number of connection shards, at least 1.
     fn shard_count(&self) -> usize;
 
-    /// Runs `task` at `place` until it completes. `name` appears in logs and dumps.
-    fn spawn(&self, place: Place, name: &'static str, task: BoxFuture<'static, ()>);
+    /// Runs `task` at `placement` until it completes. `name` appears in logs and dumps.
+    fn spawn(&self, placement: TaskPlacement, name: &'static str, task: BoxFuture<'static, ()>);
 
     /// Runs work that blocks its thread (file reads, compression) off the shards.
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>);

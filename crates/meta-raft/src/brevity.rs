@@ -25,7 +25,7 @@ pub(crate) async fn keep_short(
     loop {
         let grown = growth.wait_for(|growth| (growth.bytes > bytes_max).then_some(*growth)).await;
         let Ok(Growth { purged, .. }) = grown else { return };
-        env.point("metadata: outgrown").await;
+        env.fail_point("metadata: outgrown").await;
         if shorten(&raft, &mut growth, purged).await.is_none() {
             return;
         }

@@ -9,7 +9,7 @@ use crate::snapshot_file::{self, SnapshotFileError};
 use crate::state_machine::{Files, StateMachine};
 use crate::types::{LogId, Payload, Raft, Runtime};
 use esker_env::watch;
-use esker_env::{Blocking, BoxFuture, Clock, Env, Place};
+use esker_env::{Blocking, BoxFuture, Clock, Env, TaskPlacement};
 use esker_meta::{Command, Proposal, Reply, State};
 use esker_meta_client::{MetaClient, MetaError, settle};
 use openraft::{BasicNode, Config, SnapshotPolicy};
@@ -86,7 +86,7 @@ impl Quorum {
         let seed = env.entropy.next_u64();
         // Its tasks live where they are spawned from, and draw from its seed.
         env.spawner.spawn(
-            Place::Meta,
+            TaskPlacement::Meta,
             "metadata",
             Box::pin(Runtime::scope(seed, async move {
                 let _caller_gone = opened.send(Self::open_here(&inner, options).await);
@@ -155,7 +155,7 @@ impl Quorum {
         quorum.propose(Command::Noop).await.map_err(|e| failed(&e))?;
         let short =
             keep_short(env.clone(), quorum.raft.clone(), growth, options.snapshot_every_bytes);
-        env.spawner.spawn(Place::Meta, "metadata log", Box::pin(short));
+        env.spawner.spawn(TaskPlacement::Meta, "metadata log", Box::pin(short));
         Ok(quorum)
     }
 

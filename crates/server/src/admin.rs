@@ -4,7 +4,7 @@ use crate::metrics;
 use bytes::Bytes;
 use esker_cli::admin_api::{CacheCleared, CacheStats, FlushLine, Problem, TierStatus, VerifyLine};
 use esker_engine::Verified;
-use esker_env::{ByteStream, Env, Incoming, Listener, Place};
+use esker_env::{ByteStream, Env, Incoming, Listener, TaskPlacement};
 use esker_node::Node;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -49,7 +49,7 @@ impl Admin {
             admin.tasks.clone(),
         );
         let task = admin.tasks.track_future(serve);
-        env.spawner.spawn(Place::Background, "admin", Box::pin(task));
+        env.spawner.spawn(TaskPlacement::Background, "admin", Box::pin(task));
         admin
     }
 
@@ -84,7 +84,7 @@ async fn accept(
         };
         let connection = serve(incoming, Arc::clone(&node), Arc::clone(&ready), stop.clone());
         let task = Box::pin(tasks.track_future(connection));
-        env.spawner.spawn(Place::Background, "admin connection", task);
+        env.spawner.spawn(TaskPlacement::Background, "admin connection", task);
     }
 }
 

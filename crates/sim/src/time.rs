@@ -4,7 +4,9 @@ use crate::effects::{Effect, SPILL, choose_point};
 use crate::entropy::SimEntropy;
 use crate::power::Power;
 use crate::trace::Trace;
-use esker_env::{BoxFuture, Clock, DiskLoop, Doorbell, Entropy, LoopState, Place, Ring, Spawner};
+use esker_env::{
+    BoxFuture, Clock, DiskLoop, Doorbell, Entropy, LoopState, Ring, Spawner, TaskPlacement,
+};
 use esker_types::{MonoTime, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -54,7 +56,7 @@ impl Points {
         Self { entropy, power, trace, percent: AtomicU64::new(percent), last }
     }
 
-    fn hold(&self, now: MonoTime, point: &'static str) -> Option<Duration> {
+    fn wait_at(&self, now: MonoTime, point: &'static str) -> Option<Duration> {
         let percent = self.percent.load(Ordering::Relaxed);
         if self.last == Some(point) && self.entropy.chance(50) {
             self.trace.note(now.0, "ends at", point, 0);
@@ -142,8 +144,8 @@ impl Clock for SimClock {
         Timestamp(self.wall_offset_ms.load(Ordering::Relaxed) + drifted)
     }
 
-    fn hold(&self, point: &'static str) -> Option<Duration> {
-        self.points.hold(self.now(), point)
+    fn fail_point(&self, name: &'static str) -> Option<Duration> {
+        self.points.wait_at(self.now(), name)
     }
 
     fn sleep_until(&self, deadline: MonoTime) -> BoxFuture<'static, ()> {
@@ -203,7 +205,7 @@ impl Spawner for SimSpawner {
         2
     }
 
-    fn spawn(&self, _place: Place, _name: &'static str, task: BoxFuture<'static, ()>) {
+    fn spawn(&self, _placement: TaskPlacement, _name: &'static str, task: BoxFuture<'static, ()>) {
         // A runtime that is being dropped takes no tasks: neither does a process that is being killed.
         drop(self.runtime.spawn(task));
     }

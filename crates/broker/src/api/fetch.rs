@@ -5,7 +5,7 @@ use crate::error_code;
 use crate::fetch_session::{Context, Entry, Told, TopicKey, Wanted};
 use crate::topics::{check_epoch, find_partition, find_topic};
 use esker_engine::{DataWaiter, FetchedBatches, Partition};
-use esker_env::{Place, timeout};
+use esker_env::{TaskPlacement, timeout};
 use esker_plog::Position;
 use esker_types::{LeaderEpoch, Offset, TopicId};
 use esker_wire::api::fetch::{
@@ -335,7 +335,7 @@ async fn read_cold(
         };
         let _gone = sender.send(read);
     };
-    engine.env().spawner.spawn(Place::Background, "cold fetch", Box::pin(task));
+    engine.env().spawner.spawn(TaskPlacement::Background, "cold fetch", Box::pin(task));
     for (place, read) in answer.await.unwrap_or_default() {
         let result = &mut items[place].result;
         match read {

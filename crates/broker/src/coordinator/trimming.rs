@@ -7,7 +7,7 @@
 use super::shard::batch_of;
 use crate::broker::Broker;
 use esker_engine::{Ack, Partition};
-use esker_env::Place;
+use esker_env::TaskPlacement;
 use esker_group::{GroupShard, LogRecord};
 use esker_record::Times;
 use esker_types::Offset;
@@ -95,7 +95,7 @@ impl Trimmer {
             }
             under_way.store(false, Ordering::Release);
         };
-        broker.env().spawner.spawn(Place::Background, "trim groups", Box::pin(task));
+        broker.env().spawner.spawn(TaskPlacement::Background, "trim groups", Box::pin(task));
     }
 }
 

@@ -200,7 +200,7 @@ impl Engine {
                 }
             }
         }
-        self.env().point("flush: stored").await;
+        self.env().fail_point("flush: stored").await;
         let objects: Vec<_> = encoded
             .iter()
             .map(|(object, kind, encoded)| FlushedObject {
@@ -246,7 +246,7 @@ impl Engine {
         if planted(Bug::FlushCommittedBeforePut) {
             self.put_all(&encoded).await?;
         }
-        self.env().point("flush: committed").await;
+        self.env().fail_point("flush: committed").await;
         // The partitions learn it before the log forgets.
         self.refresh();
         journal.on_drained(stretch.upto);
@@ -260,7 +260,7 @@ impl Engine {
         } else if self.has_caught_up() {
             self.lateness().clear();
         }
-        self.env().point("flush: drained").await;
+        self.env().fail_point("flush: drained").await;
         // A log that takes no trim takes nothing else either, and has said so.
         let _failed = self.wal().trim(stretch.journal, stretch.upto);
         self.forget_if_empty(journal);

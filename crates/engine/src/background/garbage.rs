@@ -109,10 +109,10 @@ impl Engine {
                 }
             }
         }
-        self.env().point("garbage: chosen").await;
+        self.env().fail_point("garbage: chosen").await;
         let keys = plain.iter().map(|(_, key)| key.clone()).collect();
         let results = self.bucket().delete(keys).await;
-        self.env().point("garbage: deleted").await;
+        self.env().fail_point("garbage: deleted").await;
         let mut kept = BTreeSet::new();
         for ((id, _), result) in plain.iter().zip(results) {
             if let Err(error) = result {

@@ -200,7 +200,7 @@ impl Engine {
         }
         let encoded: Encoded = builder.finish();
         self.put(object, &encoded).await?;
-        self.env().point("merge: stored").await;
+        self.env().fail_point("merge: stored").await;
         let new = encoded
             .partitions
             .iter()
@@ -302,7 +302,7 @@ impl Engine {
         let len = encoded.len() as u64;
         let key = ObjectKey::new(&manifest_key(object, self.incarnation()));
         self.bucket().put(&key, vec![encoded]).await?;
-        self.env().point("spill: stored").await;
+        self.env().fail_point("spill: stored").await;
         let command = Command::SpillManifest {
             broker: self.options().broker,
             incarnation: self.incarnation(),

@@ -113,7 +113,7 @@ impl Engine {
             }
             let encoded = builder.finish();
             self.put(object, &encoded).await?;
-            self.env().point("producers: stored").await;
+            self.env().fail_point("producers: stored").await;
             let (len, meta_position) = (encoded.len, encoded.meta_pos);
             let kind = ObjectKind::Producers;
             objects.push(FlushedObject { object, kind, len, meta_position });

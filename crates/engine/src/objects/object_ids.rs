@@ -79,7 +79,7 @@ impl ObjectIds {
             };
             *left = first.get()..first.get() + u64::from(BLOCK);
         }
-        self.env.point("ids: reserved").await;
+        self.env.fail_point("ids: reserved").await;
         if planted(Bug::ObjectIdsReused) && left.start % 8 == 7 {
             left.start -= 1;
         }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use esker_cache::{
     CachedObject, ChunkCache, Cursor, Cursors, ObjectReader, ReadHint, ReaderOptions,
 };
-use esker_env::{Bucket, BucketError, BucketErrorKind, Env, ObjectKey, Place};
+use esker_env::{Bucket, BucketError, BucketErrorKind, Env, ObjectKey, TaskPlacement};
 use esker_meta::{ExtentFlags, State};
 use esker_object::{
     Block, Manifest, ManifestEntry, OBJECT_HEADER_BYTES, ObjectMeta, Part, data_key,
@@ -142,7 +142,7 @@ impl ColdReader {
         if let Some(loading) = self.footers.load_object(&self.reader, stored, comes_along) {
             // Whoever needs it asks again, and hears of what went wrong.
             let task = async move { drop(loading.await) };
-            env.spawner.spawn(Place::Background, "footer", Box::pin(task));
+            env.spawner.spawn(TaskPlacement::Background, "footer", Box::pin(task));
         }
     }
 
@@ -310,7 +310,7 @@ impl Engine {
     ) -> Result<FetchedBatches, ColdError> {
         // One image for the whole read: what it names stays for the grace period.
         let state = self.meta().image();
-        self.env().point("read: planned").await;
+        self.env().fail_point("read: planned").await;
         let mut fetched = FetchedBatches::default();
         let Some(row) = state.partitions.get(&partition.id) else { return Ok(fetched) };
         let now = self.env().clock.now();

@@ -5,7 +5,7 @@
 //! first is served. Instead wakers are gathered by shard, and a task on each shard wakes the others there, which costs
 //! next to nothing.
 
-use esker_env::{Place, Spawner};
+use esker_env::{Spawner, TaskPlacement};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::future::poll_fn;
@@ -32,7 +32,7 @@ impl Bells {
     pub(crate) fn hang(spawner: &dyn Spawner) -> Self {
         let bells: Vec<_> = (0..spawner.shard_count()).map(|_| Arc::new(Bell::default())).collect();
         for (shard, bell) in bells.iter().enumerate() {
-            spawner.spawn(Place::Shard(shard), "wake", Box::pin(wake(Arc::clone(bell))));
+            spawner.spawn(TaskPlacement::Shard(shard), "wake", Box::pin(wake(Arc::clone(bell))));
         }
         Self { bells }
     }

@@ -72,7 +72,7 @@ impl Engine {
             {
                 return Ok(Some(found));
             }
-            self.env().point("lookup: objects searched").await;
+            self.env().fail_point("lookup: objects searched").await;
             let found = self.first_in_tail(partition, start.max(tiered_end), start, wanted).await;
             // What a flush has taken since the image is in objects that were not searched.
             if partition.position().tiered_end <= tiered_end {

@@ -106,9 +106,9 @@ pub(crate) async fn recover(
                 if planted(Bug::TailFixedShort) {
                     tail = Seq(tail.get().saturating_sub(1));
                 }
-                env.point("recovery: sealed").await;
+                env.fail_point("recovery: sealed").await;
                 meta.propose(Command::FixTail { journal: id, tail }).await?;
-                env.point("recovery: tail fixed").await;
+                env.fail_point("recovery: tail fixed").await;
                 tail
             }
             JournalState::Sealed { tail } => tail,

@@ -3,7 +3,7 @@
 use crate::BoxFuture;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
-use crate::spawn::{DiskLoop, Doorbell, LoopState, Place, Ring, Spawner};
+use crate::spawn::{DiskLoop, Doorbell, LoopState, Ring, Spawner, TaskPlacement};
 use esker_types::{MonoTime, Timestamp};
 use std::io;
 use std::sync::Arc;
@@ -160,11 +160,11 @@ impl Spawner for ThreadSpawner {
         self.shards.len()
     }
 
-    fn spawn(&self, place: Place, _name: &'static str, task: BoxFuture<'static, ()>) {
-        let handle = match place {
-            Place::Shard(index) => &self.shards[index % self.shards.len()],
-            Place::Background => &self.background,
-            Place::Meta => &self.meta,
+    fn spawn(&self, placement: TaskPlacement, _name: &'static str, task: BoxFuture<'static, ()>) {
+        let handle = match placement {
+            TaskPlacement::Shard(index) => &self.shards[index % self.shards.len()],
+            TaskPlacement::Background => &self.background,
+            TaskPlacement::Meta => &self.meta,
         };
         drop(handle.spawn(task));
     }
@@ -282,13 +282,22 @@ mod tests {
     }
 
     #[test]
-    fn tasks_run_at_their_places_and_deadlines_pass() {
+    fn tasks_run_where_they_are_placed_and_deadlines_pass() {
         let runtimes = Runtimes::start(2, 1).unwrap();
         let env = crate::Env::real(&runtimes);
-        for place in [Place::Shard(0), Place::Shard(1), Place::Shard(2), Place::Meta] {
+        for placement in [
+            TaskPlacement::Shard(0),
+            TaskPlacement::Shard(1),
+            TaskPlacement::Shard(2),
+            TaskPlacement::Meta,
+        ] {
             let (send, receive) = oneshot::channel();
-            env.spawner.spawn(place, "test", Box::pin(async move { send.send(place).unwrap() }));
-            assert_eq!(runtimes.block_on(receive).unwrap(), place);
+            env.spawner.spawn(
+                placement,
+                "test",
+                Box::pin(async move { send.send(placement).unwrap() }),
+            );
+            assert_eq!(runtimes.block_on(receive).unwrap(), placement);
         }
         assert_eq!(runtimes.block_on(env.spawner.blocking(|| 7)), 7);
         let never = std::future::pending::<()>();

@@ -5,8 +5,8 @@ mod disk;
 pub(crate) use disk::SimDisk;
 
 use esker_env::{
-    BoxFuture, Clock, DiskLoop, Doorbell, Entropy, Env, Listener, LoopState, Net, Place, Ring,
-    Spawner,
+    BoxFuture, Clock, DiskLoop, Doorbell, Entropy, Env, Listener, LoopState, Net, Ring, Spawner,
+    TaskPlacement,
 };
 use esker_types::{MonoTime, Timestamp};
 use std::io;
@@ -127,7 +127,7 @@ impl Spawner for StepSpawner {
         1
     }
 
-    fn spawn(&self, _place: Place, _name: &'static str, _task: BoxFuture<'static, ()>) {
+    fn spawn(&self, _placement: TaskPlacement, _name: &'static str, _task: BoxFuture<'static, ()>) {
         panic!("the log spawns no tasks")
     }
 
