@@ -4,7 +4,7 @@ use crate::broker::Broker;
 use crate::coordinator::OFFSETS_TOPIC;
 use crate::error_code;
 use crate::live_settings::check_topic_setting;
-use esker_engine::{HostedTopic, Partition, Topics};
+use esker_engine::{Partition, TopicEntry, TopicRegistry};
 use esker_meta::{Command, NewPartition, State};
 use esker_types::{LeaderEpoch, PartitionIndex, TopicId, TopicName, is_internal_topic};
 use esker_wire::{ErrorCode, Uuid};
@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 /// Finds a topic by id where the version has ids, else by name.
 pub(crate) fn find_topic<'a>(
-    topics: &'a Topics,
+    topics: &'a TopicRegistry,
     by_id: bool,
     name: &str,
     id: Uuid,
-) -> Result<&'a Arc<HostedTopic>, ErrorCode> {
+) -> Result<&'a Arc<TopicEntry>, ErrorCode> {
     if by_id {
         topics.by_id(TopicId(id)).ok_or(ErrorCode::UnknownTopicId)
     } else {
@@ -43,10 +43,7 @@ pub(crate) fn is_led(state: &State, row: &esker_meta::Partition) -> bool {
 }
 
 /// Finds a partition that this broker leads.
-pub(crate) fn find_partition(
-    topic: &HostedTopic,
-    index: i32,
-) -> Result<&Arc<Partition>, ErrorCode> {
+pub(crate) fn find_partition(topic: &TopicEntry, index: i32) -> Result<&Arc<Partition>, ErrorCode> {
     match topic.partition(PartitionIndex(index)) {
         None => Err(ErrorCode::UnknownTopicOrPartition),
         Some(None) => Err(ErrorCode::NotLeaderOrFollower),

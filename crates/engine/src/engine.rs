@@ -1,20 +1,20 @@
 //! The engine's parts, its start and its end.
 
 use crate::background::garbage::GarbageSeen;
-use crate::journal::durability_listener::Sink;
-use crate::journal::flush_policy::FlushRule;
+use crate::journal::durability_listener::DurabilityListener;
+use crate::journal::flush_policy::FlushPolicy;
 use crate::journal::owned::Journal;
-use crate::journal::tail_budget::TailMemory;
+use crate::journal::tail_budget::TailBudget;
 use crate::journal::uncommitted::Uncommitted;
 use crate::objects::object_ids::ObjectIds;
-use crate::objects::quarantine::Damaged;
-use crate::objects::tiered::ColdReader;
+use crate::objects::quarantine::Quarantine;
+use crate::objects::tiered::TieredReader;
 use crate::options::EngineOptions;
-use crate::partition::cpu_yield::Lateness;
+use crate::partition::cpu_yield::FlushPressure;
 use crate::partition::led::Partition;
-use crate::partition::registry::{HostedTopic, Topics};
+use crate::partition::registry::{TopicEntry, TopicRegistry};
 use crate::partition::settings::ResolveSettings;
-use crate::partition::shard_wakers::Bells;
+use crate::partition::shard_wakers::ShardWakers;
 use crate::serve::lookup;
 use crate::start::opened_log::OpenedLog;
 use crate::start::recovery::{self, RecoveredTails};
@@ -94,8 +94,8 @@ pub struct Engine {
     bucket: Arc<dyn Bucket>,
     settings: Arc<dyn ResolveSettings>,
     wal: Wal,
-    sink: Arc<Sink>,
-    tail_memory: Arc<TailMemory>,
+    sink: Arc<DurabilityListener>,
+    tail_memory: Arc<TailBudget>,
     /// What flushes and merges hold.
     pub(crate) background: Budget,
     uncommitted: Arc<Uncommitted>,
@@ -106,15 +106,15 @@ pub struct Engine {
     /// Journals of earlier registrations that are not drained, oldest first; then the live ones.
     pub(crate) draining: Mutex<Vec<Arc<Journal>>>,
     pub(crate) ids: ObjectIds,
-    pub(crate) cold: ColdReader,
-    pub(crate) damaged: Damaged,
-    topics: ArcSwap<Topics>,
+    pub(crate) cold: TieredReader,
+    pub(crate) quarantine: Quarantine,
+    topics: ArcSwap<TopicRegistry>,
     /// The image that `topics` shows.
     shown: Mutex<Shown>,
     /// Rings when somebody wants a flush now.
     pub(crate) flush_now: Arc<Notify>,
     /// Rings when housekeeping cannot wait for its turn.
-    pub(crate) house_now: Notify,
+    pub(crate) maintenance_requested: Notify,
     pub(crate) flush_failing: std::sync::atomic::AtomicBool,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -150,12 +150,12 @@ impl Engine {
         log.compare(&meta.image())?;
         let store = log.store();
         let OpenedLog { wal: opened, recovered, .. } = log;
-        let tail_memory = Arc::new(TailMemory::new(bytes_of(options.tail_memory)));
-        let sink = Arc::new(Sink::new(
+        let tail_memory = Arc::new(TailBudget::new(bytes_of(options.tail_memory)));
+        let sink = Arc::new(DurabilityListener::new(
             Arc::clone(&env.clock),
             Arc::clone(&tail_memory),
-            Bells::hang(&*env.spawner),
-            FlushRule::new(&options),
+            ShardWakers::new(&*env.spawner),
+            FlushPolicy::new(&options),
             Arc::clone(&bucket),
         ));
         let wal = opened.start(Arc::clone(&sink) as Arc<dyn esker_wal::DurableSink>);
@@ -179,7 +179,7 @@ impl Engine {
         env.fail_point("start: journals opened").await;
         recovery::elect(&*meta, options.broker, incarnation, &found.tails).await?;
         let ids = ObjectIds::new(&env, Arc::clone(&meta), options.broker, incarnation);
-        let cold = ColdReader::new(&env, Arc::clone(&bucket), cache);
+        let cold = TieredReader::new(&env, Arc::clone(&bucket), cache);
         let background = Budget::new(bytes_of(options.background_memory));
         let engine = Arc::new(Self {
             env,
@@ -199,11 +199,11 @@ impl Engine {
             journals,
             ids,
             cold,
-            damaged: Damaged::default(),
+            quarantine: Quarantine::default(),
             topics: ArcSwap::default(),
             shown: Mutex::new(Shown { state: Arc::default(), recovered: found.tails }),
             flush_now: Arc::new(Notify::new()),
-            house_now: Notify::new(),
+            maintenance_requested: Notify::new(),
             flush_failing: std::sync::atomic::AtomicBool::new(false),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -231,11 +231,11 @@ impl Engine {
         let engine = Arc::clone(self);
         self.spawn("flush", async move { engine.run_flush().await });
         let engine = Arc::clone(self);
-        self.spawn("housekeeping", async move { engine.run_housekeeping().await });
+        self.spawn("housekeeping", async move { engine.maintain().await });
         let engine = Arc::clone(self);
         self.spawn("deletion", async move { engine.run_deletion().await });
         let engine = Arc::clone(self);
-        self.spawn("watch the space", async move { engine.run_space_watch().await });
+        self.spawn("watch the space", async move { engine.watch_wal_space().await });
     }
 
     /// Runs a background task until the engine stops.
@@ -277,14 +277,14 @@ impl Engine {
         futures_util::future::select(std::pin::pin!(closed), std::pin::pin!(self.failed())).await;
     }
 
-    /// Brings [`Engine::topics`] up to the newest image. Whoever proposed a change calls this before answering.
+    /// Brings [`Engine::topics`] up to the newest image. Whoever proposed a change wakeups this before answering.
     pub fn refresh(&self) {
         let mut shown = self.shown.lock();
         let newest = self.meta.image();
         if newest.applied <= shown.state.applied {
             return;
         }
-        let mut topics = Topics::clone(&self.topics.load());
+        let mut topics = TopicRegistry::clone(&self.topics.load());
         let mut touched: BTreeMap<esker_types::TopicId, ()> = BTreeMap::new();
         for change in shown.state.topics.diff(&newest.topics) {
             match change {
@@ -331,12 +331,12 @@ impl Engine {
 
     fn host(
         &self,
-        topics: &Topics,
+        topics: &TopicRegistry,
         state: &State,
         id: esker_types::TopicId,
         topic: &esker_meta::Topic,
         recovered: &mut RecoveredTails,
-    ) -> HostedTopic {
+    ) -> TopicEntry {
         let known = topics.by_id(id);
         let settings = Arc::new(self.settings.resolve(state, topic));
         let partitions = topic
@@ -367,12 +367,12 @@ impl Engine {
                 }
             })
             .collect();
-        HostedTopic { id, name: topic.name.clone(), settings, partitions }
+        TopicEntry { id, name: topic.name.clone(), settings, partitions }
     }
 
     /// The topics as of the newest image seen.
     #[must_use]
-    pub fn topics(&self) -> Arc<Topics> {
+    pub fn topics(&self) -> Arc<TopicRegistry> {
         self.topics.load_full()
     }
 
@@ -403,12 +403,12 @@ impl Engine {
         &self.journals[1 + shard]
     }
 
-    pub(crate) fn rule(&self) -> &FlushRule {
+    pub(crate) fn rule(&self) -> &FlushPolicy {
         &self.sink.rule
     }
 
-    pub(crate) fn lateness(&self) -> &Arc<Lateness> {
-        &self.sink.lateness
+    pub(crate) fn flush_pressure(&self) -> &Arc<FlushPressure> {
+        &self.sink.flush_pressure
     }
 
     /// Whether the write-ahead log failed: nothing is acknowledged until the process restarts.
@@ -513,7 +513,7 @@ impl Engine {
     }
 }
 
-fn find<'a>(topics: &'a Topics, row: &esker_meta::Partition) -> Option<&'a Arc<Partition>> {
+fn find<'a>(topics: &'a TopicRegistry, row: &esker_meta::Partition) -> Option<&'a Arc<Partition>> {
     topics.by_id(row.topic)?.partition(row.index)?
 }
 

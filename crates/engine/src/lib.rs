@@ -24,7 +24,7 @@ pub use journal::uncommitted::Uncommitted;
 pub use options::EngineOptions;
 pub use partition::ack::{Ack, AckWait, DataWait, DataWaiter};
 pub use partition::led::Partition;
-pub use partition::registry::{HostedTopic, Topics};
+pub use partition::registry::{TopicEntry, TopicRegistry};
 pub use partition::settings::{ResolveSettings, TopicSettings};
 pub use serve::append::{AppendError, AppendResult};
 pub use serve::lookup::OffsetAt;

@@ -48,7 +48,7 @@ pub struct EngineOptions {
     pub housekeeping_every: Duration,
     /// How long a producer that does not write is remembered.
     pub producer_expiry: Duration,
-    /// Share of the write-ahead log that may be used before produce is throttled, in percent.
+    /// PartitionSlice of the write-ahead log that may be used before produce is throttled, in percent.
     pub throttle_percent: u8,
 }
 

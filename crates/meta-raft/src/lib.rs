@@ -8,12 +8,12 @@
 //! or sync ends the log for this process: the next start reads what the disk really holds. Only a full disk is waited
 //! for, as nothing was lost by it.
 
-mod brevity;
+mod disk_full_retry;
 mod entry;
+mod log_compaction;
 mod log_file;
 mod log_store;
 mod network;
-mod patience;
 mod quorum;
 #[cfg(test)]
 mod refusing_disk;

@@ -9,8 +9,8 @@
 //! bytes are damaged: the log is refused, because a quorum that forgets what it promised is worse than one that is down.
 //! Otherwise it is the torn end of what was never acknowledged (a device may have written its later half), and is cut.
 
+use crate::disk_full_retry::is_full;
 use crate::entry::{Reader, Writer};
-use crate::patience::is_full;
 use crate::types::{Entry, LogId, Vote};
 use esker_env::{Disk, DiskFile, Open};
 use esker_types::{Bug, planted};
@@ -199,18 +199,18 @@ impl LogFile {
         bytes.extend_from_slice(&crc.to_le_bytes());
         bytes.extend_from_slice(&[0; 4]);
         // The file gets its name when all of it is synced: whatever of it does not read is damaged.
-        let place = Place { generation, base: 0, synced: u64::MAX };
+        let at = WritePosition { generation, base: 0, synced: u64::MAX };
         if let Some(vote) = &content.vote {
-            push(&mut bytes, place, VOTE, |w| w.vote(vote));
+            push(&mut bytes, at, VOTE, |w| w.vote(vote));
         }
         if let Some(purged) = &content.purged {
-            push(&mut bytes, place, PURGED, |w| w.log_id(purged));
+            push(&mut bytes, at, PURGED, |w| w.log_id(purged));
         }
         for entry in content.entries.values() {
-            push(&mut bytes, place, ENTRY, |w| w.entry(entry));
+            push(&mut bytes, at, ENTRY, |w| w.entry(entry));
         }
         if content.committed.is_some() {
-            push(&mut bytes, place, COMMITTED, |w| {
+            push(&mut bytes, at, COMMITTED, |w| {
                 w.maybe_log_id(content.committed.as_ref());
             });
         }
@@ -234,7 +234,7 @@ impl LogFile {
 
     pub(crate) fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         let mut bytes = Vec::new();
-        push(&mut bytes, self.place(), VOTE, |w| w.vote(vote));
+        push(&mut bytes, self.write_position(), VOTE, |w| w.vote(vote));
         self.write(&bytes, true)
     }
 
@@ -268,14 +268,14 @@ impl LogFile {
                 self.write(&bytes, true)?;
                 bytes.clear();
             }
-            push(&mut bytes, self.place(), ENTRY, |w| w.entry(entry));
+            push(&mut bytes, self.write_position(), ENTRY, |w| w.entry(entry));
         }
         self.write(&bytes, true)
     }
 
     pub(crate) fn truncate_after(&mut self, last: Option<&LogId>) -> io::Result<()> {
         let mut bytes = Vec::new();
-        push(&mut bytes, self.place(), TRUNCATED_AFTER, |w| w.maybe_log_id(last));
+        push(&mut bytes, self.write_position(), TRUNCATED_AFTER, |w| w.maybe_log_id(last));
         self.write(&bytes, true)?;
         self.next = next_index(last);
         Ok(())
@@ -285,7 +285,7 @@ impl LogFile {
     /// recovery that those were synced.)
     pub(crate) fn save_committed(&mut self, committed: Option<&LogId>) -> io::Result<()> {
         let mut bytes = Vec::new();
-        push(&mut bytes, self.place(), COMMITTED, |w| w.maybe_log_id(committed));
+        push(&mut bytes, self.write_position(), COMMITTED, |w| w.maybe_log_id(committed));
         let sync = self.unsynced(&bytes) > UNSYNCED_MAX;
         self.write(&bytes, sync)
     }
@@ -304,8 +304,8 @@ impl LogFile {
     }
 
     /// Where the next write goes.
-    fn place(&self) -> Place {
-        Place { generation: self.generation, base: self.end, synced: self.synced }
+    fn write_position(&self) -> WritePosition {
+        WritePosition { generation: self.generation, base: self.end, synced: self.synced }
     }
 
     /// How much will not be synced when `bytes` are written.
@@ -377,7 +377,7 @@ fn record_crc(generation: u64, position: u64, kind: [u8; 4], body: &[u8]) -> u32
 
 /// Where records go that are written together.
 #[derive(Clone, Copy)]
-struct Place {
+struct WritePosition {
     generation: u64,
     /// Position of the first of them.
     base: u64,
@@ -394,8 +394,8 @@ fn kind_and_distance(kind: u8, position: u64, synced: u64) -> [u8; 4] {
 }
 
 /// Appends a record to `bytes`, which will be written at a place.
-fn push(bytes: &mut Vec<u8>, place: Place, kind: u8, fill: impl FnOnce(&mut Writer)) {
-    let Place { generation, base, synced } = place;
+fn push(bytes: &mut Vec<u8>, at: WritePosition, kind: u8, fill: impl FnOnce(&mut Writer)) {
+    let WritePosition { generation, base, synced } = at;
     let position = base + bytes.len() as u64;
     let kind = kind_and_distance(kind, position, synced);
     let mut body = Writer::default();

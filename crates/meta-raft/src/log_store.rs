@@ -1,8 +1,8 @@
 //! openraft's view of the log file.
 
-use crate::brevity::Growth;
+use crate::disk_full_retry::DiskGate;
+use crate::log_compaction::LogGrowth;
 use crate::log_file::{LogContent, LogFile};
-use crate::patience::Patience;
 use crate::types::{Entry, LogId, TypeConfig, Vote};
 use esker_env::{Blocking, Spawner, watch};
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
@@ -16,34 +16,34 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct LogStore {
     spawner: Arc<dyn Spawner>,
-    patience: Arc<Patience>,
+    disk_gate: Arc<DiskGate>,
     file: Arc<Mutex<LogFile>>,
     content: Arc<Mutex<LogContent>>,
-    growth: Arc<watch::Sender<Growth>>,
+    growth: Arc<watch::Sender<LogGrowth>>,
 }
 
 impl LogStore {
     pub(crate) fn new(
         spawner: Arc<dyn Spawner>,
-        patience: Arc<Patience>,
+        disk_gate: Arc<DiskGate>,
         file: LogFile,
         content: LogContent,
     ) -> Self {
         let (file, content) = (Arc::new(Mutex::new(file)), Arc::new(Mutex::new(content)));
-        let growth = Arc::new(watch::Sender::new(Growth::default()));
-        let store = Self { spawner, patience, file, content, growth };
+        let growth = Arc::new(watch::Sender::new(LogGrowth::default()));
+        let store = Self { spawner, disk_gate, file, content, growth };
         store.tell_growth();
         store
     }
 
     /// Tells how the file grows.
-    pub(crate) fn growth(&self) -> watch::Receiver<Growth> {
+    pub(crate) fn growth(&self) -> watch::Receiver<LogGrowth> {
         self.growth.subscribe()
     }
 
     fn tell_growth(&self) {
         let purged = self.content.lock().purged.as_ref().map(LogId::index);
-        self.growth.send_replace(Growth { bytes: self.file.lock().grown(), purged });
+        self.growth.send_replace(LogGrowth { bytes: self.file.lock().grown(), purged });
     }
 
     /// Runs blocking work on the file, off the runtime. openraft awaits one call before it makes the next, so the
@@ -54,7 +54,7 @@ impl LogStore {
         work: impl Fn(&mut LogFile) -> io::Result<()> + Send + Sync + 'static,
     ) -> io::Result<()> {
         let work = Arc::new(work);
-        let done = self.patience.insist(|| {
+        let done = self.disk_gate.retry_while_full(|| {
             let (file, work) = (Arc::clone(&self.file), Arc::clone(&work));
             self.spawner.blocking(move || work(&mut file.lock()))
         });

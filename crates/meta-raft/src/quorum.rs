@@ -1,10 +1,10 @@
 //! Opening, proposing, closing.
 
-use crate::brevity::keep_short;
+use crate::disk_full_retry::DiskGate;
+use crate::log_compaction::compact_by_bytes;
 use crate::log_file::{LogContent, LogFile, LogFileError};
 use crate::log_store::LogStore;
 use crate::network::NoPeers;
-use crate::patience::Patience;
 use crate::snapshot_file::{self, SnapshotFileError};
 use crate::state_machine::{Files, StateMachine};
 use crate::types::{LogId, Payload, Raft, Runtime};
@@ -63,7 +63,7 @@ pub enum QuorumError {
 pub struct Quorum {
     raft: Raft,
     clock: Arc<dyn Clock>,
-    patience: Arc<Patience>,
+    disk_gate: Arc<DiskGate>,
     image: watch::Receiver<Arc<State>>,
     closed: Arc<Mutex<bool>>,
 }
@@ -111,17 +111,17 @@ impl Quorum {
             .await?;
         let (file, content) = log;
         let (image_writer, image) = watch::channel(Arc::default());
-        let patience = Patience::new(Arc::clone(&env.clock));
+        let disk_gate = DiskGate::new(Arc::clone(&env.clock));
         let files = Files {
             spawner: Arc::clone(&env.spawner),
-            patience: Arc::clone(&patience),
+            disk_gate: Arc::clone(&disk_gate),
             disk: Arc::clone(&env.disk),
             dir: options.dir,
             closed: Arc::default(),
         };
         let closed = Arc::clone(&files.closed);
         let machine = StateMachine::new(files, loaded, image_writer);
-        let store = LogStore::new(Arc::clone(&env.spawner), Arc::clone(&patience), file, content);
+        let store = LogStore::new(Arc::clone(&env.spawner), Arc::clone(&disk_gate), file, content);
         let growth = store.growth();
         let config = Config {
             cluster_name: "esker".to_owned(),
@@ -150,11 +150,15 @@ impl Quorum {
             .current_leader(options.voter, "this voter leads")
             .await
             .map_err(|e| failed(&e))?;
-        let quorum = Self { raft, clock: Arc::clone(&env.clock), patience, image, closed };
+        let quorum = Self { raft, clock: Arc::clone(&env.clock), disk_gate, image, closed };
         // Commits, and with it applies, everything that the log held.
         quorum.propose(Command::Noop).await.map_err(|e| failed(&e))?;
-        let short =
-            keep_short(env.clone(), quorum.raft.clone(), growth, options.snapshot_every_bytes);
+        let short = compact_by_bytes(
+            env.clone(),
+            quorum.raft.clone(),
+            growth,
+            options.snapshot_every_bytes,
+        );
         env.spawner.spawn(TaskPlacement::Meta, "metadata log", Box::pin(short));
         Ok(quorum)
     }
@@ -162,12 +166,12 @@ impl Quorum {
     /// Completes when the log or a snapshot could not be written, with the reason. That is final: the process has to
     /// end, and a new one reads what the disk really holds. A full disk is no failure: it is waited for.
     pub async fn failed(&self) -> String {
-        self.patience.failed().await
+        self.disk_gate.failed().await
     }
 
     /// Stops taking part. What was answered is durable already.
     pub async fn close(&self) {
-        self.patience.close();
+        self.disk_gate.close();
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(%error, "the metadata quorum did not stop cleanly");
         }

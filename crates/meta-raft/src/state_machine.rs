@@ -1,6 +1,6 @@
 //! Applies committed entries and publishes the image.
 
-use crate::patience::Patience;
+use crate::disk_full_retry::DiskGate;
 use crate::snapshot_file;
 use crate::types::{LogId, Payload, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use esker_env::watch;
@@ -27,7 +27,7 @@ pub(crate) struct StateMachine {
 #[derive(Clone)]
 pub(crate) struct Files {
     pub(crate) spawner: Arc<dyn Spawner>,
-    pub(crate) patience: Arc<Patience>,
+    pub(crate) disk_gate: Arc<DiskGate>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) dir: PathBuf,
     /// Whether the quorum is closed. Held by the thread that writes a snapshot, whoever still waits for it: there is
@@ -37,8 +37,8 @@ pub(crate) struct Files {
 
 impl Files {
     async fn save(&self, meta: SnapshotMeta, state: Arc<State>) -> io::Result<()> {
-        self.patience
-            .insist(|| {
+        self.disk_gate
+            .retry_while_full(|| {
                 let Self { disk, dir, spawner, closed, .. } = self.clone();
                 let (meta, state) = (meta.clone(), Arc::clone(&state));
                 // Boxed: the future owns the spawner that it runs on.

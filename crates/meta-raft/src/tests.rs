@@ -1,8 +1,8 @@
 //! A real voter over real files.
 
+use crate::disk_full_retry::DiskGate;
 use crate::log_file::LogFile;
 use crate::log_store::LogStore;
-use crate::patience::Patience;
 use crate::refusing_disk::RefusingDisk;
 use crate::types::{Entry, LogId, Payload};
 use crate::{LogFileError, Quorum, QuorumError, QuorumOptions};
@@ -211,12 +211,12 @@ fn what_is_given_up_on_a_full_disk_is_not_followed_by_anything() {
     let disk = RefusingDisk::default();
     let (file, content) = LogFile::open(Arc::new(disk.clone()), dir.path()).unwrap();
     let last = content.last().unwrap();
-    let patience = Patience::new(Arc::clone(&env.clock));
-    let mut store = LogStore::new(Arc::clone(&env.spawner), Arc::clone(&patience), file, content);
+    let disk_gate = DiskGate::new(Arc::clone(&env.clock));
+    let mut store = LogStore::new(Arc::clone(&env.spawner), Arc::clone(&disk_gate), file, content);
     runtimes.block_on(async {
         store.append([entry_after(last, 1, 10)], IOFlushed::noop()).await.unwrap();
         // Nobody waits for room any more; then there is some.
-        patience.close();
+        disk_gate.close();
         disk.0.full.store(true, Ordering::SeqCst);
         store.append([entry_after(last, 2, 10)], IOFlushed::noop()).await.unwrap();
         disk.0.full.store(false, Ordering::SeqCst);

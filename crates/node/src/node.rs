@@ -72,7 +72,7 @@ impl Node {
     ) -> Result<Self, NodeError> {
         let log = OpenedLog::open(env, options.cluster, &options.engine).await?;
         let quorum_options = QuorumOptions {
-            reaches: log.reaches(),
+            reaches: log.newest_metadata_index(),
             dir: options.metadata_dir,
             voter: 1,
             snapshot_every: options.metadata_snapshot_entries,

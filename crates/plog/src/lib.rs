@@ -9,13 +9,13 @@
 //! *Visibility.* Readers see what lies below the high watermark, and the high watermark moves only when a quorum has
 //! synced: nothing that a reader saw is ever undone.
 
-mod awaited;
 mod log;
 mod producer;
+mod refused_producers;
 mod tail;
 
 pub use log::{
     AppendError, Appended, EpochEnd, LogState, PartitionLog, Position, ReadError, TailRead,
 };
 pub use producer::{ProducerBatch, ProducerError, ProducerState, ProducerTable, Sequenced};
-pub use tail::{Place, TailBatch};
+pub use tail::{BatchLocation, TailBatch};

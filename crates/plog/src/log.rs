@@ -1,8 +1,8 @@
 //! Append, advance, read.
 
-use crate::awaited::Awaited;
 use crate::producer::{ProducerBatch, ProducerError, ProducerTable, Sequenced};
-use crate::tail::{Place, Tail, TailBatch};
+use crate::refused_producers::PendingFirstSequences;
+use crate::tail::{BatchLocation, Tail, TailBatch};
 use bytes::{Bytes, BytesMut};
 use esker_record::{BatchMut, BatchView, Times, TimestampType, unproved_age};
 use esker_types::{Bug, LeaderEpoch, Offset, Timestamp, planted};
@@ -32,7 +32,7 @@ pub struct PartitionLog {
     tail: Tail,
     /// `None` until it was loaded from the objects: only idempotent producers need it.
     producers: Option<ProducerTable>,
-    awaited: Awaited,
+    pending_first: PendingFirstSequences,
 }
 
 /// Why a batch was not appended.
@@ -124,7 +124,7 @@ impl PartitionLog {
             epochs: state.epochs,
             tail: Tail::default(),
             producers: None,
-            awaited: Awaited::default(),
+            pending_first: PendingFirstSequences::default(),
         }
     }
 
@@ -159,12 +159,12 @@ impl PartitionLog {
         assert!(rest == 0 || planted(Bug::RestNotCutOff), "{rest} bytes behind a batch");
         if view.has_producer_id() {
             let Some(producers) = &self.producers else {
-                self.awaited.note(&view);
+                self.pending_first.note(&view);
                 return Err(AppendError::ProducersNotLoaded);
             };
             match producers.check(&view)? {
                 Sequenced::Duplicate(known) => return Ok(Appended::Duplicate(known)),
-                Sequenced::First => self.awaited.check(&view)?,
+                Sequenced::First => self.pending_first.check(&view)?,
                 Sequenced::Next => {}
             }
         }
@@ -185,7 +185,7 @@ impl PartitionLog {
         if let Some(producers) = &mut self.producers {
             producers.note(&view, now);
         }
-        self.awaited.remove(view.producer_id());
+        self.pending_first.remove(view.producer_id());
         self.tail.push(TailBatch {
             base,
             end,
@@ -193,7 +193,7 @@ impl PartitionLog {
             ages_from,
             leader_epoch: self.leader_epoch,
             len: u32::try_from(bytes.len()).expect("a batch is below 2 GiB"),
-            place: Place::Memory(bytes.clone()),
+            location: BatchLocation::Memory(bytes.clone()),
         });
         self.log_end =
             if planted(Bug::OffsetSkipped) && base.get() % 64 == 63 { end.next() } else { end };
@@ -206,7 +206,7 @@ impl PartitionLog {
         let id = batch.producer_id();
         let known = self.producers.as_ref().is_some_and(|producers| producers.knows(id));
         if batch.has_producer_id() && !known {
-            self.awaited.note(batch);
+            self.pending_first.note(batch);
         }
     }
 
@@ -238,10 +238,10 @@ impl PartitionLog {
     }
 
     /// Says where the bytes of the batch at `base` can be read instead of from memory. Answers the memory freed.
-    pub fn move_to_journal(&mut self, base: Offset, place: Place) -> usize {
+    pub fn move_to_journal(&mut self, base: Offset, location: BatchLocation) -> usize {
         match self.tail.get_mut(base) {
-            Some(batch) if matches!(batch.place, Place::Memory(_)) => {
-                batch.place = place;
+            Some(batch) if matches!(batch.location, BatchLocation::Memory(_)) => {
+                batch.location = location;
                 batch.len as usize
             }
             _ => 0,

@@ -19,23 +19,23 @@ pub struct TailBatch {
     /// Length in bytes.
     pub len: u32,
     /// Where its bytes are.
-    pub place: Place,
+    pub location: BatchLocation,
 }
 
 impl TailBatch {
     /// Its bytes, if they are in memory.
     #[must_use]
     pub fn bytes(&self) -> Option<&Bytes> {
-        match &self.place {
-            Place::Memory(bytes) => Some(bytes),
-            Place::Journal { .. } => None,
+        match &self.location {
+            BatchLocation::Memory(bytes) => Some(bytes),
+            BatchLocation::Journal { .. } => None,
         }
     }
 }
 
 /// Where a batch's bytes are.
 #[derive(Debug, Clone)]
-pub enum Place {
+pub enum BatchLocation {
     /// Here.
     Memory(Bytes),
     /// In the write-ahead log: the memory was needed, or the process has restarted since.
@@ -104,7 +104,7 @@ impl Tail {
     /// Drops batches from the front that are not in memory and end at or before `offset`.
     pub(crate) fn drop_journalled_below(&mut self, offset: Offset) {
         while self.batches.front().is_some_and(|batch| {
-            batch.end <= offset && matches!(batch.place, Place::Journal { .. })
+            batch.end <= offset && matches!(batch.location, BatchLocation::Journal { .. })
         }) {
             self.batches.pop_front();
         }

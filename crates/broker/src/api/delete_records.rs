@@ -3,7 +3,7 @@
 use crate::dispatch::{Answer, Call};
 use crate::error_code;
 use crate::topics::find_partition;
-use esker_engine::HostedTopic;
+use esker_engine::TopicEntry;
 use esker_types::{Offset, is_internal_topic};
 use esker_wire::ErrorCode;
 use esker_wire::api::delete_records::{
@@ -75,6 +75,6 @@ pub(crate) async fn handle(
 }
 
 /// Records of a topic that only compacts go when newer ones replace them, and not before.
-fn may_delete(topic: &HostedTopic) -> Result<(), ErrorCode> {
+fn may_delete(topic: &TopicEntry) -> Result<(), ErrorCode> {
     if topic.settings.deletes { Ok(()) } else { Err(ErrorCode::PolicyViolation) }
 }

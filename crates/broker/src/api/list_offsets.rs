@@ -4,7 +4,7 @@ use crate::dispatch::{Answer, Call};
 use crate::error_code;
 use crate::once::named_twice;
 use crate::topics::{check_epoch, find_partition};
-use esker_engine::{HostedTopic, OffsetAt};
+use esker_engine::{OffsetAt, TopicEntry};
 use esker_types::{Offset, Timestamp};
 use esker_wire::ErrorCode;
 use esker_wire::api::list_offsets::{
@@ -84,7 +84,7 @@ pub(crate) async fn handle(
 
 async fn find(
     call: &Call<'_>,
-    topic: &HostedTopic,
+    topic: &TopicEntry,
     wanted: &ListOffsetsPartition,
 ) -> Result<OffsetAt, ErrorCode> {
     let partition = find_partition(topic, wanted.partition_index)?;

@@ -9,7 +9,7 @@ use crate::dispatch::{Answer, Call, Slot};
 use crate::error_code;
 use crate::topics::{find_partition, find_topic};
 use bytes::BytesMut;
-use esker_engine::{Ack, AppendResult, HostedTopic, Partition};
+use esker_engine::{Ack, AppendResult, Partition, TopicEntry};
 use esker_record::{
     BatchError, BatchMut, BatchView, ProduceLimits, RecordFault, RecordsRefused, Times,
     TimestampType, needs_records, produced_batch, validate_produced, validate_records,
@@ -44,7 +44,7 @@ struct Plan {
 
 struct PlannedTopic {
     /// The topic, or what is wrong with it.
-    topic: Result<Arc<HostedTopic>, ErrorCode>,
+    topic: Result<Arc<TopicEntry>, ErrorCode>,
     name: String,
     id: Uuid,
     partitions: Vec<PlannedPartition>,
@@ -255,7 +255,7 @@ fn append(broker: &Arc<Broker>, shard: usize, mut plan: Plan) -> Slot {
 
 fn append_one(
     broker: &Arc<Broker>,
-    topic: &HostedTopic,
+    topic: &TopicEntry,
     index: i32,
     mut records: BytesMut,
     version: i16,

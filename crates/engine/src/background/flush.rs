@@ -8,11 +8,11 @@
 //! attempt are given up, so that what it did put is deleted. A commit whose answer was lost is proposed again as it is.
 
 use crate::engine::{Engine, bytes_of};
-use crate::journal::owned::{Journal, Stretch};
-use crate::objects::object_ids::TakenId;
+use crate::journal::owned::{Journal, JournalRange};
+use crate::objects::object_ids::ReservedId;
 use crate::objects::part_flags::extent_flags;
-use crate::objects::tiered::ColdError;
-use crate::partition::cpu_yield::Courtesy;
+use crate::objects::tiered::ObjectReadError;
+use crate::partition::cpu_yield::CpuYield;
 use crate::partition::led::Partition;
 use crate::serve::producer_state::{kind_of, next_is_full, section_of};
 use crate::serve::read::ReadError;
@@ -21,7 +21,7 @@ use esker_env::{Blocking, BucketError, ObjectKey, timeout};
 use esker_meta::{Command, FlushPart, FlushedObject, Rejected};
 use esker_meta_client::MetaError;
 use esker_object::{BatchMeta, BlockFlags, Encoded, ObjectBuilder, data_key};
-use esker_plog::{Place, ProducerTable, TailBatch};
+use esker_plog::{BatchLocation, ProducerTable, TailBatch};
 use esker_record::BatchView;
 use esker_types::{Bug, planted};
 use esker_types::{JournalId, MonoTime, ObjectId, Offset, PartitionIndex, Seq, TopicId};
@@ -48,14 +48,14 @@ enum FlushError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
-    Cold(#[from] ColdError),
+    Cold(#[from] ObjectReadError),
 }
 
 /// An object of a flush.
-type Built = (TakenId, esker_meta::ObjectKind, Encoded);
+type Built = (ReservedId, esker_meta::ObjectKind, Encoded);
 
 /// A partition's share of a flush.
-struct Share {
+struct PartitionSlice {
     partition: Arc<Partition>,
     topic: TopicId,
     index: PartitionIndex,
@@ -85,7 +85,7 @@ impl Engine {
             last = Some(began);
             // Who is at it half of the time must not fall behind: records would have to be read back from the log.
             let has_time = began.since(idle_since) >= took;
-            let outcome = self.flush_stretch(&journal, has_time).await;
+            let outcome = self.flush_range(&journal, has_time).await;
             idle_since = clock.now();
             took = idle_since.since(began);
             match outcome {
@@ -104,7 +104,7 @@ impl Engine {
                         error
                     {
                         // A broker that never ran long enough to merge: without that nothing is taken any more.
-                        self.house_now.notify_one();
+                        self.maintenance_requested.notify_one();
                     }
                     if !self.flush_failing.swap(true, Ordering::Relaxed) {
                         tracing::warn!(%error, "cannot flush; records stay in the write-ahead log and it is tried again");
@@ -176,23 +176,23 @@ impl Engine {
         }
     }
 
-    /// With time to spare, others go first (see [`Courtesy`]).
-    async fn flush_stretch(
+    /// With time to spare, others go first (see [`CpuYield`]).
+    async fn flush_range(
         self: &Arc<Self>,
         journal: &Arc<Journal>,
         has_time: bool,
     ) -> Result<(), FlushError> {
-        let mut courtesy = Courtesy::new(self.lateness(), has_time);
-        let Some(stretch) = journal.stretch(self.rule().most(), &courtesy) else {
+        let mut cpu = CpuYield::new(self.flush_pressure(), has_time);
+        let Some(range) = journal.next_range(self.rule().max_bytes(), &cpu) else {
             self.forget_if_empty(journal);
             return Ok(());
         };
-        let _memory = self.background.acquire(stretch.bytes).await;
-        let shares = self.shares(&stretch, &mut courtesy).await?;
-        let mut encoded = self.build(shares, has_time).await?;
+        let _memory = self.background.acquire(range.bytes).await;
+        let slices = self.slices(&range, &mut cpu).await?;
+        let mut encoded = self.build(slices, has_time).await?;
         if !planted(Bug::FlushCommittedBeforePut) {
             let puts = std::pin::pin!(self.put_all(&encoded));
-            match select(puts, std::pin::pin!(self.lateness().wait())).await {
+            match select(puts, std::pin::pin!(self.flush_pressure().raised())).await {
                 Either::Left((stored, _)) => stored?,
                 Either::Right(((), puts)) => {
                     self.bucket().hurry();
@@ -227,55 +227,55 @@ impl Engine {
         let command = Command::CommitFlush {
             broker: self.options().broker,
             incarnation: self.incarnation(),
-            journal: stretch.journal,
-            after: stretch.after,
-            upto: stretch.upto,
+            journal: range.journal,
+            after: range.after,
+            upto: range.upto,
             objects,
             parts,
         };
         if planted(Bug::WalTrimmedEarly) {
-            let _failed = self.wal().trim(stretch.journal, stretch.upto);
+            let _failed = self.wal().trim(range.journal, range.upto);
         }
         match self.propose_until_known(command).await {
-            Err(MetaError::Rejected(_)) if self.is_drained(&stretch) => {
+            Err(MetaError::Rejected(_)) if self.is_drained(&range) => {
                 // The answer to the first proposal was lost; it had been applied.
             }
             outcome => drop(outcome?),
         }
-        encoded.iter_mut().for_each(|(object, ..)| object.keep());
+        encoded.iter_mut().for_each(|(object, ..)| object.commit());
         if planted(Bug::FlushCommittedBeforePut) {
             self.put_all(&encoded).await?;
         }
         self.env().fail_point("flush: committed").await;
         // The partitions learn it before the log forgets.
         self.refresh();
-        journal.on_drained(stretch.upto);
+        journal.on_drained(range.upto);
         let image = self.meta().image();
-        for (partition, _) in stretch.ends.values() {
-            self.judge_crowding(&image, partition);
+        for (partition, _) in range.ends.values() {
+            self.check_extent_limit(&image, partition);
         }
-        if self.has_urgent_merge(stretch.ends.keys()) {
-            self.house_now.notify_one();
-            self.lateness().set();
+        if self.has_urgent_merge(range.ends.keys()) {
+            self.maintenance_requested.notify_one();
+            self.flush_pressure().raise();
         } else if self.has_caught_up() {
-            self.lateness().clear();
+            self.flush_pressure().clear();
         }
         self.env().fail_point("flush: drained").await;
         // A log that takes no trim takes nothing else either, and has said so.
-        let _failed = self.wal().trim(stretch.journal, stretch.upto);
+        let _failed = self.wal().trim(range.journal, range.upto);
         self.forget_if_empty(journal);
         Ok(())
     }
 
     /// Whether no more waits to be flushed than may wait.
     fn has_caught_up(&self) -> bool {
-        !self.draining.lock().iter().any(|journal| self.rule().is_late(journal.backlog().bytes))
+        !self.draining.lock().iter().any(|journal| self.rule().is_behind(journal.backlog().bytes))
     }
 
     /// Whether the metadata has a stretch behind it.
-    fn is_drained(&self, stretch: &Stretch) -> bool {
+    fn is_drained(&self, range: &JournalRange) -> bool {
         let state = self.meta().image();
-        state.journals.get(&stretch.journal).is_none_or(|row| row.drained >= stretch.upto)
+        state.journals.get(&range.journal).is_none_or(|row| row.drained >= range.upto)
     }
 
     /// Proposes until the outcome is known.
@@ -301,26 +301,26 @@ impl Engine {
         }
     }
 
-    /// What each partition contributes to a stretch.
-    async fn shares(
+    /// What each partition contributes to a range.
+    async fn slices(
         self: &Arc<Self>,
-        stretch: &Stretch,
-        courtesy: &mut Courtesy,
-    ) -> Result<Vec<Share>, FlushError> {
+        range: &JournalRange,
+        cpu: &mut CpuYield,
+    ) -> Result<Vec<PartitionSlice>, FlushError> {
         let state = self.meta().image();
         let now = self.env().clock.wall();
         let (mut owners, mut tails) = (Vec::new(), Vec::new());
-        for (pid, (partition, end)) in &stretch.ends {
+        for (pid, (partition, end)) in &range.ends {
             // A deleted partition has no share.
             let Some(row) = state.partitions.get(pid) else { continue };
-            let tail = partition.unflushed(row.tiered_end, *end, courtesy);
+            let tail = partition.unflushed(row.tiered_end, *end, cpu);
             if !tail.is_empty() {
                 owners.push((partition, row));
                 tails.push(tail);
             }
         }
         let tails = self.in_memory(tails).await?;
-        let mut shares = Vec::with_capacity(owners.len());
+        let mut slices = Vec::with_capacity(owners.len());
         for ((partition, row), tail) in owners.into_iter().zip(tails) {
             let mut delta = ProducerTable::default();
             let mut bytes = 0;
@@ -329,7 +329,7 @@ impl Engine {
                 if let Ok(view) = BatchView::parse(batch) {
                     delta.note(&view, now);
                 }
-                courtesy.piece_done();
+                cpu.step_done();
             }
             // Damage only makes it no full one: a flush must not wait for it, nor other partitions for this one.
             let before = if next_is_full(row) {
@@ -340,7 +340,7 @@ impl Engine {
             let full = before.is_some();
             let mut producers = before.unwrap_or_default();
             producers.merge(delta);
-            shares.push(Share {
+            slices.push(PartitionSlice {
                 partition: Arc::clone(partition),
                 topic: row.topic,
                 index: row.index,
@@ -350,7 +350,7 @@ impl Engine {
                 full,
             });
         }
-        Ok(shares)
+        Ok(slices)
     }
 
     /// The bytes of batches of one tail, in order, from memory or from the write-ahead log.
@@ -373,7 +373,7 @@ impl Engine {
         let mut wanted = Wanted::new();
         for (which, tail) in tails.iter().enumerate() {
             for (index, batch) in tail.iter().enumerate() {
-                if let Place::Journal { journal, seq, frame } = batch.place {
+                if let BatchLocation::Journal { journal, seq, frame } = batch.location {
                     wanted.entry((journal, seq)).or_default().push((which, index, frame as usize));
                 }
             }
@@ -396,7 +396,8 @@ impl Engine {
                     let view = BundleView::parse(bundle)
                         .map_err(|error| ReadError::Corrupt(error.to_string()))?;
                     for (which, index, frame) in frames {
-                        tails[which][index].place = Place::Memory(view.frame(frame).payload);
+                        tails[which][index].location =
+                            BatchLocation::Memory(view.frame(frame).payload);
                     }
                 }
                 Ok(tails)
@@ -404,25 +405,29 @@ impl Engine {
             .await
     }
 
-    async fn build(&self, shares: Vec<Share>, has_time: bool) -> Result<Vec<Built>, FlushError> {
+    async fn build(
+        &self,
+        slices: Vec<PartitionSlice>,
+        has_time: bool,
+    ) -> Result<Vec<Built>, FlushError> {
         let large = bytes_of(self.options().segment_bytes_min);
         let (own, shared): (Vec<_>, Vec<_>) =
-            shares.into_iter().partition(|share| share.bytes >= large);
+            slices.into_iter().partition(|share| share.bytes >= large);
         let mut groups: Vec<_> =
             own.into_iter().map(|share| (esker_meta::ObjectKind::Segment, vec![share])).collect();
         if !shared.is_empty() {
             groups.push((esker_meta::ObjectKind::Flush, shared));
         }
         let mut objects = Vec::new();
-        for (kind, shares) in groups {
+        for (kind, slices) in groups {
             let taken = self.ids.next().await?;
             let object = taken.id();
             let incarnation = self.incarnation();
-            let courtesy = Courtesy::new(self.lateness(), has_time);
+            let cpu = CpuYield::new(self.flush_pressure(), has_time);
             let encoded = self
                 .env()
                 .spawner
-                .blocking(move || encode(object, incarnation, kind, shares, courtesy))
+                .blocking(move || encode(object, incarnation, kind, slices, cpu))
                 .await;
             objects.push((taken, kind, encoded));
         }
@@ -453,15 +458,15 @@ fn encode(
     object: ObjectId,
     incarnation: esker_types::Incarnation,
     kind: esker_meta::ObjectKind,
-    shares: Vec<Share>,
-    mut courtesy: Courtesy,
+    slices: Vec<PartitionSlice>,
+    mut cpu: CpuYield,
 ) -> Encoded {
     let kind = match kind {
         esker_meta::ObjectKind::Segment => esker_object::ObjectKind::Segment,
         _ => esker_object::ObjectKind::Flush,
     };
     let mut builder = ObjectBuilder::new(object, incarnation, kind);
-    for share in shares {
+    for share in slices {
         let part = builder.partition(share.partition.id, share.topic, share.index);
         for batch in share.batches {
             let bytes = bytes_in_memory(&batch);
@@ -477,7 +482,7 @@ fn encode(
                 Ok(view) => part.push_checked(meta, bytes.clone(), view.whole_crc()),
                 Err(_) => part.push_batch(meta, bytes.clone()),
             };
-            courtesy.piece_done();
+            cpu.step_done();
         }
         if !share.producers.is_empty() || share.full {
             part.producers(kind_of(share.full), section_of(&share.producers));

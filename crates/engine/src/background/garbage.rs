@@ -52,8 +52,8 @@ impl Engine {
     }
 
     /// Gives up the ids of this registration whose objects came to nothing, in attempts that failed half way.
-    pub(crate) async fn give_up_ids(&self) -> Result<(), MetaError> {
-        let objects = self.ids.given_up();
+    pub(crate) async fn give_up_abandoned(&self) -> Result<(), MetaError> {
+        let objects = self.ids.abandoned();
         if objects.is_empty() {
             return Ok(());
         }

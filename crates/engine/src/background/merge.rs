@@ -3,12 +3,12 @@
 //! Both are optimistic: the metadata takes the swap only where the extents are still what the writer saw. Bytes of a
 //! partition that moved on meanwhile are dead on arrival, which costs space and nothing else.
 
-use crate::background::merge_policy::{Gain, MergeRule};
+use crate::background::merge_policy::{Benefit, MergePolicy};
 use crate::background::retention::ages_from;
 use crate::engine::{Engine, bytes_of};
 use crate::objects::part_flags::{extent_flags, part_flags};
-use crate::objects::tiered::{ColdError, Stored, find_part, stored_extent};
-use crate::partition::cpu_yield::Courtesy;
+use crate::objects::tiered::{ObjectReadError, Stored, find_part, stored_extent};
+use crate::partition::cpu_yield::CpuYield;
 use crate::partition::led::Partition;
 use crate::serve::producer_state::{kind_of, section_of, table_of};
 use bytes::Bytes;
@@ -30,16 +30,16 @@ use std::time::Duration;
 const KEPT_INLINE: usize = 16;
 
 /// With so many times the extents that are worth a merge it is urgent: some times more, and the metadata takes no flush.
-const URGENT: usize = 2;
+const URGENT_EXTENTS_FACTOR: usize = 2;
 /// After a merge nothing is merged for so many times as long as it took.
-const REST: u32 = 3;
-const REST_MAX: Duration = Duration::from_secs(1);
+const THROTTLE_FACTOR: u32 = 3;
+const THROTTLE_MAX: Duration = Duration::from_secs(1);
 
 /// Why a merge or spill was put off.
 #[derive(Debug, thiserror::Error)]
 enum MergeError {
     #[error(transparent)]
-    Cold(#[from] ColdError),
+    Cold(#[from] ObjectReadError),
     #[error(transparent)]
     Bucket(#[from] BucketError),
     #[error(transparent)]
@@ -49,12 +49,12 @@ enum MergeError {
 }
 
 /// What was met when `object` was read.
-fn of_source(object: ObjectId) -> impl Fn(ColdError) -> MergeError + Copy {
+fn of_source(object: ObjectId) -> impl Fn(ObjectReadError) -> MergeError + Copy {
     move |error| match error {
-        ColdError::Corrupt(problem) | ColdError::Gone(problem) => {
+        ObjectReadError::Corrupt(problem) | ObjectReadError::Gone(problem) => {
             MergeError::Damaged(object, problem)
         }
-        ColdError::Unavailable(_) => error.into(),
+        ObjectReadError::Unavailable(_) => error.into(),
     }
 }
 
@@ -65,24 +65,24 @@ impl Engine {
     /// rests when flushes would soon find no room for more extents.
     pub(crate) async fn merge_due(self: &Arc<Self>) -> Result<(), MetaError> {
         let image = self.meta().image();
-        self.damaged.forget_deleted(&image);
+        self.quarantine.forget_deleted(&image);
         let mut hurry = self.has_urgent_merge(image.partitions.keys());
         for pid in image.partitions.keys() {
             let state = self.meta().image();
             let Some(row) = state.partitions.get(pid) else { continue };
             let Some(partition) = self.partition(*pid) else { continue };
-            self.judge_crowding(&state, &partition);
+            self.check_extent_limit(&state, &partition);
             // One run a round: the next one is judged by what this one made of the extents.
             let Some(run) = self.run_to_merge(&state, row) else { continue };
-            if !hurry && self.lateness().is_late() {
-                hurry = self.rest(REST_MAX).await;
+            if !hurry && self.flush_pressure().is_behind() {
+                hurry = self.rest(THROTTLE_MAX).await;
             }
             let began = self.env().clock.now();
             match self.merge(&state, &partition, run).await {
-                Ok(()) => self.damaged.forget(run.iter().map(|extent| extent.object)),
+                Ok(()) => self.quarantine.forget(run.iter().map(|extent| extent.object)),
                 Err(MergeError::Meta(error)) => return Err(error),
                 Err(MergeError::Damaged(object, problem)) => {
-                    self.damaged.found(object, self.env().clock.now());
+                    self.quarantine.found(object, self.env().clock.now());
                     let (topic, index) = (&partition.name, partition.index);
                     tracing::warn!(
                         problem, %topic, partition = %index,
@@ -93,7 +93,7 @@ impl Engine {
             }
             if !hurry {
                 let took = self.env().clock.now().since(began);
-                hurry = self.rest((took * REST).min(REST_MAX)).await;
+                hurry = self.rest((took * THROTTLE_FACTOR).min(THROTTLE_MAX)).await;
             }
         }
         Ok(())
@@ -101,14 +101,14 @@ impl Engine {
 
     /// Waits, and answers whether somebody waits for housekeeping meanwhile.
     async fn rest(&self, wait: Duration) -> bool {
-        let wanted = std::pin::pin!(self.house_now.notified());
+        let wanted = std::pin::pin!(self.maintenance_requested.notified());
         timeout(&*self.env().clock, wait, wanted).await.is_ok()
     }
 
     /// Most bytes of a merge.
     fn merge_bytes_max(&self) -> u64 {
         // A flush finds room beside a merge: what is acknowledged does not wait for what tidies up.
-        let beside = self.background.total().saturating_sub(self.rule().most());
+        let beside = self.background.total().saturating_sub(self.rule().max_bytes());
         self.options().segment_bytes_max.get().min(beside as u64)
     }
 
@@ -118,7 +118,7 @@ impl Engine {
         mut partitions: impl Iterator<Item = &'a PartitionId>,
     ) -> bool {
         let state = self.meta().image();
-        let urgent = self.merge_rule().urgent;
+        let urgent = self.merge_policy().urgent;
         partitions.any(|pid| {
             state.partitions.get(pid).is_some_and(|row| {
                 row.extents.len() >= urgent && self.run_to_merge(&state, row).is_some()
@@ -126,12 +126,12 @@ impl Engine {
         })
     }
 
-    fn merge_rule(&self) -> MergeRule {
+    fn merge_policy(&self) -> MergePolicy {
         let count = self.options().merge_extents;
-        MergeRule {
+        MergePolicy {
             count,
             bytes_max: self.merge_bytes_max(),
-            urgent: URGENT * count,
+            urgent: URGENT_EXTENTS_FACTOR * count,
             inline: self.options().extents_inline,
         }
     }
@@ -143,15 +143,15 @@ impl Engine {
         row: &'a esker_meta::Partition,
     ) -> Option<&'a [Extent]> {
         let now = self.env().clock.now();
-        self.merge_rule().run(&row.extents, |extent| {
-            if self.damaged.rests(extent.object, now) {
-                Gain::None
+        self.merge_policy().run(&row.extents, |extent| {
+            if self.quarantine.rests(extent.object, now) {
+                Benefit::None
             } else if !is_alone(state, row, extent) {
-                Gain::Room
+                Benefit::Room
             } else if extent.bytes < self.options().segment_bytes_min.get() {
-                Gain::Requests
+                Benefit::Requests
             } else {
-                Gain::None
+                Benefit::None
             }
         })
     }
@@ -174,7 +174,7 @@ impl Engine {
         let mut producers = ProducerTable::default();
         let mut full = false;
         // Nobody waits for a merge.
-        let mut courtesy = Courtesy::new(self.lateness(), true);
+        let mut cpu = CpuYield::new(self.flush_pressure(), true);
         for extent in run {
             part.ages_from(ages_from(state, extent.object, extent.max_timestamp));
             let stored = stored_extent(state, extent);
@@ -192,7 +192,7 @@ impl Engine {
                 if planted(Bug::MergeLosesBatch) && block.base_offset > run[0].base {
                     continue;
                 }
-                push_batches(part, bytes, &mut courtesy).map_err(damaged)?;
+                push_batches(part, bytes, &mut cpu).map_err(damaged)?;
             }
         }
         if !producers.is_empty() || full {
@@ -225,7 +225,7 @@ impl Engine {
             swaps: vec![ExtentSwap { partition: pid, expect: run.to_vec(), new }],
         };
         self.propose_until_known(command).await?;
-        taken.keep();
+        taken.commit();
         Ok(())
     }
 
@@ -312,7 +312,7 @@ impl Engine {
             len,
         };
         self.propose_until_known(command).await?;
-        taken.keep();
+        taken.commit();
         Ok(())
     }
 }
@@ -326,11 +326,11 @@ fn is_alone(state: &State, row: &esker_meta::Partition, extent: &Extent) -> bool
 fn push_batches(
     part: &mut ObjectBuilder,
     block: &Bytes,
-    courtesy: &mut Courtesy,
-) -> Result<(), ColdError> {
+    cpu: &mut CpuYield,
+) -> Result<(), ObjectReadError> {
     let mut at = 0;
     for batch in batches(block) {
-        let batch = batch.map_err(|error| ColdError::Corrupt(error.to_string()))?;
+        let batch = batch.map_err(|error| ObjectReadError::Corrupt(error.to_string()))?;
         let meta = BatchMeta {
             base_offset: batch.base_offset(),
             last_offset: Offset(batch.last_offset().get()),
@@ -340,7 +340,7 @@ fn push_batches(
         };
         part.push_checked(meta, block.slice(at..at + batch.len()), batch.whole_crc());
         at += batch.len();
-        courtesy.piece_done();
+        cpu.step_done();
     }
     Ok(())
 }

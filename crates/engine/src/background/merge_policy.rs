@@ -4,18 +4,18 @@ use esker_meta::Extent;
 
 /// What a merge would gain with an extent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Gain {
+pub(crate) enum Benefit {
     /// Nothing: it is large, and alone in its object.
     None,
     /// Fewer requests to read it.
     Requests,
-    /// That, and room in the metadata: what shares an object cannot be spilled.
+    /// That, and room in the metadata: what slices an object cannot be spilled.
     Room,
 }
 
 /// What makes a merge worth its copy.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct MergeRule {
+pub(crate) struct MergePolicy {
     /// Fewest extents of a merge.
     pub(crate) count: usize,
     /// Most bytes of one.
@@ -26,17 +26,17 @@ pub(crate) struct MergeRule {
     pub(crate) inline: usize,
 }
 
-impl MergeRule {
+impl MergePolicy {
     /// The oldest run of extents that are worth a merge and together fit one object, if there is one.
     pub(crate) fn run<'a>(
         &self,
         extents: &'a [Extent],
-        gain: impl Fn(&Extent) -> Gain,
+        gain: impl Fn(&Extent) -> Benefit,
     ) -> Option<&'a [Extent]> {
-        let is_large = |extent: &Extent| gain(extent) == Gain::None;
+        let is_large = |extent: &Extent| gain(extent) == Benefit::None;
         self.runs(extents, &is_large).find(|run| run.len() >= self.count).or_else(|| {
             let small = extents.iter().filter(|extent| !is_large(extent)).count();
-            let takes_room = |run: &&[Extent]| run.iter().any(|one| gain(one) == Gain::Room);
+            let takes_room = |run: &&[Extent]| run.iter().any(|one| gain(one) == Benefit::Room);
             if small < self.urgent && extents.len() <= self.inline {
                 return None;
             }
@@ -72,7 +72,7 @@ mod tests {
     use esker_meta::ExtentFlags;
     use esker_types::{ObjectId, Offset, Timestamp};
 
-    const RULE: MergeRule = MergeRule { count: 3, bytes_max: 100, urgent: 6, inline: 20 };
+    const RULE: MergePolicy = MergePolicy { count: 3, bytes_max: 100, urgent: 6, inline: 20 };
 
     /// What is planned for extents of these sizes: those from 50 on are alone and large, those below 10 alone and small.
     fn plan(sizes: &[u64]) -> Option<(usize, usize)> {
@@ -88,9 +88,9 @@ mod tests {
             })
             .collect();
         let run = RULE.run(&extents, |extent| match extent.bytes {
-            50.. => Gain::None,
-            10.. => Gain::Room,
-            _ => Gain::Requests,
+            50.. => Benefit::None,
+            10.. => Benefit::Room,
+            _ => Benefit::Requests,
         })?;
         let from = usize::try_from(run[0].base.get()).unwrap();
         Some((from, from + run.len()))

@@ -6,7 +6,7 @@
 //! partitions, and the metadata lets go of those extents.
 
 use crate::engine::Engine;
-use crate::objects::tiered::ColdError;
+use crate::objects::tiered::ObjectReadError;
 use crate::partition::led::Partition;
 use crate::serve::producer_state::section_of;
 use esker_env::BucketError;
@@ -24,14 +24,14 @@ const PARTITIONS_MAX: usize = 1000;
 const PRODUCERS_MAX: usize = 10_000;
 
 /// What is to be said of a partition.
-struct Kept {
+struct Carried {
     row: Arc<esker_meta::Partition>,
     producers: ProducerTable,
 }
 
 /// Why it was put off.
 #[derive(Debug, thiserror::Error)]
-enum KeepError {
+enum SnapshotError {
     #[error(transparent)]
     Bucket(#[from] BucketError),
     #[error(transparent)]
@@ -40,7 +40,7 @@ enum KeepError {
 
 impl Engine {
     /// Lets extents below log starts go that are kept for what they say of producers.
-    pub(crate) async fn keep_producers(&self) -> Result<(), MetaError> {
+    pub(crate) async fn carry_forward(&self) -> Result<(), MetaError> {
         let state = self.meta().image();
         let mut all = BTreeMap::new();
         let mut count = 0;
@@ -48,10 +48,10 @@ impl Engine {
             let is_held = row.manifests.is_empty()
                 && row.extents.first().is_some_and(|extent| extent.end <= row.log_start);
             let Some(partition) = is_held.then(|| self.partition(*pid)).flatten() else { continue };
-            match self.producers_to_keep(&state, row, &partition).await {
+            match self.producers_to_carry(&state, row, &partition).await {
                 Ok(producers) => {
                     count += producers.len();
-                    all.insert(*pid, Kept { row: Arc::clone(row), producers });
+                    all.insert(*pid, Carried { row: Arc::clone(row), producers });
                 }
                 Err(error) => {
                     tracing::debug!(%error, partition = %pid, "extents below the log start stay");
@@ -59,40 +59,40 @@ impl Engine {
             }
             if all.len() >= PARTITIONS_MAX || count >= PRODUCERS_MAX {
                 count = 0;
-                self.say_producers(std::mem::take(&mut all)).await?;
+                self.write_snapshot(std::mem::take(&mut all)).await?;
             }
         }
-        self.say_producers(all).await
+        self.write_snapshot(all).await
     }
 
     /// The producers of a partition at the end of its objects. What a damaged object says that is due to go, goes.
-    async fn producers_to_keep(
+    async fn producers_to_carry(
         &self,
         state: &State,
         row: &esker_meta::Partition,
         partition: &Partition,
-    ) -> Result<ProducerTable, ColdError> {
+    ) -> Result<ProducerTable, ObjectReadError> {
         if let Some(known) = self.producers_known(state, row, partition).await? {
             return Ok(known);
         }
-        self.producers_told(state, row, partition, |end| end <= row.log_start).await
+        self.producers_at_end(state, row, partition, |end| end <= row.log_start).await
     }
 
-    async fn say_producers(&self, all: BTreeMap<PartitionId, Kept>) -> Result<(), MetaError> {
+    async fn write_snapshot(&self, all: BTreeMap<PartitionId, Carried>) -> Result<(), MetaError> {
         if all.is_empty() {
             return Ok(());
         }
-        match self.put_producers(all).await {
-            Err(KeepError::Bucket(error)) => {
+        match self.put_snapshot(all).await {
+            Err(SnapshotError::Bucket(error)) => {
                 tracing::debug!(%error, "extents below log starts stay");
                 Ok(())
             }
-            Err(KeepError::Meta(error)) => Err(error),
+            Err(SnapshotError::Meta(error)) => Err(error),
             Ok(()) => Ok(()),
         }
     }
 
-    async fn put_producers(&self, all: BTreeMap<PartitionId, Kept>) -> Result<(), KeepError> {
+    async fn put_snapshot(&self, all: BTreeMap<PartitionId, Carried>) -> Result<(), SnapshotError> {
         let mut taken = match all.values().all(|kept| kept.producers.is_empty()) {
             true => None,
             false => Some(self.ids.next().await?),
@@ -103,7 +103,7 @@ impl Engine {
             let object = taken.id();
             let kind = esker_object::ObjectKind::Producers;
             let mut builder = ObjectBuilder::new(object, self.incarnation(), kind);
-            for (pid, Kept { row, producers }) in
+            for (pid, Carried { row, producers }) in
                 all.iter().filter(|(_, k)| !k.producers.is_empty())
             {
                 builder
@@ -118,7 +118,7 @@ impl Engine {
             let kind = ObjectKind::Producers;
             objects.push(FlushedObject { object, kind, len, meta_position });
         }
-        for (pid, Kept { row, producers }) in all {
+        for (pid, Carried { row, producers }) in all {
             let object = taken.as_ref().filter(|_| !producers.is_empty()).map(|taken| taken.id());
             partitions.push((pid, ProducersRef { object, upto: row.tiered_end }));
         }
@@ -130,7 +130,7 @@ impl Engine {
         };
         self.propose_until_known(command).await?;
         if let Some(taken) = &mut taken {
-            taken.keep();
+            taken.commit();
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::partition::led::Partition;
-use crate::partition::registry::HostedTopic;
+use crate::partition::registry::TopicEntry;
 use crate::partition::settings::TopicSettings;
 use esker_env::timeout;
 use esker_meta::{Command, State};
@@ -19,13 +19,13 @@ const BATCH: usize = 1000;
 const DELETION_EVERY_MIN: Duration = Duration::from_secs(1);
 
 impl Engine {
-    pub(crate) async fn run_housekeeping(self: Arc<Self>) {
+    pub(crate) async fn maintain(self: Arc<Self>) {
         loop {
-            let wanted = std::pin::pin!(self.house_now.notified());
+            let wanted = std::pin::pin!(self.maintenance_requested.notified());
             let every = self.options().housekeeping_every;
             // Its turn has come, or a flush cannot go on without it.
             let _either = timeout(&*self.env().clock, every, wanted).await;
-            self.put_in_order().await;
+            self.run_maintenance().await;
         }
     }
 
@@ -35,24 +35,24 @@ impl Engine {
         let often = options.garbage_grace.max(DELETION_EVERY_MIN);
         loop {
             self.env().clock.sleep(options.housekeeping_every.min(often)).await;
-            self.take_out_garbage().await;
+            self.delete_garbage().await;
         }
     }
 
     /// One round of everything that is not urgent.
-    pub async fn keep_house(self: &Arc<Self>) {
-        self.put_in_order().await;
-        self.take_out_garbage().await;
+    pub async fn run_maintenance_once(self: &Arc<Self>) {
+        self.run_maintenance().await;
+        self.delete_garbage().await;
     }
 
-    async fn put_in_order(self: &Arc<Self>) {
+    async fn run_maintenance(self: &Arc<Self>) {
         for (what, result) in [
             ("retention", self.retain().await),
-            ("keep producers", self.keep_producers().await),
+            ("keep producers", self.carry_forward().await),
             ("expire id blocks", self.expire_blocks().await),
             ("merge", self.merge_due().await),
             ("spill manifests", self.spill_due().await),
-            ("give up ids", self.give_up_ids().await),
+            ("give up ids", self.give_up_abandoned().await),
         ] {
             if let Err(error) = result {
                 tracing::warn!(what, %error, "housekeeping; it is tried again");
@@ -61,7 +61,7 @@ impl Engine {
         self.expire_producers();
     }
 
-    async fn take_out_garbage(&self) {
+    async fn delete_garbage(&self) {
         if let Err(error) = self.collect_garbage().await {
             tracing::warn!(%error, "deletion of garbage; it is tried again");
         }
@@ -130,7 +130,7 @@ pub(crate) fn ages_from(state: &State, object: ObjectId, claimed: Timestamp) -> 
 /// is removed; extents are removed whole.
 fn retained_from(
     state: &State,
-    topic: &HostedTopic,
+    topic: &TopicEntry,
     partition: &Partition,
     now: Timestamp,
 ) -> Option<Offset> {

@@ -1,7 +1,7 @@
 //! Reading everything in the bucket that the metadata names, and checking it.
 
 use crate::engine::Engine;
-use crate::objects::tiered::{ColdError, Stored, stored_extent};
+use crate::objects::tiered::{ObjectReadError, Stored, stored_extent};
 use crate::serve::producer_state::stored_producers;
 use esker_env::ObjectKey;
 use esker_meta::State;
@@ -109,7 +109,7 @@ impl Engine {
         let key = ObjectKey::new(&data_key(stored.object, stored.incarnation));
         let get = async |range: std::ops::Range<u64>| {
             let read = self.bucket().get_range(&key, range).await;
-            read.map_err(|error| ColdError::from(error).to_string())
+            read.map_err(|error| ObjectReadError::from(error).to_string())
         };
         let footer = get(stored.meta_position..stored.len).await?;
         let meta = ObjectMeta::parse(footer, stored.meta_position).map_err(|e| e.to_string())?;

@@ -26,19 +26,19 @@ impl Shortage {
 }
 
 impl Engine {
-    pub(crate) async fn run_space_watch(self: Arc<Self>) {
+    pub(crate) async fn watch_wal_space(self: Arc<Self>) {
         let mut told = Shortage::None;
         loop {
             self.env().clock.sleep(EVERY).await;
             let now = Shortage::of(self.pressure());
             if now != told {
-                self.tell_of_space(now);
+                self.report(now);
             }
             told = now;
         }
     }
 
-    fn tell_of_space(&self, now: Shortage) {
+    fn report(&self, now: Shortage) {
         let space = self.wal().space();
         let (used, capacity) = (space.used, space.capacity);
         let flush_failing = self.flush_status().failing;

@@ -1,10 +1,10 @@
 //! What the write-ahead log reports, handed on to the journals.
 
-use crate::journal::flush_policy::FlushRule;
+use crate::journal::flush_policy::FlushPolicy;
 use crate::journal::owned::Journal;
-use crate::journal::tail_budget::TailMemory;
-use crate::partition::cpu_yield::Lateness;
-use crate::partition::shard_wakers::{Bells, Call};
+use crate::journal::tail_budget::TailBudget;
+use crate::partition::cpu_yield::FlushPressure;
+use crate::partition::shard_wakers::{ShardWakers, Wakeup};
 use esker_env::{Bucket, Clock};
 use esker_types::{JournalId, Seq};
 use esker_wal::{DurableSink, JournalStatus, WalFailure};
@@ -13,22 +13,22 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 
 /// The listener at the write-ahead log.
-pub(crate) struct Sink {
+pub(crate) struct DurabilityListener {
     clock: Arc<dyn Clock>,
-    tail_memory: Arc<TailMemory>,
-    bells: Bells,
+    tail_memory: Arc<TailBudget>,
+    wakers: ShardWakers,
     bucket: Arc<dyn Bucket>,
     /// Who is to be woken by the commit that is being reported; kept for its memory.
-    calls: Mutex<Vec<Call>>,
+    wakeups: Mutex<Vec<Wakeup>>,
     /// When a flush is due.
-    pub(crate) rule: FlushRule,
+    pub(crate) rule: FlushPolicy,
     /// The journals that this process appends to.
     journals: RwLock<Vec<Arc<Journal>>>,
     /// Rings after every commit that sealed or opened something: recovery waits here.
     pub(crate) changed: Notify,
     /// Rings when a journal has something to flush that had nothing, or enough that had not, or no room for more.
     pub(crate) backlog: Arc<Notify>,
-    pub(crate) lateness: Arc<Lateness>,
+    pub(crate) flush_pressure: Arc<FlushPressure>,
     /// What ended the log.
     pub(crate) failure: OnceLock<WalFailure>,
     /// Rings when the log has failed: who waits for that is not to be woken by every commit.
@@ -36,25 +36,25 @@ pub(crate) struct Sink {
     pub(crate) closed: Notify,
 }
 
-impl Sink {
+impl DurabilityListener {
     pub(crate) fn new(
         clock: Arc<dyn Clock>,
-        tail_memory: Arc<TailMemory>,
-        bells: Bells,
-        rule: FlushRule,
+        tail_memory: Arc<TailBudget>,
+        wakers: ShardWakers,
+        rule: FlushPolicy,
         bucket: Arc<dyn Bucket>,
     ) -> Self {
         Self {
             clock,
             tail_memory,
-            bells,
+            wakers,
             bucket,
-            calls: Mutex::default(),
+            wakeups: Mutex::default(),
             rule,
             journals: RwLock::default(),
             changed: Notify::new(),
             backlog: Arc::new(Notify::new()),
-            lateness: Arc::default(),
+            flush_pressure: Arc::default(),
             failure: OnceLock::new(),
             failed: Notify::new(),
             closed: Notify::new(),
@@ -70,30 +70,30 @@ impl Sink {
     }
 }
 
-impl DurableSink for Sink {
+impl DurableSink for DurabilityListener {
     fn durable(&self, batch: &[JournalStatus]) {
         let now = self.clock.now();
-        let mut calls = self.calls.lock();
+        let mut wakeups = self.wakeups.lock();
         for status in batch {
             let Some(journal) = self.journal(status.journal) else { continue };
             let (before, after) = journal.on_durable(
                 status.last,
                 now,
-                &mut calls,
-                |partition, range, bytes, place| {
-                    self.tail_memory.hold(partition, range, bytes, place);
+                &mut wakeups,
+                |partition, range, bytes, location| {
+                    self.tail_memory.hold(partition, range, bytes, location);
                 },
             );
             // A flush waits for size or age: other commits change neither.
-            if self.rule.is_changed_by(before, after) {
+            if self.rule.crosses_threshold(before, after) {
                 self.backlog.notify_one();
             }
-            if self.rule.is_late(after) {
-                self.lateness.set();
+            if self.rule.is_behind(after) {
+                self.flush_pressure.raise();
             }
         }
-        self.bells.ring(&mut calls);
-        drop(calls);
+        self.wakers.wake_all(&mut wakeups);
+        drop(wakeups);
         self.bucket.give_way();
         self.room();
         self.changed.notify_waiters();

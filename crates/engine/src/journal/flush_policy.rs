@@ -16,36 +16,36 @@ const PACE: Duration = Duration::from_secs(1);
 
 /// How much is flushed at once, and when.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct FlushRule {
+pub(crate) struct FlushPolicy {
     /// Unflushed bytes that are worth a flush.
-    enough: usize,
+    min_bytes: usize,
     /// Unflushed bytes that do not wait, and the most of one flush.
-    most: usize,
+    max_bytes: usize,
     /// Age that does not wait either.
-    age: Duration,
+    delay: Duration,
 }
 
-impl FlushRule {
+impl FlushPolicy {
     pub(crate) fn new(options: &EngineOptions) -> Self {
-        let enough = bytes_of(options.flush_bytes);
+        let min_bytes = bytes_of(options.flush_bytes);
         // The other half of what the background may hold is for merges.
         let memory = options.tail_memory.min(options.background_memory);
-        Self { enough, most: enough.max(bytes_of(memory) / 2), age: options.flush_age }
+        Self { min_bytes, max_bytes: min_bytes.max(bytes_of(memory) / 2), delay: options.flush_age }
     }
 
     /// Most bytes of one flush.
-    pub(crate) fn most(&self) -> usize {
-        self.most
+    pub(crate) fn max_bytes(&self) -> usize {
+        self.max_bytes
     }
 
     /// Whether the flush is late with so many unflushed bytes in a journal.
-    pub(crate) fn is_late(&self, bytes: usize) -> bool {
-        bytes >= self.most + self.most / 2
+    pub(crate) fn is_behind(&self, bytes: usize) -> bool {
+        bytes >= self.max_bytes + self.max_bytes / 2
     }
 
     /// Whether the flush has to look again when what waits has grown like that.
-    pub(crate) fn is_changed_by(&self, before: usize, after: usize) -> bool {
-        [1, self.enough, self.most].iter().any(|limit| before < *limit && *limit <= after)
+    pub(crate) fn crosses_threshold(&self, before: usize, after: usize) -> bool {
+        [1, self.min_bytes, self.max_bytes].iter().any(|limit| before < *limit && *limit <= after)
     }
 
     /// How long `backlog` may wait, when the last flush for size began at `last`; `None` when there is nothing.
@@ -55,10 +55,10 @@ impl FlushRule {
         last: Option<MonoTime>,
         now: MonoTime,
     ) -> Option<Duration> {
-        let of_age = self.age.saturating_sub(now.since(backlog.oldest?));
-        Some(if backlog.bytes >= self.most {
+        let of_age = self.delay.saturating_sub(now.since(backlog.oldest?));
+        Some(if backlog.bytes >= self.max_bytes {
             Duration::ZERO
-        } else if backlog.bytes >= self.enough || backlog.blocked {
+        } else if backlog.bytes >= self.min_bytes || backlog.blocked {
             of_age.min(last.map_or(Duration::ZERO, |at| PACE.saturating_sub(now.since(at))))
         } else {
             of_age
@@ -76,7 +76,7 @@ mod tests {
         let mut options = EngineOptions::new(BrokerId(1), "wal".into());
         options.flush_bytes = ByteCount(100);
         options.tail_memory = ByteCount(1000);
-        let rule = FlushRule::new(&options);
+        let rule = FlushPolicy::new(&options);
         let at = |millis| MonoTime::default().plus(Duration::from_millis(millis));
         let wait_if = |blocked, bytes, last: Option<u64>| {
             let (oldest, shown, drained) = (Some(at(5000)), Seq(1), Seq(0));
@@ -90,13 +90,16 @@ mod tests {
         assert_eq!(wait(100, None), Some(0));
         assert_eq!(wait(100, Some(5300)), Some(900), "a second after the one before");
         assert_eq!(wait(500, Some(5300)), Some(0), "half of the memory");
-        assert_eq!((rule.most(), rule.is_late(749), rule.is_late(750)), (500, false, true));
+        assert_eq!(
+            (rule.max_bytes(), rule.is_behind(749), rule.is_behind(750)),
+            (500, false, true)
+        );
         for (before, after, changed) in
             [(0, 1, true), (1, 99, false), (99, 100, true), (100, 499, false), (400, 600, true)]
         {
-            assert_eq!(rule.is_changed_by(before, after), changed, "{before} to {after}");
+            assert_eq!(rule.crosses_threshold(before, after), changed, "{before} to {after}");
         }
         options.tail_memory = ByteCount(150);
-        assert_eq!(FlushRule::new(&options).most(), 100);
+        assert_eq!(FlushPolicy::new(&options).max_bytes(), 100);
     }
 }

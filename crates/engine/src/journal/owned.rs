@@ -9,12 +9,12 @@
 
 use crate::engine::Engine;
 use crate::journal::uncommitted::Uncommitted;
-use crate::partition::cpu_yield::Courtesy;
+use crate::partition::cpu_yield::CpuYield;
 use crate::partition::led::Partition;
-use crate::partition::shard_wakers::Call;
+use crate::partition::shard_wakers::Wakeup;
 use bytes::Bytes;
 use esker_journal::{Owner, Quorum};
-use esker_plog::Place;
+use esker_plog::BatchLocation;
 use esker_types::{Crc32c, JournalId, LongQueue, MonoTime, Offset, PartitionId, Seq, TopicId};
 use esker_wal::{
     AppendError, BUNDLE_HEADER_BYTES, Bundle, BundleBuilder, FRAME_ENTRY_BYTES, FrameMeta, Wal,
@@ -119,11 +119,11 @@ pub(crate) struct Committed {
 }
 
 /// A committed stretch of a journal, to be put into objects.
-pub(crate) struct Stretch {
+pub(crate) struct JournalRange {
     pub(crate) journal: JournalId,
     /// What is drained already.
     pub(crate) after: Seq,
-    /// The last bundle of the stretch.
+    /// The last bundle of the range.
     pub(crate) upto: Seq,
     /// The partitions in it and where each one's frames end.
     pub(crate) ends: BTreeMap<PartitionId, (Arc<Partition>, Offset)>,
@@ -241,12 +241,12 @@ impl Journal {
     }
 
     /// Whether appends are taken. Asked before a batch gets its offset.
-    pub(crate) fn accepts(&self) -> Result<(), Refusal> {
+    pub(crate) fn accepts(&self) -> Result<(), JournalUnavailable> {
         let state = self.state.lock();
         if state.failed {
-            Err(Refusal::Failed)
+            Err(JournalUnavailable::Failed)
         } else if state.blocked {
-            Err(Refusal::Full)
+            Err(JournalUnavailable::Full)
         } else {
             Ok(())
         }
@@ -335,15 +335,15 @@ impl Journal {
         state.blocked = false;
     }
 
-    /// Everything up to `upto` is durable: shows it to readers and settles acks; `calls` gets who is to be woken.
+    /// Everything up to `upto` is durable: shows it to readers and settles acks; `wakeups` gets who is to be woken.
     /// `remember` is told of every batch that is in memory and where the log has it. Answers how many bytes wait to be
     /// drained, before and after.
     pub(crate) fn on_durable(
         &self,
         upto: Seq,
         now: MonoTime,
-        calls: &mut Vec<Call>,
-        mut remember: impl FnMut(&Arc<Partition>, (Offset, Offset), usize, Place),
+        wakeups: &mut Vec<Wakeup>,
+        mut remember: impl FnMut(&Arc<Partition>, (Offset, Offset), usize, BatchLocation),
     ) -> (usize, usize) {
         let mut committed = Vec::new();
         let undrained_bytes;
@@ -374,9 +374,9 @@ impl Journal {
         let shown = committed.last().map(|(seq, _)| *seq);
         for (seq, frames) in committed {
             for (number, frame) in (0..).zip(frames) {
-                frame.partition.committed(frame.end, frame.bytes, calls);
-                let place = Place::Journal { journal: self.id, seq, frame: number };
-                remember(&frame.partition, (frame.base, frame.end), frame.bytes, place);
+                frame.partition.committed(frame.end, frame.bytes, wakeups);
+                let location = BatchLocation::Journal { journal: self.id, seq, frame: number };
+                remember(&frame.partition, (frame.base, frame.end), frame.bytes, location);
             }
         }
         if let Some(shown) = shown {
@@ -431,36 +431,35 @@ impl Journal {
     }
 
     /// The oldest undrained bundles that readers see, up to `bytes_max` (one at least). Asked by one task only.
-    pub(crate) fn stretch(&self, bytes_max: usize, courtesy: &Courtesy) -> Option<Stretch> {
+    pub(crate) fn next_range(&self, bytes_max: usize, cpu: &CpuYield) -> Option<JournalRange> {
         let (after, shown) = {
             let state = self.state.lock();
             (state.role.drained(), state.shown)
         };
-        let mut stretch =
-            Stretch { journal: self.id, after, upto: after, ends: BTreeMap::new(), bytes: 0 };
+        let mut range =
+            JournalRange { journal: self.id, after, upto: after, ends: BTreeMap::new(), bytes: 0 };
         let mut more = true;
         while more {
             let state = self.state.lock();
-            let from = state.undrained.partition_point(|bundle| bundle.seq <= stretch.upto);
+            let from = state.undrained.partition_point(|bundle| bundle.seq <= range.upto);
             let to = state.undrained.len().min(from + BUNDLES_AT_ONCE);
             more = to < state.undrained.len();
             for bundle in state.undrained.iter_from(from).take(to - from) {
-                if bundle.seq > shown
-                    || (stretch.bytes > 0 && stretch.bytes + bundle.bytes > bytes_max)
+                if bundle.seq > shown || (range.bytes > 0 && range.bytes + bundle.bytes > bytes_max)
                 {
                     more = false;
                     break;
                 }
-                stretch.bytes += bundle.bytes;
-                stretch.upto = bundle.seq;
+                range.bytes += bundle.bytes;
+                range.upto = bundle.seq;
                 for (partition, end) in &bundle.ends {
-                    stretch.ends.insert(partition.id, (Arc::clone(partition), *end));
+                    range.ends.insert(partition.id, (Arc::clone(partition), *end));
                 }
             }
             MutexGuard::unlock_fair(state);
-            courtesy.offer();
+            cpu.yield_now();
         }
-        (stretch.upto > stretch.after).then_some(stretch)
+        (range.upto > range.after).then_some(range)
     }
 
     /// Everything up to `upto` is in committed objects.
@@ -491,7 +490,7 @@ impl Journal {
 
 /// Why an append is not taken now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
+pub(crate) enum JournalUnavailable {
     /// The write-ahead log failed; this process must restart.
     #[error("the write-ahead log failed")]
     Failed,
@@ -559,8 +558,8 @@ mod tests {
         assert!(journal.push(&partition(partition_id), meta, batch, crc));
     }
 
-    fn stretch_of(journal: &Journal, bytes_max: usize) -> Option<Stretch> {
-        journal.stretch(bytes_max, &Courtesy::new(&Arc::default(), false))
+    fn range_of(journal: &Journal, bytes_max: usize) -> Option<JournalRange> {
+        journal.next_range(bytes_max, &CpuYield::new(&Arc::default(), false))
     }
 
     #[test]
@@ -572,12 +571,12 @@ mod tests {
         journal.gather();
         (3..5).for_each(|number| push(&journal, number));
         journal.on_durable(Seq(1), MonoTime::default(), &mut Vec::new(), |_, _, _, _| {});
-        let stretch = stretch_of(&journal, usize::MAX).unwrap();
-        assert_eq!((stretch.upto, stretch.ends.len()), (Seq(1), 3));
+        let range = range_of(&journal, usize::MAX).unwrap();
+        assert_eq!((range.upto, range.ends.len()), (Seq(1), 3));
         journal.gather();
         journal.on_durable(Seq(2), MonoTime::default(), &mut Vec::new(), |_, _, _, _| {});
-        let stretch = stretch_of(&journal, usize::MAX).unwrap();
-        assert_eq!((stretch.upto, stretch.ends.len()), (Seq(2), 5));
+        let range = range_of(&journal, usize::MAX).unwrap();
+        assert_eq!((range.upto, range.ends.len()), (Seq(2), 5));
     }
 
     #[test]
@@ -592,12 +591,12 @@ mod tests {
         let mut told = 0;
         for seq in 1..=2 {
             journal.on_durable(Seq(seq), MonoTime::default(), &mut Vec::new(), |_, _, _, _| {
-                let upto = stretch_of(&journal, usize::MAX).map(|stretch| stretch.upto);
+                let upto = range_of(&journal, usize::MAX).map(|range| range.upto);
                 assert_eq!(upto, (seq > 1).then(|| Seq(seq - 1)));
                 told += 1;
             });
-            let stretch = stretch_of(&journal, usize::MAX).unwrap();
-            assert_eq!(stretch.upto, Seq(seq));
+            let range = range_of(&journal, usize::MAX).unwrap();
+            assert_eq!(range.upto, Seq(seq));
         }
         assert_eq!(told, 2);
     }
@@ -619,18 +618,18 @@ mod tests {
             );
         }
         let bytes = journal.backlog().bytes;
-        let whole = stretch_of(&journal, usize::MAX).unwrap();
+        let whole = range_of(&journal, usize::MAX).unwrap();
         assert_eq!((whole.upto, whole.bytes, whole.ends.len()), (Seq(count), bytes, 3));
-        let most = stretch_of(&journal, bytes - 1).unwrap();
+        let most = range_of(&journal, bytes - 1).unwrap();
         assert_eq!((most.after, most.upto), (Seq(0), Seq(count - 1)));
         journal.on_drained(most.upto);
-        let last = stretch_of(&journal, usize::MAX).unwrap();
+        let last = range_of(&journal, usize::MAX).unwrap();
         assert_eq!(
             (last.after, last.upto, last.bytes),
             (most.upto, Seq(count), bytes - most.bytes)
         );
         journal.on_drained(last.upto);
-        assert!(stretch_of(&journal, usize::MAX).is_none());
+        assert!(range_of(&journal, usize::MAX).is_none());
         assert_eq!(journal.backlog().bytes, 0);
     }
 }

@@ -5,13 +5,13 @@
 //! from then on. So a bucket that is out of reach fills the disk, not the memory.
 
 use crate::partition::led::Partition;
-use esker_plog::Place;
+use esker_plog::BatchLocation;
 use esker_types::{LongQueue, Offset};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
 /// The tails' memory.
-pub(crate) struct TailMemory {
+pub(crate) struct TailBudget {
     cap: usize,
     queue: Mutex<Queue>,
 }
@@ -27,32 +27,32 @@ struct Held {
     base: Offset,
     end: Offset,
     bytes: usize,
-    place: Place,
+    location: BatchLocation,
 }
 
-impl TailMemory {
+impl TailBudget {
     pub(crate) fn new(cap: usize) -> Self {
         Self { cap, queue: Mutex::default() }
     }
 
-    /// A committed batch is in memory; `place` says where the log has it.
+    /// A committed batch is in memory; `location` says where the log has it.
     pub(crate) fn hold(
         &self,
         partition: &Arc<Partition>,
         (base, end): (Offset, Offset),
         bytes: usize,
-        place: Place,
+        location: BatchLocation,
     ) {
         let mut queue = self.queue.lock();
         queue.bytes += bytes;
         let partition = Arc::downgrade(partition);
-        queue.batches.push_back(Held { partition, base, end, bytes, place });
+        queue.batches.push_back(Held { partition, base, end, bytes, location });
         while queue.bytes > self.cap {
             let Some(oldest) = queue.batches.pop_front() else { break };
             queue.bytes -= oldest.bytes;
             if let Some(partition) = oldest.partition.upgrade() {
                 let mut inner = partition.lock();
-                inner.log.move_to_journal(oldest.base, oldest.place);
+                inner.log.move_to_journal(oldest.base, oldest.location);
                 inner.log.drop_tail_below(oldest.end);
             }
         }

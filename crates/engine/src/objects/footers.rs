@@ -1,6 +1,6 @@
 //! Footers and manifests, parsed: read once, by one request for all who wait.
 
-use crate::objects::tiered::{ColdError, Stored};
+use crate::objects::tiered::{ObjectReadError, Stored};
 use esker_cache::{CachedObject, ObjectReader, ReadHint};
 use esker_env::{BoxFuture, ObjectKey};
 use esker_object::{Corrupt, Manifest, ObjectMeta, manifest_key};
@@ -29,7 +29,7 @@ struct State {
     loading: BTreeMap<ObjectId, WeakShared<Reading>>,
 }
 
-type Reading = BoxFuture<'static, Result<Parsed, ColdError>>;
+type Reading = BoxFuture<'static, Result<Parsed, ObjectReadError>>;
 
 /// A footer or a manifest on its way.
 pub(crate) type Loading = Shared<Reading>;
@@ -85,14 +85,14 @@ impl Footers {
         *self.state.lock() = State::default();
     }
 
-    /// An object's footer; one that `comes_along` is part of what is being fetched into the cache.
+    /// An object's footer; one that `footer_included` is part of what is being fetched into the cache.
     pub(crate) async fn object(
         &self,
         reader: &ObjectReader,
         stored: &Stored,
-        comes_along: bool,
-    ) -> Result<Arc<ObjectMeta>, ColdError> {
-        let read = || read_object(reader.clone(), *stored, comes_along);
+        footer_included: bool,
+    ) -> Result<Arc<ObjectMeta>, ObjectReadError> {
+        let read = || read_object(reader.clone(), *stored, footer_included);
         let found = self.find(stored.object, read).0;
         match found.parsed().await? {
             Parsed::Object(meta) => Ok(meta),
@@ -113,9 +113,9 @@ impl Footers {
         &self,
         reader: &ObjectReader,
         stored: &Stored,
-        comes_along: bool,
+        footer_included: bool,
     ) -> Option<Loading> {
-        match self.find(stored.object, || read_object(reader.clone(), *stored, comes_along)) {
+        match self.find(stored.object, || read_object(reader.clone(), *stored, footer_included)) {
             (Found::Loading(loading), true) => Some(loading),
             _ => None,
         }
@@ -128,7 +128,7 @@ impl Footers {
         object: ObjectId,
         incarnation: Incarnation,
         len: u64,
-    ) -> Result<Arc<Manifest>, ColdError> {
+    ) -> Result<Arc<Manifest>, ObjectReadError> {
         let read = || read_manifest(reader.clone(), object, incarnation, len);
         match self.find(object, read).0.parsed().await? {
             Parsed::Manifest(manifest) => Ok(manifest),
@@ -172,7 +172,7 @@ impl Footers {
 }
 
 impl Found {
-    async fn parsed(self) -> Result<Parsed, ColdError> {
+    async fn parsed(self) -> Result<Parsed, ObjectReadError> {
         match self {
             Self::Known(parsed) => Ok(parsed),
             Self::Loading(loading) => loading.await,
@@ -180,7 +180,7 @@ impl Found {
     }
 }
 
-fn read_object(reader: ObjectReader, stored: Stored, comes_along: bool) -> Reading {
+fn read_object(reader: ObjectReader, stored: Stored, footer_included: bool) -> Reading {
     let read = async move {
         let object = stored.cached();
         let range = stored.meta_position..stored.len;
@@ -189,7 +189,7 @@ fn read_object(reader: ObjectReader, stored: Stored, comes_along: bool) -> Readi
             let is_it = meta.header().object == stored.object;
             if is_it { Ok(meta) } else { Err(Corrupt("it says it is another one")) }
         };
-        let bytes = if comes_along {
+        let bytes = if footer_included {
             let whole = [range.clone()];
             let mut pieces = reader.read_each(&object, &whole, ReadHint::SINGLE).await?;
             pieces.pop().expect("one piece for each range")
@@ -199,8 +199,11 @@ fn read_object(reader: ObjectReader, stored: Stored, comes_along: bool) -> Readi
         let meta = match parse(bytes) {
             Ok(meta) => meta,
             // What a request or the cache damaged is asked for once more.
-            Err(_) => parse(reader.read_uncached(&object, range, true).await?)
-                .map_err(|error| ColdError::Corrupt(format!("object `{}`: {error}", object.key)))?,
+            Err(_) => {
+                parse(reader.read_uncached(&object, range, true).await?).map_err(|error| {
+                    ObjectReadError::Corrupt(format!("object `{}`: {error}", object.key))
+                })?
+            }
         };
         Ok(Parsed::Object(Arc::new(meta)))
     };
@@ -220,13 +223,13 @@ fn read_manifest(
         let manifest = match Manifest::parse(bytes) {
             Ok(manifest) => manifest,
             Err(_) => Manifest::parse(reader.read_uncached(&object, 0..len, true).await?)
-                .map_err(|error| ColdError::Corrupt(format!("manifest `{key}`: {error}")))?,
+                .map_err(|error| ObjectReadError::Corrupt(format!("manifest `{key}`: {error}")))?,
         };
         Ok(Parsed::Manifest(Arc::new(manifest)))
     };
     read.boxed()
 }
 
-fn two_things(id: ObjectId) -> ColdError {
-    ColdError::Corrupt(format!("object {id} is a data object and a manifest"))
+fn two_things(id: ObjectId) -> ObjectReadError {
+    ObjectReadError::Corrupt(format!("object {id} is a data object and a manifest"))
 }

@@ -17,34 +17,34 @@ pub(crate) struct ObjectIds {
     broker: BrokerId,
     incarnation: Incarnation,
     left: Mutex<std::ops::Range<u64>>,
-    given_up: GivenUp,
+    abandoned: Abandoned,
 }
 
 /// Ids that were taken and came to nothing.
-type GivenUp = Arc<parking_lot::Mutex<Vec<ObjectId>>>;
+type Abandoned = Arc<parking_lot::Mutex<Vec<ObjectId>>>;
 
-/// An id that somebody writes an object under. Unless it is [kept](TakenId::keep) it is given up when it goes out of
+/// An id that somebody writes an object under. Unless it is [kept](ReservedId::keep) it is given up when it goes out of
 /// scope, whatever the reason: its object may be in the bucket, and garbage collection must hear of it.
-pub(crate) struct TakenId {
+pub(crate) struct ReservedId {
     id: ObjectId,
-    given_up: Option<GivenUp>,
+    abandoned: Option<Abandoned>,
 }
 
-impl TakenId {
+impl ReservedId {
     pub(crate) fn id(&self) -> ObjectId {
         self.id
     }
 
     /// The metadata names the object.
-    pub(crate) fn keep(&mut self) {
-        self.given_up = None;
+    pub(crate) fn commit(&mut self) {
+        self.abandoned = None;
     }
 }
 
-impl Drop for TakenId {
+impl Drop for ReservedId {
     fn drop(&mut self) {
-        if let Some(given_up) = &self.given_up {
-            given_up.lock().push(self.id);
+        if let Some(abandoned) = &self.abandoned {
+            abandoned.lock().push(self.id);
         }
     }
 }
@@ -56,16 +56,16 @@ impl ObjectIds {
         broker: BrokerId,
         incarnation: Incarnation,
     ) -> Self {
-        let (left, given_up) = (Mutex::new(0..0), GivenUp::default());
-        Self { env: env.clone(), meta, broker, incarnation, left, given_up }
+        let (left, abandoned) = (Mutex::new(0..0), Abandoned::default());
+        Self { env: env.clone(), meta, broker, incarnation, left, abandoned }
     }
 
     /// Takes the ids that came to nothing since the last call.
-    pub(crate) fn given_up(&self) -> Vec<ObjectId> {
-        std::mem::take(&mut *self.given_up.lock())
+    pub(crate) fn abandoned(&self) -> Vec<ObjectId> {
+        std::mem::take(&mut *self.abandoned.lock())
     }
 
-    pub(crate) async fn next(&self) -> Result<TakenId, MetaError> {
+    pub(crate) async fn next(&self) -> Result<ReservedId, MetaError> {
         let mut left = self.left.lock().await;
         if left.is_empty() {
             let command = Command::AllocateObjectIds {
@@ -84,6 +84,6 @@ impl ObjectIds {
             left.start -= 1;
         }
         let id = left.next().map(ObjectId).expect("a fresh block has ids");
-        Ok(TakenId { id, given_up: Some(Arc::clone(&self.given_up)) })
+        Ok(ReservedId { id, abandoned: Some(Arc::clone(&self.abandoned)) })
     }
 }

@@ -16,13 +16,13 @@ use std::time::Duration;
 const AGAIN_AFTER: Duration = Duration::from_mins(10);
 /// With so many extents a partition with damage takes no more: some fewer than the metadata takes, for what the log has
 /// already is still to be flushed.
-const CROWDED: usize = 2 * esker_meta::Partition::EXTENTS_MAX - 16;
+const EXTENTS_LIMIT: usize = 2 * esker_meta::Partition::EXTENTS_MAX - 16;
 
 /// The objects, and when each one was last tried.
 #[derive(Debug, Default)]
-pub(crate) struct Damaged(Mutex<BTreeMap<ObjectId, MonoTime>>);
+pub(crate) struct Quarantine(Mutex<BTreeMap<ObjectId, MonoTime>>);
 
-impl Damaged {
+impl Quarantine {
     /// Damage was found.
     pub(crate) fn found(&self, object: ObjectId, now: MonoTime) {
         self.0.lock().insert(object, now);
@@ -56,10 +56,10 @@ impl Damaged {
 
 impl Engine {
     /// Has a partition take records or not, by the extents that it has.
-    pub(crate) fn judge_crowding(&self, state: &State, partition: &Partition) {
+    pub(crate) fn check_extent_limit(&self, state: &State, partition: &Partition) {
         let Some(row) = state.partitions.get(&partition.id) else { return };
-        let is_crowded = row.extents.len() >= CROWDED
-            && row.extents.iter().any(|extent| self.damaged.contains(extent.object));
+        let is_crowded = row.extents.len() >= EXTENTS_LIMIT
+            && row.extents.iter().any(|extent| self.quarantine.contains(extent.object));
         if partition.set_crowded(is_crowded) == is_crowded {
             return;
         }
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_is_damaged_is_tried_again_after_a_while_and_known_until_it_was_read() {
-        let (damaged, object) = (Damaged::default(), ObjectId(7));
+        let (damaged, object) = (Quarantine::default(), ObjectId(7));
         let at = |minutes| MonoTime::default().plus(Duration::from_mins(minutes));
         assert!(!damaged.rests(object, at(0)));
         damaged.found(object, at(0));

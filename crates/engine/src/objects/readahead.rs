@@ -20,7 +20,7 @@ const READER_IDLE_MAX: Duration = Duration::from_secs(10);
 const STRETCHES_BEFORE: usize = 2;
 
 /// A reader at its part of an object.
-pub(crate) struct Following<'a> {
+pub(crate) struct PartitionReadAhead<'a> {
     pub(crate) engine: &'a Arc<Engine>,
     pub(crate) state: &'a State,
     pub(crate) row: &'a esker_meta::Partition,
@@ -31,7 +31,7 @@ pub(crate) struct Following<'a> {
     pub(crate) now: MonoTime,
 }
 
-impl Stream for Following<'_> {
+impl Stream for PartitionReadAhead<'_> {
     fn part(&self) -> Range<u64> {
         self.meta.range(self.part)
     }
@@ -79,7 +79,7 @@ impl Stream for Following<'_> {
     }
 }
 
-impl Following<'_> {
+impl PartitionReadAhead<'_> {
     /// Widens a range of a part, up to the borders of requests, by the parts of those who are about to come to them.
     fn widen_in(&self, meta: &ObjectMeta, part: &Part, range: Range<u64>) -> Range<u64> {
         let request = self.engine.cold.reader().request_bytes_max();

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::objects::footers::Footers;
 use crate::objects::part_flags::extent_flags;
-use crate::objects::readahead::Following;
+use crate::objects::readahead::PartitionReadAhead;
 use crate::partition::led::Partition;
 use crate::serve::read::FetchedBatches;
 use bytes::Bytes;
@@ -26,7 +26,7 @@ const READ_BYTES_MAX: u64 = (8 << 20) - (256 << 10);
 
 /// Why an object could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum ColdError {
+pub(crate) enum ObjectReadError {
     /// Try again.
     #[error("{0}")]
     Unavailable(String),
@@ -38,7 +38,7 @@ pub(crate) enum ColdError {
     Gone(String),
 }
 
-impl From<BucketError> for ColdError {
+impl From<BucketError> for ObjectReadError {
     fn from(error: BucketError) -> Self {
         let message = error.to_string();
         match error.kind {
@@ -65,7 +65,7 @@ pub(crate) struct Stored {
 }
 
 /// Reads objects.
-pub(crate) struct ColdReader {
+pub(crate) struct TieredReader {
     reader: ObjectReader,
     /// Readers that go through a partition, by where each will ask next.
     pub(crate) cursors: Cursors<(PartitionId, Offset)>,
@@ -80,7 +80,7 @@ fn end_of(block: &Block) -> u64 {
     block.position + u64::from(block.len)
 }
 
-impl ColdReader {
+impl TieredReader {
     pub(crate) fn new(env: &Env, bucket: Arc<dyn Bucket>, cache: Arc<dyn ChunkCache>) -> Self {
         Self {
             reader: ObjectReader::new(env, bucket, cache, &ReaderOptions::default()),
@@ -101,7 +101,7 @@ impl ColdReader {
     }
 
     /// An object's footer.
-    pub(crate) async fn object(&self, stored: &Stored) -> Result<Arc<ObjectMeta>, ColdError> {
+    pub(crate) async fn object(&self, stored: &Stored) -> Result<Arc<ObjectMeta>, ObjectReadError> {
         self.footers.object(&self.reader, stored, false).await
     }
 
@@ -110,20 +110,20 @@ impl ColdReader {
         &self,
         stored: &Stored,
         cursor: &Cursor,
-    ) -> Result<Arc<ObjectMeta>, ColdError> {
-        let comes_along = self.fetch_whole(stored, cursor);
-        self.footers.object(&self.reader, stored, comes_along).await
+    ) -> Result<Arc<ObjectMeta>, ObjectReadError> {
+        let footer_included = self.fetch_whole(stored, cursor);
+        self.footers.object(&self.reader, stored, footer_included).await
     }
 
     /// Starts fetching an object that is all one reader's and takes one request: its footer comes along.
     fn fetch_whole(&self, stored: &Stored, cursor: &Cursor) -> bool {
-        self.comes_whole(stored)
+        self.is_fetched_whole(stored)
             && self.known_object(stored).is_none()
             && matches!(self.reader.prefetch(&stored.cached(), 0..stored.len, cursor), Ok(end) if end == stored.len)
     }
 
     /// Whether an object is best fetched with its footer.
-    fn comes_whole(&self, stored: &Stored) -> bool {
+    fn is_fetched_whole(&self, stored: &Stored) -> bool {
         stored.is_lone() && self.reader.takes_one_request(stored.len)
     }
 
@@ -135,11 +135,11 @@ impl ColdReader {
     /// Starts reading an object's footer for a reader who is about to come, unless that goes on already. One that
     /// would come with all of its object waits until there is memory for that, or the reader is there.
     pub(crate) fn load_object(&self, env: &Env, stored: &Stored, cursor: &Cursor) {
-        let comes_along = self.fetch_whole(stored, cursor);
-        if !comes_along && self.comes_whole(stored) {
+        let footer_included = self.fetch_whole(stored, cursor);
+        if !footer_included && self.is_fetched_whole(stored) {
             return;
         }
-        if let Some(loading) = self.footers.load_object(&self.reader, stored, comes_along) {
+        if let Some(loading) = self.footers.load_object(&self.reader, stored, footer_included) {
             // Whoever needs it asks again, and hears of what went wrong.
             let task = async move { drop(loading.await) };
             env.spawner.spawn(TaskPlacement::Background, "footer", Box::pin(task));
@@ -152,7 +152,7 @@ impl ColdReader {
         object: ObjectId,
         incarnation: Incarnation,
         len: u64,
-    ) -> Result<Arc<Manifest>, ColdError> {
+    ) -> Result<Arc<Manifest>, ObjectReadError> {
         self.footers.manifest(&self.reader, object, incarnation, len).await
     }
 
@@ -168,7 +168,7 @@ impl ColdReader {
         stored: &Stored,
         blocks: &[Block],
         hint: ReadHint<'_>,
-    ) -> Result<Vec<Bytes>, ColdError> {
+    ) -> Result<Vec<Bytes>, ObjectReadError> {
         let pieces = self.cached_blocks(stored, blocks, hint).await?;
         let (Err(error), Some((from, to))) =
             (verify(stored, blocks, &pieces), blocks.first().zip(blocks.last()))
@@ -188,7 +188,7 @@ impl ColdReader {
         stored: &Stored,
         blocks: &[Block],
         hint: ReadHint<'_>,
-    ) -> Result<Vec<Bytes>, ColdError> {
+    ) -> Result<Vec<Bytes>, ObjectReadError> {
         let ranges: Vec<_> = blocks
             .iter()
             .map(|block| block.position..block.position + u64::from(block.len))
@@ -196,12 +196,12 @@ impl ColdReader {
         Ok(self.reader.read_each(&stored.cached(), &ranges, hint).await?)
     }
 
-    /// As [`ColdReader::blocks`], past the cache: for work that reads everything once.
+    /// As [`TieredReader::blocks`], past the cache: for work that reads everything once.
     pub(crate) async fn blocks_once(
         &self,
         stored: &Stored,
         blocks: &[Block],
-    ) -> Result<Vec<Bytes>, ColdError> {
+    ) -> Result<Vec<Bytes>, ObjectReadError> {
         let mut pieces = Vec::with_capacity(blocks.len());
         let mut rest = blocks;
         while let Some(first) = rest.first() {
@@ -209,7 +209,7 @@ impl ColdReader {
             let count = rest.iter().take_while(within).count().max(1);
             let (now, later) = rest.split_at(count);
             let read = match self.read_once(stored, now).await {
-                Err(ColdError::Corrupt(problem)) => {
+                Err(ObjectReadError::Corrupt(problem)) => {
                     tracing::warn!(problem, "damaged bytes from the bucket: they are read again");
                     self.read_once(stored, now).await
                 }
@@ -222,7 +222,11 @@ impl ColdReader {
     }
 
     /// Blocks that stand side by side, by one request.
-    async fn read_once(&self, stored: &Stored, blocks: &[Block]) -> Result<Vec<Bytes>, ColdError> {
+    async fn read_once(
+        &self,
+        stored: &Stored,
+        blocks: &[Block],
+    ) -> Result<Vec<Bytes>, ObjectReadError> {
         let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
             return Ok(Vec::new());
         };
@@ -276,7 +280,7 @@ impl Engine {
         state: &State,
         row: &esker_meta::Partition,
         from: Offset,
-    ) -> Result<Option<Stored>, ColdError> {
+    ) -> Result<Option<Stored>, ObjectReadError> {
         if let Some(stored) = self.known_stored_at(state, row, from) {
             return Ok(Some(stored));
         }
@@ -307,7 +311,7 @@ impl Engine {
         from: Offset,
         bytes_max: usize,
         first_whole: bool,
-    ) -> Result<FetchedBatches, ColdError> {
+    ) -> Result<FetchedBatches, ObjectReadError> {
         // One image for the whole read: what it names stays for the grace period.
         let state = self.meta().image();
         self.env().fail_point("read: planned").await;
@@ -319,7 +323,7 @@ impl Engine {
         let meta = self.cold.object_to_read(&stored, &cursor).await?;
         let part = find_part(&meta, partition, &stored)?;
         let blocks = wanted_blocks(&meta, &part, from, bytes_max);
-        let following = Following {
+        let read_ahead = PartitionReadAhead {
             engine: self,
             state: &state,
             row,
@@ -329,7 +333,7 @@ impl Engine {
             cursor: &cursor,
             now,
         };
-        let hint = ReadHint::following(&cursor, &following);
+        let hint = ReadHint::following(&cursor, &read_ahead);
         let mut next = from;
         let mut taken = Taken::Below;
         for block in self.cold.blocks(&stored, &blocks, hint).await? {
@@ -344,7 +348,7 @@ impl Engine {
         if taken == Taken::Below {
             let (object, id) = (stored.object, partition.id);
             let what = format!("object {object} does not hold offset {from} of partition {id}");
-            return Err(ColdError::Corrupt(what));
+            return Err(ObjectReadError::Corrupt(what));
         }
         let now = self.env().clock.now();
         self.cold.cursors.advance(&(partition.id, from), (partition.id, next), cursor, now);
@@ -371,15 +375,15 @@ pub(crate) fn find_part(
     meta: &ObjectMeta,
     partition: &Partition,
     stored: &Stored,
-) -> Result<Part, ColdError> {
+) -> Result<Part, ObjectReadError> {
     meta.find(partition.id).ok_or_else(|| {
         let (object, id) = (stored.object, partition.id);
-        ColdError::Corrupt(format!("object {object} does not hold partition {id}"))
+        ObjectReadError::Corrupt(format!("object {object} does not hold partition {id}"))
     })
 }
 
 /// Whether what was read is what was put.
-fn verify(stored: &Stored, blocks: &[Block], pieces: &[Bytes]) -> Result<(), ColdError> {
+fn verify(stored: &Stored, blocks: &[Block], pieces: &[Bytes]) -> Result<(), ObjectReadError> {
     blocks.iter().zip(pieces).try_for_each(|(block, bytes)| {
         // A commit that waits for the processor does not wait for all of them.
         thread::yield_now();
@@ -390,8 +394,9 @@ fn verify(stored: &Stored, blocks: &[Block], pieces: &[Bytes]) -> Result<(), Col
     })
 }
 
-fn verify_block(stored: &Stored, block: &Block, bytes: &Bytes) -> Result<(), ColdError> {
-    let damaged = |error| ColdError::Corrupt(format!("object `{}`: {error}", stored.cached().key));
+fn verify_block(stored: &Stored, block: &Block, bytes: &Bytes) -> Result<(), ObjectReadError> {
+    let damaged =
+        |error| ObjectReadError::Corrupt(format!("object `{}`: {error}", stored.cached().key));
     block.verify(bytes).map_err(damaged)
 }
 
@@ -428,13 +433,13 @@ fn take_batches(
     bytes_max: usize,
     first_whole: bool,
     fetched: &mut FetchedBatches,
-) -> Result<Taken, ColdError> {
+) -> Result<Taken, ObjectReadError> {
     let mut start = 0;
     let mut end = 0;
     let mut taken = Taken::Below;
     let base = fetched.bytes;
     for batch in batches(block) {
-        let batch = batch.map_err(|error| ColdError::Corrupt(error.to_string()))?;
+        let batch = batch.map_err(|error| ObjectReadError::Corrupt(error.to_string()))?;
         if batch.last_offset() < from {
             end += batch.len();
             start = end;

@@ -1,6 +1,6 @@
 //! Waiting for durability and for data: what a parked request holds.
 
-use crate::partition::shard_wakers::Call;
+use crate::partition::shard_wakers::Wakeup;
 use futures_util::task::AtomicWaker;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl Ack {
     }
 
     /// As [`Ack::settle`], but leaves the waking to the caller.
-    pub(crate) fn settled(&self, committed: bool) -> Option<Call> {
+    pub(crate) fn settled(&self, committed: bool) -> Option<Wakeup> {
         if !committed {
             self.failed.store(true, Ordering::Relaxed);
         }
@@ -114,7 +114,7 @@ impl DataWaiter {
     }
 
     /// `bytes` have become visible: whom to wake, when they were the last that were wanted.
-    pub(crate) fn arrived(&self, bytes: usize) -> Option<Call> {
+    pub(crate) fn arrived(&self, bytes: usize) -> Option<Wakeup> {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         let before = self.wanted.fetch_sub(bytes, Ordering::AcqRel);
         let enough = before > 0 && before <= bytes;

@@ -16,38 +16,38 @@ use std::thread;
 use tokio::sync::Notify;
 
 /// Pieces of a microsecond or two between offers.
-const PIECES: u32 = 32;
+const STEPS_PER_YIELD: u32 = 32;
 
 /// Whether the flush is late, or a merge without which there will be no flush.
 #[derive(Debug, Default)]
-pub(crate) struct Lateness {
-    late: AtomicBool,
+pub(crate) struct FlushPressure {
+    behind: AtomicBool,
     bell: Notify,
 }
 
-impl Lateness {
-    pub(crate) fn is_late(&self) -> bool {
-        self.late.load(Ordering::Relaxed)
+impl FlushPressure {
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed)
     }
 
     /// More waits than can wait.
-    pub(crate) fn set(&self) {
-        if !self.late.swap(true, Ordering::Relaxed) {
+    pub(crate) fn raise(&self) {
+        if !self.behind.swap(true, Ordering::Relaxed) {
             self.bell.notify_waiters();
         }
     }
 
     /// What waits can wait.
     pub(crate) fn clear(&self) {
-        self.late.store(false, Ordering::Relaxed);
+        self.behind.store(false, Ordering::Relaxed);
     }
 
     /// Completes when the flush is late.
-    pub(crate) async fn wait(&self) {
+    pub(crate) async fn raised(&self) {
         loop {
             let mut rung = std::pin::pin!(self.bell.notified());
             rung.as_mut().enable();
-            if self.is_late() {
+            if self.is_behind() {
                 return;
             }
             rung.await;
@@ -55,37 +55,37 @@ impl Lateness {
     }
 
     /// Called by a thread that serves clients, before it takes records and while it holds nothing.
-    pub(crate) fn let_flush_go_first(&self) {
-        if self.is_late() {
+    pub(crate) fn yield_to_flush(&self) {
+        if self.is_behind() {
             thread::yield_now();
         }
     }
 }
 
 /// Counts pieces of work, and offers the processor from time to time.
-pub(crate) struct Courtesy {
-    lateness: Arc<Lateness>,
+pub(crate) struct CpuYield {
+    flush_pressure: Arc<FlushPressure>,
     /// Whether there was time when the work began.
     has_time: bool,
     pieces: u32,
 }
 
-impl Courtesy {
-    pub(crate) fn new(lateness: &Arc<Lateness>, has_time: bool) -> Self {
-        Self { lateness: Arc::clone(lateness), has_time, pieces: 0 }
+impl CpuYield {
+    pub(crate) fn new(flush_pressure: &Arc<FlushPressure>, has_time: bool) -> Self {
+        Self { flush_pressure: Arc::clone(flush_pressure), has_time, pieces: 0 }
     }
 
     /// A piece of work is done.
-    pub(crate) fn piece_done(&mut self) {
+    pub(crate) fn step_done(&mut self) {
         self.pieces += 1;
-        if self.pieces.is_multiple_of(PIECES) {
-            self.offer();
+        if self.pieces.is_multiple_of(STEPS_PER_YIELD) {
+            self.yield_now();
         }
     }
 
     /// As much work is done as offers are apart.
-    pub(crate) fn offer(&self) {
-        if self.has_time && !self.lateness.is_late() {
+    pub(crate) fn yield_now(&self) {
+        if self.has_time && !self.flush_pressure.is_behind() {
             thread::yield_now();
         }
     }

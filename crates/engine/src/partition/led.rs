@@ -1,9 +1,9 @@
 //! A partition that this broker leads.
 
 use crate::partition::ack::{Ack, DataWaiter};
-use crate::partition::cpu_yield::Courtesy;
+use crate::partition::cpu_yield::CpuYield;
 use crate::partition::settings::TopicSettings;
-use crate::partition::shard_wakers::Call;
+use crate::partition::shard_wakers::Wakeup;
 use arc_swap::ArcSwap;
 use esker_plog::{PartitionLog, Position, TailBatch};
 use esker_record::BatchView;
@@ -90,7 +90,7 @@ impl Partition {
         &self,
         tiered_end: Offset,
         end: Offset,
-        courtesy: &Courtesy,
+        cpu: &CpuYield,
     ) -> Vec<TailBatch> {
         let mut batches: Vec<TailBatch> = Vec::new();
         loop {
@@ -104,7 +104,7 @@ impl Partition {
             if batches.len() < before + BATCHES_AT_ONCE {
                 return batches;
             }
-            courtesy.offer();
+            cpu.yield_now();
         }
     }
 
@@ -139,8 +139,8 @@ impl Partition {
         self.inner.lock().waiters.retain(|other| !Arc::ptr_eq(other, waiter));
     }
 
-    /// Everything below `end` is committed: shows it, settles acks, and adds to `calls` who is to be woken.
-    pub(crate) fn committed(&self, end: Offset, bytes: usize, calls: &mut Vec<Call>) {
+    /// Everything below `end` is committed: shows it, settles acks, and adds to `wakeups` who is to be woken.
+    pub(crate) fn committed(&self, end: Offset, bytes: usize, wakeups: &mut Vec<Wakeup>) {
         let mut inner = self.inner.lock();
         let before = inner.log.position().high_watermark;
         if inner.closed || !inner.log.advance_high_watermark(end.max(before)) {
@@ -148,11 +148,11 @@ impl Partition {
         }
         while inner.acks.front().is_some_and(|(wanted, _)| *wanted <= end) {
             if let Some((_, ack)) = inner.acks.pop_front() {
-                calls.extend(ack.settled(true));
+                wakeups.extend(ack.settled(true));
             }
         }
         for waiter in &inner.waiters {
-            calls.extend(waiter.arrived(bytes));
+            wakeups.extend(waiter.arrived(bytes));
         }
     }
 

@@ -14,61 +14,68 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 
 /// A task that is to be woken, and the shard it runs on; `None` where that is not known.
-pub(crate) type Call = (Option<usize>, Waker);
+pub(crate) type Wakeup = (Option<usize>, Waker);
 
-/// One bell a shard. Dropping them ends their tasks.
-pub(crate) struct Bells {
-    bells: Vec<Arc<Bell>>,
+/// One waker_of_shard a shard. Dropping them ends their tasks.
+pub(crate) struct ShardWakers {
+    wakers: Vec<Arc<ShardWaker>>,
 }
 
 #[derive(Default)]
-struct Bell {
+struct ShardWaker {
     waiting: Mutex<Vec<Waker>>,
     ringer: AtomicWaker,
     closed: AtomicBool,
 }
 
-impl Bells {
-    pub(crate) fn hang(spawner: &dyn Spawner) -> Self {
-        let bells: Vec<_> = (0..spawner.shard_count()).map(|_| Arc::new(Bell::default())).collect();
-        for (shard, bell) in bells.iter().enumerate() {
-            spawner.spawn(TaskPlacement::Shard(shard), "wake", Box::pin(wake(Arc::clone(bell))));
+impl ShardWakers {
+    pub(crate) fn new(spawner: &dyn Spawner) -> Self {
+        let wakers: Vec<_> =
+            (0..spawner.shard_count()).map(|_| Arc::new(ShardWaker::default())).collect();
+        for (shard, waker_of_shard) in wakers.iter().enumerate() {
+            spawner.spawn(
+                TaskPlacement::Shard(shard),
+                "wake",
+                Box::pin(wake(Arc::clone(waker_of_shard))),
+            );
         }
-        Self { bells }
+        Self { wakers }
     }
 
     /// Wakes all, with one wake-up for each shard.
-    pub(crate) fn ring(&self, calls: &mut Vec<Call>) {
-        for (shard, waker) in calls.drain(..) {
-            match shard.and_then(|shard| self.bells.get(shard)) {
-                Some(bell) => bell.waiting.lock().push(waker),
+    pub(crate) fn wake_all(&self, wakeups: &mut Vec<Wakeup>) {
+        for (shard, waker) in wakeups.drain(..) {
+            match shard.and_then(|shard| self.wakers.get(shard)) {
+                Some(waker_of_shard) => waker_of_shard.waiting.lock().push(waker),
                 None => waker.wake(),
             }
         }
-        for bell in self.bells.iter().filter(|bell| !bell.waiting.lock().is_empty()) {
-            bell.ringer.wake();
+        for waker_of_shard in
+            self.wakers.iter().filter(|waker_of_shard| !waker_of_shard.waiting.lock().is_empty())
+        {
+            waker_of_shard.ringer.wake();
         }
     }
 }
 
-impl Drop for Bells {
+impl Drop for ShardWakers {
     fn drop(&mut self) {
-        for bell in &self.bells {
-            bell.closed.store(true, Ordering::Release);
-            bell.ringer.wake();
+        for waker_of_shard in &self.wakers {
+            waker_of_shard.closed.store(true, Ordering::Release);
+            waker_of_shard.ringer.wake();
         }
     }
 }
 
-/// Wakes who waits, until the bells are gone.
-async fn wake(bell: Arc<Bell>) {
+/// Wakes who waits, until the wakers are gone.
+async fn wake(waker_of_shard: Arc<ShardWaker>) {
     poll_fn(|context| {
-        bell.ringer.register(context.waker());
-        let waiting = std::mem::take(&mut *bell.waiting.lock());
+        waker_of_shard.ringer.register(context.waker());
+        let waiting = std::mem::take(&mut *waker_of_shard.waiting.lock());
         for waker in waiting {
             waker.wake();
         }
-        if bell.closed.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        if waker_of_shard.closed.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
 }
@@ -94,13 +101,18 @@ mod tests {
     fn everybody_is_woken_on_their_own_shard() {
         let runtimes = Runtimes::start(2, 1).unwrap();
         let env = Env::real(&runtimes);
-        let bells = Bells::hang(&*env.spawner);
+        let wakers = ShardWakers::new(&*env.spawner);
         let (tell, told) = mpsc::channel();
         let call = |shard, number| {
             let waker = Waker::from(Arc::new(Tell(number, Mutex::new(tell.clone()))));
             (shard, waker)
         };
-        bells.ring(&mut vec![call(Some(0), 0), call(Some(1), 1), call(Some(0), 2), call(None, 3)]);
+        wakers.wake_all(&mut vec![
+            call(Some(0), 0),
+            call(Some(1), 1),
+            call(Some(0), 2),
+            call(None, 3),
+        ]);
         let mut woken: Vec<_> = (0..4).map(|_| told.recv().unwrap()).collect();
         woken.sort();
         let here = std::thread::current().name().map(str::to_owned);

@@ -1,7 +1,7 @@
 //! Taking a batch into the log.
 
 use crate::engine::Engine;
-use crate::journal::owned::Refusal;
+use crate::journal::owned::JournalUnavailable;
 use crate::partition::ack::Ack;
 use crate::partition::led::Partition;
 use bytes::BytesMut;
@@ -71,11 +71,11 @@ impl Engine {
         times: Times,
         ack: Option<&Arc<Ack>>,
     ) -> Result<AppendResult, AppendError> {
-        self.lateness().let_flush_go_first();
+        self.flush_pressure().yield_to_flush();
         let journal = self.journal_of(partition);
         let refusal = match journal.accepts() {
-            Err(Refusal::Full) => Some(AppendError::Full),
-            Err(Refusal::Failed) => Some(AppendError::Failed),
+            Err(JournalUnavailable::Full) => Some(AppendError::Full),
+            Err(JournalUnavailable::Failed) => Some(AppendError::Failed),
             Ok(()) => partition.is_crowded().then_some(AppendError::Crowded),
         };
         if let Some(refusal) = refusal {

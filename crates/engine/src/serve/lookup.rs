@@ -1,7 +1,7 @@
 //! Offsets by timestamp, over all tiers.
 
 use crate::engine::Engine;
-use crate::objects::tiered::{ColdError, Stored, find_part, stored_extent};
+use crate::objects::tiered::{ObjectReadError, Stored, find_part, stored_extent};
 use crate::partition::led::Partition;
 use crate::serve::read::ReadError;
 use bytes::Bytes;
@@ -137,7 +137,7 @@ impl Engine {
         &self,
         state: &State,
         manifest: &ManifestRef,
-    ) -> Result<Vec<Stored>, ColdError> {
+    ) -> Result<Vec<Stored>, ObjectReadError> {
         let object = &state.objects[&manifest.object];
         let entries = self.cold.manifest(manifest.object, object.incarnation, object.len).await?;
         Ok(entries.entries().map(|entry| Stored::of_entry(&entry)).collect())
@@ -169,7 +169,7 @@ impl Engine {
         wanted: Timestamp,
     ) -> Result<Option<OffsetAt>, ReadError> {
         for batch in batches(bytes) {
-            let batch = batch.map_err(|error| ColdError::Corrupt(error.to_string()))?;
+            let batch = batch.map_err(|error| ObjectReadError::Corrupt(error.to_string()))?;
             if batch.max_timestamp() < wanted {
                 continue;
             }
@@ -203,8 +203,8 @@ fn tail_of(partition: &Partition, from: Offset) -> Vec<TailBatch> {
     partition.lock().log.tail_from(from).cloned().collect()
 }
 
-/// A place that may hold the record with the largest timestamp.
-enum Place {
+/// Something that may hold the record with the largest timestamp.
+enum SearchStep {
     Manifest(ManifestRef),
     Extent(Stored),
     Block(Stored, Block),
@@ -220,7 +220,7 @@ struct LatestSearch<'a> {
     start: Offset,
     tiered_end: Offset,
     /// By bound, the largest one last.
-    places: BTreeMap<(Timestamp, Reverse<Offset>), Vec<Place>>,
+    steps: BTreeMap<(Timestamp, Reverse<Offset>), Vec<SearchStep>>,
     best: Option<OffsetAt>,
 }
 
@@ -231,69 +231,73 @@ impl<'a> LatestSearch<'a> {
         partition: &'a Arc<Partition>,
         start: Offset,
     ) -> Self {
-        let places = BTreeMap::new();
+        let steps = BTreeMap::new();
         let row = state.partitions.get(&partition.id);
         let tiered_end = row.map_or(start, |row| row.tiered_end);
-        let mut search = Self { engine, state, partition, start, tiered_end, places, best: None };
+        let mut search = Self { engine, state, partition, start, tiered_end, steps, best: None };
         if let Some(row) = row {
             for manifest in row.manifests.iter().filter(|m| m.end > start) {
-                search.add(manifest.max_timestamp, manifest.base, Place::Manifest(*manifest));
+                search.add(manifest.max_timestamp, manifest.base, SearchStep::Manifest(*manifest));
             }
             for extent in &row.extents {
                 search.add_stored(stored_extent(state, extent));
             }
         }
         for batch in tail_of(partition, start.max(tiered_end)) {
-            search.add(batch.max_timestamp, batch.base, Place::Tail(batch));
+            search.add(batch.max_timestamp, batch.base, SearchStep::Tail(batch));
         }
         search
     }
 
-    fn add(&mut self, bound: Timestamp, base: Offset, place: Place) {
+    fn add(&mut self, bound: Timestamp, base: Offset, step: SearchStep) {
         if bound > Timestamp::NONE {
-            self.places.entry((bound, Reverse(base))).or_default().push(place);
+            self.steps.entry((bound, Reverse(base))).or_default().push(step);
         }
     }
 
     fn add_stored(&mut self, stored: Stored) {
         if stored.end > self.start && !stored.has_no_times() {
-            self.add(stored.max_timestamp, stored.base, Place::Extent(stored));
+            self.add(stored.max_timestamp, stored.base, SearchStep::Extent(stored));
         }
     }
 
     async fn run(&mut self) -> Result<Option<OffsetAt>, ReadError> {
-        while let Some(((bound, _), places)) = self.places.pop_last() {
+        while let Some(((bound, _), steps)) = self.steps.pop_last() {
             if self.best.is_some_and(|best| best.timestamp > bound) {
                 break;
             }
-            for place in places {
-                self.look_into(place).await?;
+            for step in steps {
+                self.look_into(step).await?;
             }
         }
         Ok(self.best)
     }
 
-    async fn look_into(&mut self, place: Place) -> Result<(), ReadError> {
-        match place {
-            Place::Manifest(manifest) => {
+    async fn look_into(&mut self, step: SearchStep) -> Result<(), ReadError> {
+        match step {
+            SearchStep::Manifest(manifest) => {
                 for stored in self.engine.listed(self.state, &manifest).await? {
                     self.add_stored(stored);
                 }
             }
-            Place::Extent(stored) => {
+            SearchStep::Extent(stored) => {
                 let meta = self.engine.cold.object(&stored).await?;
                 let part = find_part(&meta, self.partition, &stored)?;
                 for block in meta.blocks_from(&part, self.start) {
-                    self.add(block.max_timestamp, block.base_offset, Place::Block(stored, block));
+                    self.add(
+                        block.max_timestamp,
+                        block.base_offset,
+                        SearchStep::Block(stored, block),
+                    );
                 }
             }
-            Place::Block(stored, block) => {
+            SearchStep::Block(stored, block) => {
                 let blocks = self.engine.cold.blocks(&stored, &[block], ReadHint::SINGLE).await?;
                 for bytes in &blocks {
                     self.scan(bytes).await?;
                 }
             }
-            Place::Tail(batch) => {
+            SearchStep::Tail(batch) => {
                 let batches = self.engine.bytes_of_tail(vec![batch]).await?;
                 for bytes in &batches {
                     self.scan(bytes).await?;
@@ -305,7 +309,7 @@ impl<'a> LatestSearch<'a> {
 
     async fn scan(&mut self, bytes: &Bytes) -> Result<(), ReadError> {
         for batch in batches(bytes) {
-            let batch = batch.map_err(|error| ColdError::Corrupt(error.to_string()))?;
+            let batch = batch.map_err(|error| ObjectReadError::Corrupt(error.to_string()))?;
             if self.best.is_some_and(|best| batch.max_timestamp() < best.timestamp) {
                 continue;
             }

@@ -5,7 +5,7 @@
 //! [`crate::background::producer_snapshot`].
 
 use crate::engine::Engine;
-use crate::objects::tiered::{ColdError, Stored, find_part, stored_extent};
+use crate::objects::tiered::{ObjectReadError, Stored, find_part, stored_extent};
 use crate::partition::led::Partition;
 use crate::serve::read::ReadError;
 use esker_meta::{ExtentFlags, ProducersRef, State};
@@ -86,27 +86,28 @@ impl Engine {
         state: &State,
         row: &esker_meta::Partition,
         partition: &Partition,
-    ) -> Result<ProducerTable, ColdError> {
-        self.producers_told(state, row, partition, |_| false).await
+    ) -> Result<ProducerTable, ObjectReadError> {
+        self.producers_at_end(state, row, partition, |_| false).await
     }
 
     /// As [`Engine::producers_in_objects`], without what damaged objects say that may be missed. Told of a stretch by
     /// where it ends.
-    pub(crate) async fn producers_told(
+    pub(crate) async fn producers_at_end(
         &self,
         state: &State,
         row: &esker_meta::Partition,
         partition: &Partition,
         may_miss: impl Fn(Offset) -> bool,
-    ) -> Result<ProducerTable, ColdError> {
+    ) -> Result<ProducerTable, ObjectReadError> {
         let told = state.producers_told(partition.id, row);
         let kept = told.kept.and_then(|kept| stored_producers(state, &kept));
         let extents = told.extents.iter().map(|extent| stored_extent(state, extent));
         let mut table = ProducerTable::default();
         for stored in kept.into_iter().chain(extents) {
-            match self.producers_said(partition, &stored).await {
+            match self.producers_of_object(partition, &stored).await {
                 Ok(said) => table.merge(said),
-                Err(ColdError::Corrupt(_) | ColdError::Gone(_)) if may_miss(stored.end) => {}
+                Err(ObjectReadError::Corrupt(_) | ObjectReadError::Gone(_))
+                    if may_miss(stored.end) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -116,11 +117,11 @@ impl Engine {
     }
 
     /// What one object says.
-    async fn producers_said(
+    async fn producers_of_object(
         &self,
         partition: &Partition,
         stored: &Stored,
-    ) -> Result<ProducerTable, ColdError> {
+    ) -> Result<ProducerTable, ObjectReadError> {
         let meta = self.cold.object(stored).await?;
         let part = find_part(&meta, partition, stored)?;
         Ok(table_of(&meta, &part))
@@ -133,9 +134,9 @@ impl Engine {
         state: &State,
         row: &esker_meta::Partition,
         partition: &Partition,
-    ) -> Result<Option<ProducerTable>, ColdError> {
+    ) -> Result<Option<ProducerTable>, ObjectReadError> {
         match self.producers_in_objects(state, row, partition).await {
-            Err(ColdError::Corrupt(problem) | ColdError::Gone(problem)) => {
+            Err(ObjectReadError::Corrupt(problem) | ObjectReadError::Gone(problem)) => {
                 let (topic, index) = (&partition.name, partition.index);
                 tracing::warn!(problem, %topic, partition = %index, "what an object says of its producers is damaged");
                 Ok(partition.lock().log.producers().map(|table| table.until(row.tiered_end)))

@@ -1,11 +1,11 @@
 //! Reading: from memory, from the write-ahead log, from the bucket, in this order.
 
 use crate::engine::Engine;
-use crate::objects::tiered::ColdError;
+use crate::objects::tiered::ObjectReadError;
 use crate::partition::led::Partition;
 use bytes::Bytes;
 use esker_env::Blocking;
-use esker_plog::{Place, Position, TailBatch, TailRead};
+use esker_plog::{BatchLocation, Position, TailBatch, TailRead};
 use esker_types::{JournalId, Offset, Seq};
 use esker_wal::BundleView;
 use std::sync::Arc;
@@ -40,12 +40,14 @@ impl From<esker_plog::ReadError> for ReadError {
     }
 }
 
-impl From<ColdError> for ReadError {
-    fn from(error: ColdError) -> Self {
+impl From<ObjectReadError> for ReadError {
+    fn from(error: ObjectReadError) -> Self {
         match error {
-            ColdError::Unavailable(message) => Self::Unavailable(message),
+            ObjectReadError::Unavailable(message) => Self::Unavailable(message),
             // The metadata names it, so it should be there: somebody deleted it behind our back.
-            ColdError::Corrupt(message) | ColdError::Gone(message) => Self::Corrupt(message),
+            ObjectReadError::Corrupt(message) | ObjectReadError::Gone(message) => {
+                Self::Corrupt(message)
+            }
         }
     }
 }
@@ -67,10 +69,12 @@ impl Engine {
             TailRead::Batches(batches) => {
                 let mut fetched = FetchedBatches::default();
                 for batch in batches {
-                    match batch.place {
-                        Place::Memory(bytes) => fetched.push(bytes),
-                        Place::Journal { .. } if fetched.batches.is_empty() => return Ok(None),
-                        Place::Journal { .. } => break,
+                    match batch.location {
+                        BatchLocation::Memory(bytes) => fetched.push(bytes),
+                        BatchLocation::Journal { .. } if fetched.batches.is_empty() => {
+                            return Ok(None);
+                        }
+                        BatchLocation::Journal { .. } => break,
                     }
                 }
                 Ok(Some(fetched))
@@ -101,7 +105,10 @@ impl Engine {
                     let planned_at = self.meta().image().applied;
                     let outcome = self.read_objects(partition, from, bytes_max, first_whole).await;
                     let has_moved = || self.meta().image().applied > planned_at;
-                    if matches!(outcome, Err(ColdError::Gone(_))) && !planned_anew && has_moved() {
+                    if matches!(outcome, Err(ObjectReadError::Gone(_)))
+                        && !planned_anew
+                        && has_moved()
+                    {
                         // Merged and deleted since: longer than the grace, or by a clock that jumped.
                         planned_anew = true;
                         continue;
@@ -130,7 +137,9 @@ impl Engine {
                 let mut fetched = FetchedBatches::default();
                 let mut open: Option<(JournalId, Seq, BundleView)> = None;
                 for batch in batches {
-                    let Place::Journal { journal, seq, frame } = batch.place else { break };
+                    let BatchLocation::Journal { journal, seq, frame } = batch.location else {
+                        break;
+                    };
                     if open.as_ref().is_none_or(|(j, s, _)| (*j, *s) != (journal, seq)) {
                         let bundle = wal
                             .read_bundle(journal, seq)

@@ -47,7 +47,7 @@ impl OpenedLog {
     /// The newest command of the metadata that this log knows of: the one that made its newest journal. Metadata that
     /// ends before it is older than the log, and would take what it does not know for something long forgotten.
     #[must_use]
-    pub fn reaches(&self) -> u64 {
+    pub fn newest_metadata_index(&self) -> u64 {
         let journals = self.recovered.journals.iter();
         journals.map(|journal| journal.status.journal.created_index()).max().unwrap_or_default()
     }

@@ -5,13 +5,13 @@
 //! partitions. Draining them comes later, behind new appends.
 
 use crate::engine::{Engine, EngineError};
-use crate::journal::durability_listener::Sink;
+use crate::journal::durability_listener::DurabilityListener;
 use crate::journal::owned::{Committed, Journal};
 use esker_env::{Blocking, Env};
 use esker_journal::{Next, Quorum, Replica, Rescuer, SealStep};
 use esker_meta::{Command, JournalState, PartitionElection, Reply, State};
 use esker_meta_client::MetaClient;
-use esker_plog::{Place, TailBatch};
+use esker_plog::{BatchLocation, TailBatch};
 use esker_record::unproved_age;
 use esker_types::{
     BrokerId, Bug, Incarnation, JournalId, LongQueue, Offset, PartitionId, Seq, StoreId, Timestamp,
@@ -65,7 +65,7 @@ pub(crate) async fn recover(
     env: &Env,
     meta: &dyn MetaClient,
     wal: &Wal,
-    sink: &Sink,
+    sink: &DurabilityListener,
     recovered: &Recovered,
     (dir, store): (&Path, StoreId),
 ) -> Result<Found, EngineError> {
@@ -161,7 +161,11 @@ fn damaged(dir: &Path, recovered: &Recovered, id: JournalId) -> EngineError {
 }
 
 /// Seals a journal in the log and answers what is there of it.
-async fn seal(wal: &Wal, sink: &Sink, id: JournalId) -> Result<JournalStatus, EngineError> {
+async fn seal(
+    wal: &Wal,
+    sink: &DurabilityListener,
+    id: JournalId,
+) -> Result<JournalStatus, EngineError> {
     wal.seal(id)?;
     wait_for(wal, sink, id, |status| status.state == esker_wal::JournalState::Sealed).await
 }
@@ -169,7 +173,7 @@ async fn seal(wal: &Wal, sink: &Sink, id: JournalId) -> Result<JournalStatus, En
 /// Waits until what is durable of a journal is as wanted.
 pub(crate) async fn wait_for(
     wal: &Wal,
-    sink: &Sink,
+    sink: &DurabilityListener,
     id: JournalId,
     wanted: impl Fn(&JournalStatus) -> bool,
 ) -> Result<JournalStatus, EngineError> {
@@ -196,11 +200,11 @@ fn find_tail(
     lost: bool,
 ) -> Option<Seq> {
     let quorum = Quorum::new(u8::try_from(row.ensemble.len()).ok()?, row.ack_quorum)?;
-    let place = row.ensemble.iter().position(|member| *member == store)?;
+    let own_index = row.ensemble.iter().position(|member| *member == store)?;
     let mut replica = Replica::recovered(true, lost, status.last, status.trimmed);
     let SealStep::Answer(answer) = replica.on_seal() else { return None };
     let mut rescuer = Rescuer::new(quorum);
-    rescuer.on_seal(place, answer);
+    rescuer.on_seal(own_index, answer);
     match rescuer.next(row.drained) {
         Next::Fix { tail } => Some(tail),
         Next::Seal | Next::Copy(_) | Next::DrainFirst { .. } => None,
@@ -228,16 +232,16 @@ fn read_directories(
         let head = head?.ok_or(ReadError::Lost { seq })?;
         let mut ends = BTreeMap::new();
         let mut bytes = 0;
-        for place in 0..head.frame_count() {
-            let frame = head.meta(place);
-            bytes += head.payload_len(place);
+        for number in 0..head.frame_count() {
+            let frame = head.meta(number);
+            bytes += head.payload_len(number);
             let Some(row) = image.partitions.get(&frame.partition) else { continue };
             let end = frame.last_offset.next();
             ends.insert(frame.partition, end);
             if end <= row.tiered_end {
                 continue;
             }
-            let frame_number = u32::try_from(place).expect("a bundle has few frames");
+            let frame_number = u32::try_from(number).expect("a bundle has few frames");
             let batch = TailBatch {
                 base: frame.base_offset,
                 end,
@@ -249,8 +253,8 @@ fn read_directories(
                     unproved_age(frame.max_timestamp, now)
                 },
                 leader_epoch: frame.leader_epoch,
-                len: u32::try_from(head.payload_len(place)).expect("a frame is below 4 GiB"),
-                place: Place::Journal { journal: id, seq, frame: frame_number },
+                len: u32::try_from(head.payload_len(number)).expect("a frame is below 4 GiB"),
+                location: BatchLocation::Journal { journal: id, seq, frame: frame_number },
             };
             batches.push((frame.partition, batch));
         }

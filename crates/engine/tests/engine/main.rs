@@ -359,7 +359,7 @@ fn a_damaged_block_ends_in_refusals_for_its_partition_and_stops_no_other() {
             }
             engine.flush_all(None).await;
             if round % 10 == 0 {
-                engine.keep_house().await;
+                engine.run_maintenance_once().await;
             }
         }
         assert!((20..=40).contains(&refused), "{refused}");
@@ -387,7 +387,7 @@ fn small_extents_are_merged_and_their_objects_deleted() {
         }
         let before = engine.meta().image();
         assert_eq!(before.objects.len(), 6, "one object a flush");
-        engine.keep_house().await;
+        engine.run_maintenance_once().await;
         let after = engine.meta().image();
         assert_eq!(after.objects.len(), 2, "one object a partition");
         engine.clear_cache().await;
@@ -395,7 +395,7 @@ fn small_extents_are_merged_and_their_objects_deleted() {
             assert_eq!(after.partitions[&partition.id].extents.len(), 1);
             assert_eq!(read(engine, partition, 0).await, numbers(0..30));
         }
-        engine.keep_house().await;
+        engine.run_maintenance_once().await;
         let listed = machine.bucket.list("d", None).await.unwrap();
         assert_eq!(listed.objects.len(), 2, "what nothing refers to is deleted");
         assert!(engine.meta().image().garbage.is_empty());
@@ -420,8 +420,8 @@ fn what_is_merged_and_deleted_during_a_verification_is_not_damage() {
         machine.bucket.held.store(1, Ordering::SeqCst);
         let meanwhile = async {
             machine.bucket.holds.notified().await;
-            engine.keep_house().await;
-            engine.keep_house().await;
+            engine.run_maintenance_once().await;
+            engine.run_maintenance_once().await;
             machine.bucket.lets_go.notify_one();
         };
         let (done, ()) = futures_util::future::join(verify(), meanwhile).await;
@@ -453,8 +453,8 @@ fn what_is_merged_and_deleted_during_a_read_is_read_where_it_went() {
         machine.bucket.held.store(1, Ordering::SeqCst);
         let meanwhile = async {
             machine.bucket.holds.notified().await;
-            engine.keep_house().await;
-            engine.keep_house().await;
+            engine.run_maintenance_once().await;
+            engine.run_maintenance_once().await;
             machine.bucket.lets_go.notify_one();
         };
         let (values, ()) = futures_util::future::join(read(engine, &partition, 0), meanwhile).await;
@@ -484,10 +484,10 @@ fn what_failed_attempts_have_put_is_deleted_while_the_broker_runs() {
         assert_eq!(held().await, 6, "two flushes were tried again");
         // A merge whose answer is lost, too.
         machine.bucket.answers_lost.store(1, Ordering::SeqCst);
-        engine.keep_house().await;
+        engine.run_maintenance_once().await;
         assert_eq!(engine.meta().image().objects.len(), 4, "the merge was put off");
-        engine.keep_house().await;
-        engine.keep_house().await;
+        engine.run_maintenance_once().await;
+        engine.run_maintenance_once().await;
         assert_eq!(engine.meta().image().objects.len(), 1);
         assert!(engine.meta().image().garbage.is_empty());
         assert_eq!(held().await, 1);
@@ -507,7 +507,7 @@ fn trims_and_retention_raise_the_log_start_for_good() {
         engine.flush_all(None).await;
         append(engine, &partition, batch(10..20, now)).await;
         engine.flush_all(None).await;
-        engine.keep_house().await;
+        engine.run_maintenance_once().await;
         assert_eq!(partition.position().log_start, Offset(10), "expired");
         let gone = engine.read(&partition, Offset(9), 1000, true).await;
         assert!(matches!(gone, Err(ReadError::OffsetOutOfRange(_))));
@@ -549,15 +549,15 @@ fn retention_takes_nothing_by_times_that_nobody_proved() {
             // In every other round a restart finds them in the log.
             if round % 2 == 0 {
                 engine.flush_all(None).await;
-                engine.keep_house().await;
+                engine.run_maintenance_once().await;
             }
         });
     }
     machine.run(async |engine| {
         let partition = partition(engine, 0);
         engine.flush_all(None).await;
-        engine.keep_house().await;
-        engine.keep_house().await;
+        engine.run_maintenance_once().await;
+        engine.run_maintenance_once().await;
         assert_eq!(partition.position().log_start, Offset(0));
         assert_eq!(read(engine, &partition, 0).await, numbers(0..120));
         let wanted = Timestamp(i64::MAX);
@@ -586,7 +586,7 @@ fn objects_from_before_times_were_proved_age_from_when_proving_began() {
         let partition = partition(engine, 0);
         append(engine, &partition, batch(10..20, 5)).await;
         engine.flush_all(None).await;
-        engine.keep_house().await;
+        engine.run_maintenance_once().await;
         assert_eq!(partition.position().log_start, Offset(0));
         assert_eq!(read(engine, &partition, 0).await, numbers(0..20));
     });
@@ -679,8 +679,8 @@ fn a_deleted_topic_leaves_nothing_behind() {
         let refused = engine.append(&partition, batch(0..1, 0), Times::Proved, None);
         assert_eq!(refused, Err(AppendError::NotLeader));
         engine.flush_all(None).await;
-        engine.keep_house().await;
-        engine.keep_house().await;
+        engine.run_maintenance_once().await;
+        engine.run_maintenance_once().await;
         let listed = machine.bucket.list("d", None).await.unwrap();
         assert_eq!(listed.objects, vec![]);
         assert_eq!(engine.flush_status().unflushed_bytes, 0);

@@ -46,7 +46,7 @@ fn a_repeat_of_what_is_trimmed_is_known_across_restarts() {
         engine.set_log_starts(trims).await.unwrap();
         engine.flush_all(None).await;
         assert_eq!(objects(engine), 2, "extents that alone tell the producers stay");
-        engine.keep_house().await;
+        engine.run_maintenance_once().await;
         assert_eq!(objects(engine), 1, "one object for both partitions");
     });
     for round in 0..3 {
@@ -63,7 +63,7 @@ fn a_repeat_of_what_is_trimmed_is_known_across_restarts() {
                 engine.flush_all(None).await;
                 engine.set_log_starts(vec![(partition.id, end)]).await.unwrap();
             }
-            engine.keep_house().await;
+            engine.run_maintenance_once().await;
             assert_eq!(
                 objects(engine),
                 1,
@@ -106,13 +106,13 @@ fn producers_in_a_damaged_object_that_is_trimmed_are_forgotten_and_hold_nothing_
     machine.run(async |engine| {
         let partition = partition(engine, 0);
         assert!(engine.load_producers(&partition).await.is_err());
-        engine.keep_house().await;
+        engine.run_maintenance_once().await;
         assert!(
             engine.load_producers(&partition).await.is_err(),
             "its records may be repaired yet"
         );
         engine.set_log_starts(vec![(partition.id, Offset(10))]).await.unwrap();
-        engine.keep_house().await;
+        engine.run_maintenance_once().await;
         engine.load_producers(&partition).await.unwrap();
         assert_eq!(append(engine, &partition, sequenced(0, 10)).await, Offset(10), "new");
         assert!(engine.meta().image().objects.is_empty());

@@ -203,8 +203,11 @@ fn tiered_batches_stay_until_their_memory_is_wanted() {
     assert_eq!(log.tail_start(), Offset(25));
     log.drop_tail_below(Offset(40));
     assert_eq!(log.tail_start(), Offset(30), "what objects do not hold stays");
-    let journal =
-        Place::Journal { journal: esker_types::JournalId(1), seq: esker_types::Seq(1), frame: 0 };
+    let journal = BatchLocation::Journal {
+        journal: esker_types::JournalId(1),
+        seq: esker_types::Seq(1),
+        frame: 0,
+    };
     assert!(log.move_to_journal(Offset(30), journal.clone()) > 0);
     assert_eq!(log.move_to_journal(Offset(30), journal.clone()), 0);
     assert_eq!(log.move_to_journal(Offset(31), journal), 0);

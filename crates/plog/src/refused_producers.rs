@@ -17,31 +17,39 @@ const PRODUCERS_MAX: usize = 1000;
 
 /// Where refused producers begin.
 #[derive(Debug, Default)]
-pub(crate) struct Awaited(BTreeMap<ProducerId, (ProducerEpoch, i32)>);
+pub(crate) struct PendingFirstSequences(BTreeMap<ProducerId, FirstBatch>);
 
-impl Awaited {
+/// The batch that has to be a producer's first.
+#[derive(Debug, Clone, Copy)]
+struct FirstBatch {
+    epoch: ProducerEpoch,
+    sequence: i32,
+}
+
+impl PendingFirstSequences {
     /// Notes that a batch of a producer that is not known was refused, and will be sent again.
     pub(crate) fn note(&mut self, batch: &BatchView<'_>) {
         if planted(Bug::RefusalForgotten) {
             return;
         }
-        let begins = (batch.producer_epoch(), batch.base_sequence());
+        let refused = FirstBatch { epoch: batch.producer_epoch(), sequence: batch.base_sequence() };
         if let Some(known) = self.0.get_mut(&batch.producer_id()) {
-            if begins.0 > known.0 {
-                *known = begins;
+            if refused.epoch > known.epoch {
+                *known = refused;
             }
         } else if self.0.len() < PRODUCERS_MAX {
-            self.0.insert(batch.producer_id(), begins);
+            self.0.insert(batch.producer_id(), refused);
         }
     }
 
     /// Whether a batch of a producer that is not known may be its first.
     pub(crate) fn check(&self, batch: &BatchView<'_>) -> Result<(), ProducerError> {
         match self.0.get(&batch.producer_id()) {
-            Some((epoch, first))
-                if *epoch == batch.producer_epoch() && *first < batch.base_sequence() =>
+            Some(first)
+                if first.epoch == batch.producer_epoch()
+                    && first.sequence < batch.base_sequence() =>
             {
-                let (got, last) = (batch.base_sequence(), first - 1);
+                let (got, last) = (batch.base_sequence(), first.sequence - 1);
                 Err(ProducerError::OutOfOrderSequence { got, last })
             }
             _ => Ok(()),

@@ -1,4 +1,4 @@
-//! What happens when the disk refuses: a full one is waited for, anything else is final and told.
+//! What happens when the disk refuses: `ENOSPC` is retried until there is room, any other error is final and reported once.
 
 use esker_env::Clock;
 use esker_env::watch;
@@ -11,13 +11,13 @@ use std::time::Duration;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The one judge of everything that the metadata writes.
-pub(crate) struct Patience {
+pub(crate) struct DiskGate {
     clock: Arc<dyn Clock>,
     closing: AtomicBool,
     failure: watch::Sender<Option<String>>,
 }
 
-impl Patience {
+impl DiskGate {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
         let (failure, _) = watch::channel(None);
         Arc::new(Self { clock, closing: AtomicBool::new(false), failure })
@@ -30,23 +30,23 @@ impl Patience {
 
     /// Completes when a write or a sync has failed, with the reason.
     pub(crate) async fn failed(&self) -> String {
-        let told = self.failure.subscribe().wait_for(Option::clone).await;
-        told.expect("the sender lives in self")
+        let reason = self.failure.subscribe().wait_for(Option::clone).await;
+        reason.expect("the sender lives in self")
     }
 
     /// Repeats an attempt that leaves nothing behind when it fails for lack of room, until there is room. Any other
     /// failure is final.
-    pub(crate) async fn insist<T, F>(&self, attempt: impl Fn() -> F) -> io::Result<T>
+    pub(crate) async fn retry_while_full<T, F>(&self, attempt: impl Fn() -> F) -> io::Result<T>
     where
         F: Future<Output = io::Result<T>>,
     {
-        let mut told = false;
+        let mut warned = false;
         loop {
             match attempt().await {
                 Err(error) if is_full(&error) && !self.closing.load(Ordering::Relaxed) => {
-                    if !told {
+                    if !warned {
                         tracing::warn!(%error, "the disk is full: the metadata waits for room");
-                        told = true;
+                        warned = true;
                     }
                     self.clock.sleep(LOOK_EVERY).await;
                 }
@@ -61,7 +61,7 @@ impl Patience {
                     return Err(error);
                 }
                 Ok(done) => {
-                    if told {
+                    if warned {
                         tracing::info!("the disk has room again: the metadata goes on");
                     }
                     return Ok(done);
