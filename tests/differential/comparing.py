@@ -17,6 +17,8 @@ ITEM_KEYS = (
     "name", "topic_name", "topic", "topic_id", "partition", "partition_index", "index", "node_id", "broker_id", "api_key",
     "group_id", "member_id", "partition_id", "resource_type", "resource_name", "config_name", "key", "user", "base_offset", "replica_id",
 )  # fmt: skip
+# What is in the log of an internal topic, which each broker writes for itself.
+OWN_LOG = {"records", "high_watermark", "last_stable_offset", "log_start_offset", "offset", "end_offset", "timestamp", "low_watermark"}
 NOW_MS = 600_000
 ABSENT = "<absent>"
 
@@ -35,7 +37,8 @@ def is_now(name: str, value) -> bool:
 
 def normal(registry: Registry, name: str, value, side: int):
     if isinstance(value, dict):
-        return {each: normal(registry, each, item, side) for each, item in value.items() if each not in IGNORED}
+        made = {each: normal(registry, each, item, side) for each, item in value.items() if each not in IGNORED}
+        return of_internal_topic(made) if registry.is_internal(value) else made
     if name == "records":
         return normal(registry, "batches", described(value), side)
     if isinstance(value, list):
@@ -47,6 +50,15 @@ def normal(registry: Registry, name: str, value, side: int):
     if is_now(name, value):
         return "<now>"
     return value.hex() if isinstance(value, bytes) else value
+
+
+def of_internal_topic(topic: dict) -> dict:
+    """Gives what is in the log of each partition a name of its own, by which it can be explained and nothing else is."""
+    partitions = [
+        {f"internal {name}" if name in OWN_LOG else name: value for name, value in each.items()} if isinstance(each, dict) else each
+        for each in topic.get("partitions") or []
+    ]
+    return topic | {"partitions": partitions} if partitions else topic
 
 
 def bind_all(registry: Registry, name: str, first, second) -> None:

@@ -30,6 +30,15 @@ class Known:
 @dataclass
 class Registry:
     pairs: dict[str, list[tuple]] = field(default_factory=dict)
+    # Names and ids of topics that brokers write for themselves.
+    internal: set = field(default_factory=lambda: {"__consumer_offsets", "__transaction_state"})
+
+    def is_internal(self, topic: dict) -> bool:
+        """Whether a struct of an answer is of an internal topic; the ids of those are noted where they are told."""
+        if topic.get("is_internal") and topic.get("topic_id", bytes(16)) != bytes(16):
+            self.internal.add(topic["topic_id"])
+        names = [topic.get(name) for name in ("topic", "name", "topic_id")]
+        return any(isinstance(name, str | bytes) and name in self.internal for name in names)
 
     def of(self, kind: str) -> list[Known]:
         return [Known(kind, number) for number in range(len(self.pairs.get(kind, [])))]
