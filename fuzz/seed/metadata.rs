@@ -116,6 +116,7 @@ impl History {
                 (partitions[1], ProducersRef { object: None, upto: Offset(5) }),
             ],
         });
+        self.run(Command::BindVoter { node: BROKER, directory: Uuid::from_u128(11) });
         self.run(Command::ProveTimes { broker: BROKER, incarnation });
         self.run(Command::AllocateProducerIds { broker: BROKER, incarnation, count: 10 });
         self.run(Command::DeleteTopic { topic: TopicId(Uuid::from_u128(2)) });

@@ -70,7 +70,7 @@ pub fn most_held<T>(work: impl FnOnce() -> T) -> (T, usize) {
 }
 
 /// Sections of a metadata snapshot.
-pub const SECTIONS: u16 = 12;
+pub const SECTIONS: u16 = 13;
 
 /// What the sections of a whole snapshot hold, decompressed, in the order of their numbers.
 pub fn sections(snapshot: &[u8]) -> Vec<Vec<u8>> {

@@ -20,7 +20,7 @@ pub(crate) fn of_append(error: &AppendError) -> ErrorCode {
         AppendError::TooLarge { .. } => ErrorCode::RecordListTooLarge,
         AppendError::ProducersNotLoaded
         | AppendError::Full
-        | AppendError::ExtentLimitReached
+        | AppendError::Crowded
         | AppendError::Failed => ErrorCode::KafkaStorageError,
     }
 }
@@ -28,8 +28,8 @@ pub(crate) fn of_append(error: &AppendError) -> ErrorCode {
 pub(crate) fn of_read(error: &ReadError) -> ErrorCode {
     match error {
         ReadError::OffsetOutOfRange(_) => ErrorCode::OffsetOutOfRange,
-        error if error.is_damage() => ErrorCode::CorruptMessage,
-        _ => ErrorCode::KafkaStorageError,
+        ReadError::Unavailable(_) => ErrorCode::KafkaStorageError,
+        ReadError::Corrupt(_) => ErrorCode::CorruptMessage,
     }
 }
 
@@ -73,7 +73,8 @@ fn of_rejection(reason: &Rejected) -> ErrorCode {
         | Rejected::NotContiguous(..)
         | Rejected::TooManyExtents(_)
         | Rejected::ExtentsChanged(_)
-        | Rejected::BadSwap(_) => ErrorCode::UnknownServerError,
+        | Rejected::BadSwap(_)
+        | Rejected::OtherVoter(..) => ErrorCode::UnknownServerError,
     }
 }
 

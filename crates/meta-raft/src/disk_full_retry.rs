@@ -28,6 +28,11 @@ impl DiskGate {
         self.closing.store(true, Ordering::Relaxed);
     }
 
+    /// Whether nobody waits any more.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
     /// Completes when a write or a sync has failed, with the reason.
     pub(crate) async fn failed(&self) -> String {
         let reason = self.failure.subscribe().wait_for(Option::clone).await;

@@ -21,6 +21,12 @@ impl Writer {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
+    /// A length, then the bytes.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.0.extend_from_slice(bytes);
+    }
+
     pub(crate) fn count(&mut self, value: usize) {
         self.u64(value as u64);
     }
@@ -102,8 +108,14 @@ impl Reader<'_> {
         Ok(u64::from_le_bytes(*word))
     }
 
+    /// Bytes behind their length.
+    pub(crate) fn bytes(&mut self) -> Result<&[u8], Bad> {
+        let len = self.count(1)?;
+        self.take(len)
+    }
+
     /// A count of things that take at least `size` bytes each.
-    fn count(&mut self, size: usize) -> Result<usize, Bad> {
+    pub(crate) fn count(&mut self, size: usize) -> Result<usize, Bad> {
         let count = usize::try_from(self.u64()?).map_err(|e| e.to_string())?;
         if count > self.0.len() / size {
             return Err(format!("{count} items do not fit in {} bytes", self.0.len()));

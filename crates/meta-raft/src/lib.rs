@@ -10,6 +10,7 @@
 
 mod disk_full_retry;
 mod entry;
+mod founding;
 mod log_compaction;
 mod log_file;
 mod log_store;
@@ -17,13 +18,20 @@ mod network;
 mod quorum;
 #[cfg(test)]
 mod refusing_disk;
+mod rpc;
+mod service;
 mod snapshot_file;
 mod state_machine;
 mod types;
+mod voter_file;
 
+pub use founding::{NoVoter, Voter};
 pub use log_file::LogFileError;
 pub use quorum::{Quorum, QuorumError, QuorumOptions};
+pub use service::QuorumService;
 pub use snapshot_file::SnapshotFileError;
 
+#[cfg(test)]
+mod cluster_tests;
 #[cfg(test)]
 mod tests;

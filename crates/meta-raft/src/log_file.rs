@@ -79,6 +79,11 @@ impl LogContent {
         self.entries.last_key_value().map(|(_, entry)| entry.log_id).or(self.purged)
     }
 
+    /// Whether nothing was ever decided here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.vote.is_none() && self.last().is_none()
+    }
+
     /// Index of the entry that comes next.
     fn next(&self) -> u64 {
         next_index(self.last().as_ref())

@@ -42,13 +42,8 @@ fn crc32c(bytes: &[u8]) -> u32 {
     u32::try_from(crc).expect("a 32-bit checksum has 32 bits")
 }
 
-/// Writes the snapshot in place of the one before. Blocks.
-pub(crate) fn save(
-    disk: &dyn Disk,
-    dir: &Path,
-    meta: &SnapshotMeta,
-    state: &State,
-) -> io::Result<()> {
+/// A snapshot as bytes, in the file and on the way to other voters.
+pub(crate) fn encode(meta: &SnapshotMeta, state: &State) -> io::Result<Vec<u8>> {
     let mut raft = Writer::default();
     raft.maybe_log_id(meta.last_log_id.as_ref());
     raft.maybe_log_id(meta.last_membership.log_id().as_ref());
@@ -59,6 +54,17 @@ pub(crate) fn save(
     bytes.extend_from_slice(&crc32c(&raft.0).to_le_bytes());
     bytes.extend_from_slice(&raft.0);
     bytes.extend_from_slice(&state.encode_snapshot());
+    Ok(bytes)
+}
+
+/// Writes the snapshot in place of the one before. Blocks.
+pub(crate) fn save(
+    disk: &dyn Disk,
+    dir: &Path,
+    meta: &SnapshotMeta,
+    state: &State,
+) -> io::Result<()> {
+    let bytes = encode(meta, state)?;
     let path = path_of(dir);
     disk.replace(&path, &bytes).map_err(|error| {
         io::Error::new(error.kind(), format!("replace {}: {error}", path.display()))
@@ -79,7 +85,7 @@ pub(crate) fn load(
     parse(&bytes).map(Some).map_err(|what| SnapshotFileError::Corrupt { path, what })
 }
 
-fn parse(bytes: &[u8]) -> Result<(Option<LogId>, StoredMembership, State), String> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<(Option<LogId>, StoredMembership, State), String> {
     let foreign = || "this is no metadata snapshot".to_owned();
     let head = bytes.first_chunk::<16>().filter(|h| &h[..8] == MAGIC).ok_or_else(foreign)?;
     let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);

@@ -18,12 +18,16 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use uuid::Uuid;
 
 fn options(dir: &Path, snapshot_every: u64) -> QuorumOptions {
     QuorumOptions {
         dir: dir.to_owned(),
-        voter: 1,
+        node: BrokerId(1),
+        voters: Vec::new(),
+        election_timeout: Duration::from_millis(500),
+        propose_timeout: Duration::from_secs(30),
         snapshot_every,
         snapshot_every_bytes: 1 << 20,
         reaches: 0,
@@ -60,7 +64,7 @@ fn with_quorum<T>(
     let runtimes = Runtimes::start(1, 1).unwrap();
     let env = Env::real(&runtimes);
     runtimes.block_on(async {
-        let quorum = Quorum::open(&env, options(dir, snapshot_every)).await?;
+        let quorum = Quorum::open_alone(&env, options(dir, snapshot_every)).await?;
         let result = work(&quorum).await;
         quorum.close().await;
         Ok(result)
@@ -264,7 +268,7 @@ fn files_that_are_not_of_one_time_are_refused() {
         let runtimes = Runtimes::start(1, 1).unwrap();
         let env = Env::real(&runtimes);
         let options = QuorumOptions { reaches, ..options(dir.path(), 20) };
-        runtimes.block_on(Quorum::open(&env, options)).err().map(|error| error.to_string())
+        runtimes.block_on(Quorum::open_alone(&env, options)).err().map(|error| error.to_string())
     };
 
     write(0..50);
@@ -407,7 +411,8 @@ fn a_full_disk_is_waited_for() {
         let disk = RefusingDisk::default();
         let env = Env { disk: Arc::new(disk.clone()), ..Env::real(&runtimes) };
         runtimes.block_on(async {
-            let quorum = Quorum::open(&env, options(dir.path(), snapshot_every)).await.unwrap();
+            let quorum =
+                Quorum::open_alone(&env, options(dir.path(), snapshot_every)).await.unwrap();
             quorum.propose(register(1)).await.unwrap();
             for number in 0..30 {
                 disk.0.full.store(true, Ordering::SeqCst);
@@ -443,7 +448,7 @@ fn names_that_a_killed_process_gave_are_synced_before_older_logs_go() {
     let disk = RefusingDisk::default();
     let env = Env { disk: Arc::new(disk.clone()), ..Env::real(&runtimes) };
     runtimes.block_on(async {
-        let quorum = Quorum::open(&env, options(dir.path(), 10_000)).await.unwrap();
+        let quorum = Quorum::open_alone(&env, options(dir.path(), 10_000)).await.unwrap();
         quorum.close().await;
     });
     assert!(!older.exists());
@@ -460,7 +465,7 @@ fn a_failed_sync_is_final_and_names_the_file() {
     let disk = RefusingDisk::default();
     let env = Env { disk: Arc::new(disk.clone()), ..Env::real(&runtimes) };
     runtimes.block_on(async {
-        let quorum = Quorum::open(&env, options(dir.path(), 10_000)).await.unwrap();
+        let quorum = Quorum::open_alone(&env, options(dir.path(), 10_000)).await.unwrap();
         quorum.propose(register(1)).await.unwrap();
         disk.0.broken.store(true, Ordering::SeqCst);
         let answer = quorum.propose(topic(1)).await;

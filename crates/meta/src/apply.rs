@@ -122,6 +122,13 @@ impl State {
                 self.fence(*broker, *incarnation)?;
                 self.keep_producers(*broker, *incarnation, objects, partitions)
             }
+            Command::BindVoter { node, directory } => match self.voters.get(node) {
+                Some(known) if known != directory => Err(Rejected::OtherVoter(*node, *known)),
+                _ => {
+                    self.voters.insert(*node, *directory);
+                    Ok(Reply::Done)
+                }
+            },
             Command::ProveTimes { broker, incarnation } => {
                 self.fence(*broker, *incarnation)?;
                 if self.times_proved.is_empty() {

@@ -6,6 +6,7 @@ use esker_types::{
     StoreId, Timestamp, TopicId, TopicName,
 };
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// A command with the time of its proposer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -263,6 +264,14 @@ pub enum Command {
         broker: BrokerId,
         /// Who asks.
         incarnation: Incarnation,
+    },
+    /// Says which directory is the voter of a node, if none is known yet; repeats change nothing. Rejected with
+    /// [`crate::Rejected::OtherVoter`].
+    BindVoter {
+        /// The node.
+        node: BrokerId,
+        /// The id that was drawn when its metadata directory was made.
+        directory: Uuid,
     },
 }
 

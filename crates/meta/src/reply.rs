@@ -5,6 +5,7 @@ use esker_types::{
     BrokerId, ClusterId, Incarnation, JournalId, ObjectId, Offset, PartitionId, Seq, TopicId,
 };
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// The outcome of an applied command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,4 +76,7 @@ pub enum Rejected {
     /// A swap whose two sides cover different offsets.
     #[error("the swap of partition {} covers other offsets than before", .0.partition)]
     BadSwap(Box<ExtentSwap>),
+    /// Another directory is the voter of this node.
+    #[error("voter {0} is the metadata directory {1}")]
+    OtherVoter(BrokerId, Uuid),
 }

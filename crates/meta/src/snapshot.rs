@@ -88,6 +88,7 @@ sections! {
     10 => configs,
     11 => producers,
     12 => times_proved,
+    13 => voters,
 }
 
 /// A table. Its rows are taken in one by one: the length that the bytes claim is worth nothing until they are there.

@@ -9,6 +9,7 @@ use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// The whole state. Cloning it is cheap (persistent maps), so a snapshot or a broker's image is a clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct State {
     /// The first object whose extents age by times that the broker proved, and when that began: one row, or none before
     /// a broker that proves them has registered. What older objects say of times is what producers said.
     pub times_proved: OrdMap<ObjectId, Timestamp>,
+    /// Which metadata directory is the voter of a node: a new disk under an old number has forgotten its votes.
+    pub voters: OrdMap<BrokerId, Uuid>,
     /// The next partition id.
     pub next_partition: PartitionId,
     /// The next object id.

@@ -74,11 +74,14 @@ impl Node {
         let quorum_options = QuorumOptions {
             reaches: log.newest_metadata_index(),
             dir: options.metadata_dir,
-            voter: 1,
+            node: options.engine.broker,
+            voters: Vec::new(),
+            election_timeout: Duration::from_millis(1500),
+            propose_timeout: Duration::from_secs(30),
             snapshot_every: options.metadata_snapshot_entries,
             snapshot_every_bytes: options.metadata_snapshot_bytes,
         };
-        let quorum = Quorum::open(env, quorum_options).await?;
+        let quorum = Quorum::open_alone(env, quorum_options).await?;
         quorum.propose(Command::FoundCluster { cluster: options.cluster }).await?;
         let meta: Arc<dyn MetaClient> = Arc::new(quorum.clone());
         let resolve: Arc<dyn ResolveSettings> = Arc::clone(&settings) as _;

@@ -1,40 +1,36 @@
 //! From the journal to the bucket.
 //!
-//! A range of a journal becomes one object for all its small partitions and one for each large one. They are *built*,
-//! *stored*, *committed* in one command, and then the flush *finishes*: the log is trimmed. A crash in between leaves
-//! objects that nothing names (they become garbage with their block of ids) or log entries that are flushed already
-//! (their commit is refused as drained).
+//! A stretch of a journal becomes one object for all its small partitions and one for each large one. They are put, then
+//! committed in one command, then the log is trimmed: a crash in between leaves objects that nothing names (they become
+//! garbage with their block of ids) or log entries that are flushed already (their commit is refused as drained).
 //!
 //! *Retries.* A put that failed is repeated under a new id, for keys are never written twice; the ids of the failed
-//! attempt are abandoned, so that what it did put is deleted. A commit whose answer was lost is proposed again as it is.
+//! attempt are given up, so that what it did put is deleted. A commit whose answer was lost is proposed again as it is.
 
-use crate::background::flush_encode::{EncodedObject, PartitionSlice, encode};
-use crate::background::merge::Merger;
-use crate::context::Context;
-use crate::follow::Follower;
-use crate::journal::durability_listener::DurabilityListener;
-use crate::journal::owned::{JournalRange, OwnedJournal};
-use crate::journal::reader::{JournalReadError, JournalReader, loaded_bytes};
-use crate::objects::error::ObjectReadError;
-use crate::objects::object_ids::ObjectIds;
+use crate::engine::{Engine, bytes_of};
+use crate::journal::owned::{Journal, JournalRange};
+use crate::objects::object_ids::ReservedId;
 use crate::objects::part_flags::extent_flags;
-use crate::objects::producer_state::next_is_full;
-use crate::objects::quarantine::Quarantine;
-use crate::objects::tiered::TieredReader;
+use crate::objects::tiered::ObjectReadError;
 use crate::partition::cpu_yield::CpuYield;
-use esker_env::{Blocking, BucketError, Budget, timeout};
-use esker_meta::{Command, FlushPart, FlushedObject, ObjectKind, Rejected};
+use crate::partition::led::Partition;
+use crate::serve::producer_state::{kind_of, next_is_full, section_of};
+use crate::serve::read::ReadError;
+use bytes::Bytes;
+use esker_env::{Blocking, BucketError, ObjectKey, timeout};
+use esker_meta::{Command, FlushPart, FlushedObject, Rejected};
 use esker_meta_client::MetaError;
-use esker_plog::{ProducerTable, TailBatch};
+use esker_object::{BatchMeta, BlockFlags, Encoded, ObjectBuilder, data_key};
+use esker_plog::{BatchLocation, ProducerTable, TailBatch};
 use esker_record::BatchView;
-use esker_types::{Bug, MonoTime, TopicId, planted};
-use esker_wal::Wal;
+use esker_types::{Bug, planted};
+use esker_types::{JournalId, MonoTime, ObjectId, Offset, PartitionIndex, Seq, TopicId};
+use esker_wal::BundleView;
 use futures_util::future::{Either, select, try_join_all};
-use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// First wait after a failed flush; it doubles up to the longest.
 const RETRY_WAIT: Duration = Duration::from_millis(100);
@@ -42,20 +38,7 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Puts of one flush that are under way together.
 const PUTS_AT_ONCE: usize = 4;
 
-/// What waits to be put into the bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FlushStatus {
-    /// Committed bytes that the bucket does not hold.
-    pub unflushed_bytes: usize,
-    /// Age of the oldest of them.
-    pub oldest: Option<Duration>,
-    /// Bytes of batches in memory.
-    pub tail_memory_bytes: usize,
-    /// The last attempt failed: why.
-    pub failing: bool,
-}
-
-/// Why a range was not flushed.
+/// Why a stretch was not flushed.
 #[derive(Debug, thiserror::Error)]
 enum FlushError {
     #[error(transparent)]
@@ -63,46 +46,30 @@ enum FlushError {
     #[error(transparent)]
     Meta(#[from] MetaError),
     #[error(transparent)]
-    Journal(#[from] JournalReadError),
+    Read(#[from] ReadError),
     #[error(transparent)]
-    Object(#[from] ObjectReadError),
+    Cold(#[from] ObjectReadError),
 }
 
-/// What a flush works with.
-pub(crate) struct FlushParts {
-    pub(crate) context: Arc<Context>,
-    pub(crate) wal: Wal,
-    pub(crate) reader: JournalReader,
-    pub(crate) listener: Arc<DurabilityListener>,
-    pub(crate) follower: Arc<Follower>,
-    pub(crate) ids: Arc<ObjectIds>,
-    pub(crate) tiered: Arc<TieredReader>,
-    pub(crate) quarantine: Arc<Quarantine>,
-    pub(crate) merger: Arc<Merger>,
-    /// What flushes and merges hold.
-    pub(crate) memory: Budget,
+/// An object of a flush.
+type Built = (ReservedId, esker_meta::ObjectKind, Encoded);
+
+/// A partition's share of a flush.
+struct PartitionSlice {
+    partition: Arc<Partition>,
+    topic: TopicId,
+    index: PartitionIndex,
+    /// All in memory.
+    batches: Vec<TailBatch>,
+    bytes: usize,
+    producers: ProducerTable,
+    full: bool,
 }
 
-/// Puts what the journals hold into the bucket, one range at a time.
-pub(crate) struct Flusher {
-    parts: FlushParts,
-    /// Journals of earlier registrations that are not drained, oldest first; then the live ones.
-    undrained: Mutex<Vec<Arc<OwnedJournal>>>,
-    /// Notified when somebody wants a flush now.
-    requested: Notify,
-    failing: AtomicBool,
-}
-
-impl Flusher {
-    /// Flushes `undrained`, oldest first.
-    pub(crate) fn new(parts: FlushParts, undrained: Vec<Arc<OwnedJournal>>) -> Self {
-        let undrained = Mutex::new(undrained);
-        Self { parts, undrained, requested: Notify::new(), failing: AtomicBool::new(false) }
-    }
-
-    /// Flushes until another process has registered as this broker.
-    pub(crate) async fn run(&self) {
-        let clock = &*self.parts.context.env.clock;
+impl Engine {
+    /// Flushes for as long as the engine runs.
+    pub(crate) async fn run_flush(self: Arc<Self>) {
+        let clock = Arc::clone(&self.env().clock);
         let mut wait = RETRY_WAIT;
         let (mut idle_since, mut took) = (clock.now(), Duration::ZERO);
         let mut last = None;
@@ -124,7 +91,7 @@ impl Flusher {
             match outcome {
                 Ok(()) => {
                     wait = RETRY_WAIT;
-                    self.failing.store(false, Ordering::Relaxed);
+                    self.flush_failing.store(false, Ordering::Relaxed);
                 }
                 Err(FlushError::Meta(MetaError::Rejected(Rejected::Fenced(_)))) => {
                     tracing::error!(
@@ -133,42 +100,20 @@ impl Flusher {
                     return;
                 }
                 Err(error) => {
-                    self.note_failure(&error);
-                    clock.sleep(wait).await;
+                    if let FlushError::Meta(MetaError::Rejected(Rejected::TooManyExtents(_))) =
+                        error
+                    {
+                        // A broker that never ran long enough to merge: without that nothing is taken any more.
+                        self.maintenance_requested.notify_one();
+                    }
+                    if !self.flush_failing.swap(true, Ordering::Relaxed) {
+                        tracing::warn!(%error, "cannot flush; records stay in the write-ahead log and it is tried again");
+                    }
+                    self.env().clock.sleep(wait).await;
                     wait = (wait * 2).min(RETRY_WAIT_MAX);
                 }
             }
         }
-    }
-
-    fn note_failure(&self, error: &FlushError) {
-        if let FlushError::Meta(MetaError::Rejected(Rejected::TooManyExtents(_))) = error {
-            // A broker that never ran long enough to merge: without that nothing is taken any more.
-            self.parts.merger.request();
-        }
-        if !self.failing.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                %error,
-                "cannot flush; records stay in the write-ahead log and it is tried again"
-            );
-        }
-    }
-
-    /// What waits, while batches take `tail_memory_bytes`.
-    pub(crate) fn status(&self, tail_memory_bytes: usize) -> FlushStatus {
-        let now = self.parts.context.env.clock.now();
-        let backlogs: Vec<_> = self.undrained.lock().iter().map(|j| j.backlog()).collect();
-        FlushStatus {
-            unflushed_bytes: backlogs.iter().map(|backlog| backlog.bytes).sum(),
-            oldest: backlogs.iter().filter_map(|b| b.oldest).min().map(|at| now.since(at)),
-            tail_memory_bytes,
-            failing: self.is_failing(),
-        }
-    }
-
-    /// Whether the last attempt failed.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.failing.load(Ordering::Relaxed)
     }
 
     /// The journal whose turn it is, or how long none has one: those of earlier registrations first, for a partition's
@@ -177,21 +122,21 @@ impl Flusher {
         &self,
         last: Option<MonoTime>,
         now: MonoTime,
-    ) -> Result<Arc<OwnedJournal>, Duration> {
-        let undrained = self.undrained.lock();
-        if let Some(first) = undrained.first()
+    ) -> Result<Arc<Journal>, Duration> {
+        let draining = self.draining.lock();
+        if let Some(first) = draining.first()
             && first.is_sealed()
         {
             return Ok(Arc::clone(first));
         }
-        let mut soonest = self.parts.context.options.flush_age;
-        for journal in &*undrained {
+        let mut soonest = self.options().flush_age;
+        for journal in &*draining {
             let backlog = journal.backlog();
             if backlog.drained >= backlog.shown {
                 continue;
             }
             let wanted = backlog.drained < journal.flush_target();
-            match self.parts.listener.policy.wait(&backlog, last, now) {
+            match self.rule().wait(&backlog, last, now) {
                 Some(wait) if !wanted && !wait.is_zero() => soonest = soonest.min(wait),
                 _ => return Ok(Arc::clone(journal)),
             }
@@ -202,19 +147,19 @@ impl Flusher {
     /// Waits until there may be something to flush, at most for `wait`.
     async fn wait_for_backlog(&self, wait: Duration) {
         let limit = wait.max(RETRY_WAIT / 10);
-        let backlog = std::pin::pin!(self.parts.listener.backlog.notified());
-        let requested = std::pin::pin!(self.requested.notified());
-        let either = select(backlog, requested);
+        let backlog = std::pin::pin!(self.backlog_bell().notified());
+        let now = std::pin::pin!(self.flush_now.notified());
+        let bell = select(backlog, now);
         // Either something to flush, or the oldest has come of age.
-        let _either = timeout(&*self.parts.context.env.clock, limit, either).await;
+        let _either = timeout(&*self.env().clock, limit, bell).await;
     }
 
     /// Puts everything that is committed now into the bucket, of one topic's journals or all, and returns when that is
     /// done. (A journal is flushed whole: other topics' records in it come along.)
-    pub(crate) async fn flush_all(&self, topic: Option<TopicId>) {
+    pub async fn flush_all(&self, topic: Option<TopicId>) {
         let journals: Vec<_> = {
-            let undrained = self.undrained.lock();
-            undrained
+            let draining = self.draining.lock();
+            draining
                 .iter()
                 .filter(|journal| topic.is_none() || journal.has_unflushed(topic))
                 .cloned()
@@ -225,171 +170,148 @@ impl Flusher {
             journal.wait_shown(*target).await;
             journal.set_flush_target(*target);
         }
-        self.requested.notify_one();
+        self.flush_now.notify_one();
         for (journal, target) in targets {
             journal.wait_drained(target).await;
         }
     }
 
-    /// Flushes one range: build objects, store them, commit them, then trim the log. See the head of this file for a
-    /// crash between each two of these. With time to spare, others go first (see [`CpuYield`]).
+    /// With time to spare, others go first (see [`CpuYield`]).
     async fn flush_range(
-        &self,
-        journal: &Arc<OwnedJournal>,
+        self: &Arc<Self>,
+        journal: &Arc<Journal>,
         has_time: bool,
     ) -> Result<(), FlushError> {
-        let listener = &self.parts.listener;
-        let mut cpu = CpuYield::new(&listener.flush_pressure, has_time);
-        let Some(range) = journal.next_range(listener.policy.max_bytes(), &cpu) else {
+        let mut cpu = CpuYield::new(self.flush_pressure(), has_time);
+        let Some(range) = journal.next_range(self.rule().max_bytes(), &cpu) else {
             self.forget_if_empty(journal);
             return Ok(());
         };
-        let _memory = self.parts.memory.acquire(range.bytes).await;
+        let _memory = self.background.acquire(range.bytes).await;
         let slices = self.slices(&range, &mut cpu).await?;
-        let mut objects = self.build(slices, has_time).await?;
-        self.store(&objects).await?;
-        self.commit(&range, &objects).await?;
-        objects.iter_mut().for_each(|object| object.id.commit());
-        if planted(Bug::FlushCommittedBeforePut) {
-            self.put_all(&objects).await?;
-        }
-        self.finish(journal, &range).await;
-        Ok(())
-    }
-
-    /// Builds the objects, in memory alone: a crash loses nothing but the work, and their ids are abandoned.
-    async fn build(
-        &self,
-        slices: Vec<PartitionSlice>,
-        has_time: bool,
-    ) -> Result<Vec<EncodedObject>, FlushError> {
-        let large = self.parts.context.options.segment_bytes_min.as_usize();
-        let (own, shared): (Vec<_>, Vec<_>) =
-            slices.into_iter().partition(|slice| slice.bytes >= large);
-        let mut groups: Vec<_> =
-            own.into_iter().map(|slice| (ObjectKind::Segment, vec![slice])).collect();
-        if !shared.is_empty() {
-            groups.push((ObjectKind::Flush, shared));
-        }
-        let mut objects = Vec::new();
-        for (kind, slices) in groups {
-            let id = self.parts.ids.next().await?;
-            let (object, incarnation) = (id.id(), self.parts.context.incarnation);
-            let cpu = CpuYield::new(&self.parts.listener.flush_pressure, has_time);
-            let spawner = &self.parts.context.env.spawner;
-            let encoded =
-                spawner.blocking(move || encode(object, incarnation, kind, slices, cpu)).await;
-            objects.push(EncodedObject { id, kind, encoded });
-        }
-        Ok(objects)
-    }
-
-    /// Puts the objects. Nothing names them yet: after a crash they are garbage.
-    async fn store(&self, objects: &[EncodedObject]) -> Result<(), FlushError> {
+        let mut encoded = self.build(slices, has_time).await?;
         if !planted(Bug::FlushCommittedBeforePut) {
-            let puts = std::pin::pin!(self.put_all(objects));
-            let behind = std::pin::pin!(self.parts.listener.flush_pressure.raised());
-            match select(puts, behind).await {
+            let puts = std::pin::pin!(self.put_all(&encoded));
+            match select(puts, std::pin::pin!(self.flush_pressure().raised())).await {
                 Either::Left((stored, _)) => stored?,
                 Either::Right(((), puts)) => {
-                    self.parts.context.bucket.hurry();
+                    self.bucket().hurry();
                     puts.await?;
                 }
             }
         }
-        self.parts.context.env.fail_point("flush: stored").await;
-        Ok(())
-    }
-
-    async fn put_all(&self, objects: &[EncodedObject]) -> Result<(), BucketError> {
-        let lanes = (0..PUTS_AT_ONCE).map(|lane| async move {
-            for object in objects.iter().skip(lane).step_by(PUTS_AT_ONCE) {
-                self.parts.context.put(object.id.id(), &object.encoded).await?;
-            }
-            Ok(())
-        });
-        try_join_all(lanes).await.map(drop)
-    }
-
-    /// Names the objects in the metadata, all in one command. After a crash the log's entries are flushed already, and
-    /// another commit of them is refused.
-    async fn commit(
-        &self,
-        range: &JournalRange,
-        objects: &[EncodedObject],
-    ) -> Result<(), FlushError> {
+        self.env().fail_point("flush: stored").await;
+        let objects: Vec<_> = encoded
+            .iter()
+            .map(|(object, kind, encoded)| FlushedObject {
+                object: object.id(),
+                kind: *kind,
+                len: encoded.len,
+                meta_position: encoded.meta_pos,
+            })
+            .collect();
+        let parts: Vec<_> = encoded
+            .iter()
+            .flat_map(|(object, _, encoded)| {
+                encoded.partitions.iter().map(move |part| FlushPart {
+                    partition: part.partition,
+                    base: part.base,
+                    end: part.end,
+                    bytes: part.bytes,
+                    max_timestamp: part.ages_from,
+                    object: object.id(),
+                    flags: extent_flags(part.flags),
+                })
+            })
+            .collect();
         let command = Command::CommitFlush {
-            broker: self.parts.context.options.broker,
-            incarnation: self.parts.context.incarnation,
+            broker: self.options().broker,
+            incarnation: self.incarnation(),
             journal: range.journal,
             after: range.after,
             upto: range.upto,
-            objects: objects.iter().map(EncodedObject::row).collect(),
-            parts: objects.iter().flat_map(EncodedObject::parts).collect(),
+            objects,
+            parts,
         };
         if planted(Bug::WalTrimmedEarly) {
-            let _failed = self.parts.wal.trim(range.journal, range.upto);
+            let _failed = self.wal().trim(range.journal, range.upto);
         }
-        match self.parts.context.propose_until_known(command).await {
-            // The answer to the first proposal was lost; it had been applied.
-            Err(MetaError::Rejected(_)) if self.is_drained(range) => Ok(()),
-            outcome => Ok(outcome.map(drop)?),
+        match self.propose_until_known(command).await {
+            Err(MetaError::Rejected(_)) if self.is_drained(&range) => {
+                // The answer to the first proposal was lost; it had been applied.
+            }
+            outcome => drop(outcome?),
         }
-    }
-
-    /// Tells the partitions and trims the log. After a crash the trim is repeated: the journal is drained up to here.
-    async fn finish(&self, journal: &Arc<OwnedJournal>, range: &JournalRange) {
-        let FlushParts { context, listener, follower, quarantine, merger, wal, .. } = &self.parts;
-        context.env.fail_point("flush: committed").await;
+        encoded.iter_mut().for_each(|(object, ..)| object.commit());
+        if planted(Bug::FlushCommittedBeforePut) {
+            self.put_all(&encoded).await?;
+        }
+        self.env().fail_point("flush: committed").await;
         // The partitions learn it before the log forgets.
-        follower.refresh();
+        self.refresh();
         journal.on_drained(range.upto);
-        let image = context.image();
+        let image = self.meta().image();
         for (partition, _) in range.ends.values() {
-            quarantine.check_extent_limit(&image, partition);
+            self.check_extent_limit(&image, partition);
         }
-        if merger.has_urgent(&context.image(), range.ends.keys()) {
-            merger.request();
-            listener.flush_pressure.raise();
+        if self.has_urgent_merge(range.ends.keys()) {
+            self.maintenance_requested.notify_one();
+            self.flush_pressure().raise();
         } else if self.has_caught_up() {
-            listener.flush_pressure.clear();
+            self.flush_pressure().clear();
         }
-        context.env.fail_point("flush: drained").await;
+        self.env().fail_point("flush: drained").await;
         // A log that takes no trim takes nothing else either, and has said so.
-        let _failed = wal.trim(range.journal, range.upto);
+        let _failed = self.wal().trim(range.journal, range.upto);
         self.forget_if_empty(journal);
+        Ok(())
     }
 
     /// Whether no more waits to be flushed than may wait.
     fn has_caught_up(&self) -> bool {
-        let policy = &self.parts.listener.policy;
-        !self.undrained.lock().iter().any(|journal| policy.is_behind(journal.backlog().bytes))
+        !self.draining.lock().iter().any(|journal| self.rule().is_behind(journal.backlog().bytes))
     }
 
-    /// Whether the metadata has a range behind it.
+    /// Whether the metadata has a stretch behind it.
     fn is_drained(&self, range: &JournalRange) -> bool {
-        let state = self.parts.context.image();
+        let state = self.meta().image();
         state.journals.get(&range.journal).is_none_or(|row| row.drained >= range.upto)
     }
 
-    fn forget_if_empty(&self, journal: &Arc<OwnedJournal>) {
+    /// Proposes until the outcome is known.
+    pub(crate) async fn propose_until_known(
+        &self,
+        command: Command,
+    ) -> Result<esker_meta::Reply, MetaError> {
+        loop {
+            match self.meta().propose(command.clone()).await {
+                Err(MetaError::Unavailable(reason)) => {
+                    tracing::warn!(reason, "the metadata quorum does not answer");
+                    self.env().clock.sleep(RETRY_WAIT).await;
+                }
+                known => return known,
+            }
+        }
+    }
+
+    fn forget_if_empty(&self, journal: &Arc<Journal>) {
         if journal.is_empty_for_ever() {
-            self.undrained.lock().retain(|other| !Arc::ptr_eq(other, journal));
-            let _failed = self.parts.wal.drop_journal(journal.id);
+            self.draining.lock().retain(|other| !Arc::ptr_eq(other, journal));
+            let _failed = self.wal().drop_journal(journal.id);
         }
     }
 
     /// What each partition contributes to a range.
     async fn slices(
-        &self,
+        self: &Arc<Self>,
         range: &JournalRange,
         cpu: &mut CpuYield,
     ) -> Result<Vec<PartitionSlice>, FlushError> {
-        let FlushParts { context, reader, tiered, .. } = &self.parts;
-        let state = context.image();
+        let state = self.meta().image();
+        let now = self.env().clock.wall();
         let (mut owners, mut tails) = (Vec::new(), Vec::new());
         for (pid, (partition, end)) in &range.ends {
-            // A deleted partition has no slice.
+            // A deleted partition has no share.
             let Some(row) = state.partitions.get(pid) else { continue };
             let tail = partition.unflushed(row.tiered_end, *end, cpu);
             if !tail.is_empty() {
@@ -397,152 +319,174 @@ impl Flusher {
                 tails.push(tail);
             }
         }
-        let tails = reader.load(tails).await?;
+        let tails = self.in_memory(tails).await?;
         let mut slices = Vec::with_capacity(owners.len());
-        for ((partition, row), batches) in owners.into_iter().zip(tails) {
-            let (delta, bytes) = self.producers_of(&batches, cpu);
+        for ((partition, row), tail) in owners.into_iter().zip(tails) {
+            let mut delta = ProducerTable::default();
+            let mut bytes = 0;
+            for batch in tail.iter().map(bytes_in_memory) {
+                bytes += batch.len();
+                if let Ok(view) = BatchView::parse(batch) {
+                    delta.note(&view, now);
+                }
+                cpu.step_done();
+            }
             // Damage only makes it no full one: a flush must not wait for it, nor other partitions for this one.
             let before = if next_is_full(row) {
-                let horizon = context.producer_horizon();
-                tiered.producers_or_memory(&state, row, partition, horizon).await?
+                self.producers_known(&state, row, partition).await?
             } else {
                 None
             };
             let full = before.is_some();
             let mut producers = before.unwrap_or_default();
             producers.merge(delta);
-            let (id, topic, index) = (partition.id, row.topic, row.index);
-            slices.push(PartitionSlice { id, topic, index, batches, bytes, producers, full });
+            slices.push(PartitionSlice {
+                partition: Arc::clone(partition),
+                topic: row.topic,
+                index: row.index,
+                bytes,
+                batches: tail,
+                producers,
+                full,
+            });
         }
         Ok(slices)
     }
 
-    /// What batches say of their producers, and how long they are together.
-    fn producers_of(&self, batches: &[TailBatch], cpu: &mut CpuYield) -> (ProducerTable, usize) {
-        let now = self.parts.context.env.clock.wall();
-        let (mut producers, mut bytes) = (ProducerTable::default(), 0);
-        for batch in batches.iter().map(loaded_bytes) {
-            bytes += batch.len();
-            if let Ok(view) = BatchView::parse(batch) {
-                producers.note(&view, now);
+    /// The bytes of batches of one tail, in order, from memory or from the write-ahead log.
+    pub(crate) async fn bytes_of_tail(
+        &self,
+        tail: Vec<TailBatch>,
+    ) -> Result<Vec<Bytes>, ReadError> {
+        let tails = self.in_memory(vec![tail]).await?;
+        Ok(tails.iter().flatten().map(bytes_in_memory).cloned().collect())
+    }
+
+    /// Batches of many tails, with their bytes in memory. An entry of the log holds batches of many partitions, and is read
+    /// once for all of them.
+    async fn in_memory(
+        &self,
+        mut tails: Vec<Vec<TailBatch>>,
+    ) -> Result<Vec<Vec<TailBatch>>, ReadError> {
+        /// Which frames of an entry are wanted, and for which batch of which tail.
+        type Wanted = BTreeMap<(JournalId, Seq), Vec<(usize, usize, usize)>>;
+        let mut wanted = Wanted::new();
+        for (which, tail) in tails.iter().enumerate() {
+            for (index, batch) in tail.iter().enumerate() {
+                if let BatchLocation::Journal { journal, seq, frame } = batch.location {
+                    wanted.entry((journal, seq)).or_default().push((which, index, frame as usize));
+                }
             }
+        }
+        if wanted.is_empty() {
+            return Ok(tails);
+        }
+        let wal = self.wal().clone();
+        self.env()
+            .spawner
+            .blocking(move || {
+                for ((journal, seq), frames) in wanted {
+                    let unavailable = |what: &dyn std::fmt::Display| {
+                        ReadError::Unavailable(format!("entry {seq} of journal {journal}: {what}"))
+                    };
+                    let bundle = wal
+                        .read_bundle(journal, seq)
+                        .map_err(|error| unavailable(&error))?
+                        .ok_or_else(|| unavailable(&"trimmed"))?;
+                    let view = BundleView::parse(bundle)
+                        .map_err(|error| ReadError::Corrupt(error.to_string()))?;
+                    for (which, index, frame) in frames {
+                        tails[which][index].location =
+                            BatchLocation::Memory(view.frame(frame).payload);
+                    }
+                }
+                Ok(tails)
+            })
+            .await
+    }
+
+    async fn build(
+        &self,
+        slices: Vec<PartitionSlice>,
+        has_time: bool,
+    ) -> Result<Vec<Built>, FlushError> {
+        let large = bytes_of(self.options().segment_bytes_min);
+        let (own, shared): (Vec<_>, Vec<_>) =
+            slices.into_iter().partition(|share| share.bytes >= large);
+        let mut groups: Vec<_> =
+            own.into_iter().map(|share| (esker_meta::ObjectKind::Segment, vec![share])).collect();
+        if !shared.is_empty() {
+            groups.push((esker_meta::ObjectKind::Flush, shared));
+        }
+        let mut objects = Vec::new();
+        for (kind, slices) in groups {
+            let taken = self.ids.next().await?;
+            let object = taken.id();
+            let incarnation = self.incarnation();
+            let cpu = CpuYield::new(self.flush_pressure(), has_time);
+            let encoded = self
+                .env()
+                .spawner
+                .blocking(move || encode(object, incarnation, kind, slices, cpu))
+                .await;
+            objects.push((taken, kind, encoded));
+        }
+        Ok(objects)
+    }
+
+    async fn put_all(&self, objects: &[Built]) -> Result<(), BucketError> {
+        let lanes = (0..PUTS_AT_ONCE).map(|lane| async move {
+            for (object, _, encoded) in objects.iter().skip(lane).step_by(PUTS_AT_ONCE) {
+                self.put(object.id(), encoded).await?;
+            }
+            Ok(())
+        });
+        try_join_all(lanes).await.map(drop)
+    }
+
+    pub(crate) async fn put(&self, object: ObjectId, encoded: &Encoded) -> Result<(), BucketError> {
+        let key = ObjectKey::new(&data_key(object, self.incarnation()));
+        self.bucket().put(&key, encoded.parts.clone()).await
+    }
+}
+
+fn bytes_in_memory(batch: &TailBatch) -> &Bytes {
+    batch.bytes().expect("what was brought into memory stays there")
+}
+
+fn encode(
+    object: ObjectId,
+    incarnation: esker_types::Incarnation,
+    kind: esker_meta::ObjectKind,
+    slices: Vec<PartitionSlice>,
+    mut cpu: CpuYield,
+) -> Encoded {
+    let kind = match kind {
+        esker_meta::ObjectKind::Segment => esker_object::ObjectKind::Segment,
+        _ => esker_object::ObjectKind::Flush,
+    };
+    let mut builder = ObjectBuilder::new(object, incarnation, kind);
+    for share in slices {
+        let part = builder.partition(share.partition.id, share.topic, share.index);
+        for batch in share.batches {
+            let bytes = bytes_in_memory(&batch);
+            let meta = BatchMeta {
+                base_offset: batch.base,
+                last_offset: Offset(batch.end.get() - 1),
+                max_timestamp: batch.max_timestamp,
+                leader_epoch: batch.leader_epoch,
+                flags: BlockFlags::default(),
+            };
+            part.ages_from(batch.ages_from);
+            match BatchView::parse(bytes) {
+                Ok(view) => part.push_checked(meta, bytes.clone(), view.whole_crc()),
+                Err(_) => part.push_batch(meta, bytes.clone()),
+            };
             cpu.step_done();
         }
-        (producers, bytes)
-    }
-}
-
-impl EncodedObject {
-    fn row(&self) -> FlushedObject {
-        FlushedObject {
-            object: self.id.id(),
-            kind: self.kind,
-            len: self.encoded.len,
-            meta_position: self.encoded.meta_pos,
+        if !share.producers.is_empty() || share.full {
+            part.producers(kind_of(share.full), section_of(&share.producers));
         }
     }
-
-    fn parts(&self) -> impl Iterator<Item = FlushPart> {
-        self.encoded.partitions.iter().map(|part| FlushPart {
-            partition: part.partition,
-            base: part.base,
-            end: part.end,
-            bytes: part.bytes,
-            max_timestamp: part.ages_from,
-            object: self.id.id(),
-            flags: extent_flags(part.flags),
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::background::merge::MergeParts;
-    use crate::journal::flush_policy::FlushPolicy;
-    use crate::journal::tail_budget::TailBudget;
-    use crate::journal::uncommitted::Uncommitted;
-    use crate::partition::shard_wakers::ShardWakers;
-    use crate::testing::{Fixture, no_pressure};
-    use esker_types::{ClusterId, JournalId, LongQueue, PartitionId, Seq};
-    use esker_wal::{OpenedWal, WalOptions};
-
-    fn flusher(fixture: &Fixture, dir: &std::path::Path) -> Flusher {
-        let Fixture { context, follower, ids, tiered, .. } = fixture;
-        let options =
-            WalOptions { segment_bytes: 1 << 20, capacity_bytes: 8 << 20, prefill: false };
-        let (opened, _) = OpenedWal::open(&context.env, dir, ClusterId::ZERO, options).unwrap();
-        let listener = Arc::new(DurabilityListener::new(
-            Arc::clone(&context.env.clock),
-            Arc::new(TailBudget::new(0)),
-            ShardWakers::new(&*context.env.spawner),
-            FlushPolicy::new(&context.options),
-            no_pressure(),
-            Arc::clone(&context.bucket),
-        ));
-        let wal = opened.start(Arc::clone(&listener) as _);
-        let (quarantine, memory): (Arc<Quarantine>, _) = (Arc::default(), Budget::new(1 << 20));
-        let merge = MergeParts {
-            context: Arc::clone(context),
-            follower: Arc::clone(follower),
-            ids: Arc::clone(ids),
-            tiered: Arc::clone(tiered),
-            quarantine: Arc::clone(&quarantine),
-            flush_pressure: no_pressure(),
-            memory: memory.clone(),
-        };
-        let parts = FlushParts {
-            reader: JournalReader::new(&context.env.spawner, &wal),
-            context: Arc::clone(context),
-            follower: Arc::clone(follower),
-            ids: Arc::clone(ids),
-            tiered: Arc::clone(tiered),
-            merger: Arc::new(Merger::new(merge, 0)),
-            wal,
-            listener,
-            quarantine,
-            memory,
-        };
-        Flusher::new(parts, Vec::new())
-    }
-
-    fn journal(flusher: &Flusher, id: u64, sealed: bool) -> Arc<OwnedJournal> {
-        let (wal, uncommitted) = (&flusher.parts.wal, Arc::new(Uncommitted::new(1)));
-        Arc::new(if sealed {
-            let ends = (Seq(3), Seq(3));
-            OwnedJournal::sealed(JournalId(id), wal, &uncommitted, ends, LongQueue::default())
-        } else {
-            OwnedJournal::new(JournalId(id), wal.clone(), uncommitted)
-        })
-    }
-
-    #[test]
-    fn journals_of_earlier_registrations_are_flushed_first_and_forgotten_when_they_are_drained() {
-        let dir = tempfile::tempdir().unwrap();
-        let fixture = Fixture::new(Default::default(), |_| {});
-        let flusher = flusher(&fixture, dir.path());
-        let [live, sealed] = [(1, false), (2, true)].map(|(id, s)| journal(&flusher, id, s));
-        *flusher.undrained.lock() = vec![Arc::clone(&sealed), live];
-        let now = fixture.context.env.clock.now();
-        let next = flusher.next_to_flush(None, now).map_err(|_| "none").unwrap();
-        assert!(Arc::ptr_eq(&next, &sealed));
-        fixture.runtimes.block_on(async { flusher.flush_range(&sealed, true).await.unwrap() });
-        assert_eq!(flusher.undrained.lock().len(), 1);
-        let wait = flusher.next_to_flush(None, now).err().unwrap();
-        assert_eq!(wait, fixture.context.options.flush_age, "nothing waits");
-    }
-
-    #[test]
-    fn a_flush_that_finds_too_many_extents_asks_for_a_merge_and_is_failing_until_one_succeeds() {
-        let dir = tempfile::tempdir().unwrap();
-        let fixture = Fixture::new(Default::default(), |_| {});
-        let flusher = flusher(&fixture, dir.path());
-        let rejected = Rejected::TooManyExtents(PartitionId(1));
-        flusher.note_failure(&FlushError::Meta(MetaError::Rejected(rejected)));
-        assert!(flusher.status(0).failing);
-        let merger = &flusher.parts.merger;
-        fixture.runtimes.block_on(async {
-            assert!(merger.wait(Duration::from_hours(1)).await);
-        });
-    }
+    builder.finish()
 }

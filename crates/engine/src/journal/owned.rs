@@ -7,6 +7,7 @@
 //! *Order.* Frames are pushed under their partition's lock, so a partition's frames stand in the journal in the order
 //! of their offsets. *Failure.* When the log fails, nothing that waits is ever acknowledged, and nothing more is taken.
 
+use crate::engine::Engine;
 use crate::journal::uncommitted::Uncommitted;
 use crate::partition::cpu_yield::CpuYield;
 use crate::partition::led::Partition;
@@ -34,16 +35,16 @@ const BUNDLES_AT_ONCE: usize = 128;
 const OWN_STORE: usize = 0;
 
 /// A journal of this process.
-pub(crate) struct OwnedJournal {
+pub(crate) struct Journal {
     pub(crate) id: JournalId,
     wal: Wal,
     uncommitted: Arc<Uncommitted>,
-    state: Mutex<JournalQueues>,
+    state: Mutex<State>,
     /// Rings when more is shown or drained.
     progress: Notify,
 }
 
-struct JournalQueues {
+struct State {
     /// Frames for the next bundles; all but the last are full.
     filling: VecDeque<Filling>,
     in_flight: VecDeque<InFlight>,
@@ -142,7 +143,7 @@ pub(crate) struct Backlog {
     pub(crate) blocked: bool,
 }
 
-impl OwnedJournal {
+impl Journal {
     pub(crate) fn new(id: JournalId, wal: Wal, uncommitted: Arc<Uncommitted>) -> Self {
         // One store, this broker's own, and its word is enough.
         let quorum = Quorum::new(1, 1).expect("one of one is a quorum");
@@ -150,7 +151,7 @@ impl OwnedJournal {
             id,
             wal,
             uncommitted,
-            state: Mutex::new(JournalQueues {
+            state: Mutex::new(State {
                 filling: VecDeque::new(),
                 in_flight: VecDeque::new(),
                 undrained: LongQueue::default(),
@@ -168,12 +169,13 @@ impl OwnedJournal {
     /// A journal of an earlier registration whose tail is fixed: everything in `undrained` is committed.
     pub(crate) fn sealed(
         id: JournalId,
-        wal: &Wal,
-        uncommitted: &Arc<Uncommitted>,
-        (drained, tail): (Seq, Seq),
+        engine: &Engine,
+        drained: Seq,
+        tail: Seq,
         undrained: LongQueue<Committed>,
     ) -> Self {
-        let journal = Self::new(id, wal.clone(), Arc::clone(uncommitted));
+        let uncommitted = Arc::clone(engine.uncommitted());
+        let journal = Self::new(id, engine.wal().clone(), uncommitted);
         {
             let mut state = journal.state.lock();
             state.undrained_bytes = undrained.iter().map(|bundle| bundle.bytes).sum();
@@ -208,7 +210,7 @@ impl OwnedJournal {
         self.wait_until(|state| state.role.drained() >= target).await;
     }
 
-    async fn wait_until(&self, reached: impl Fn(&JournalQueues) -> bool) {
+    async fn wait_until(&self, reached: impl Fn(&State) -> bool) {
         loop {
             let rung = self.progress.notified();
             let mut rung = std::pin::pin!(rung);
@@ -250,7 +252,7 @@ impl OwnedJournal {
         }
     }
 
-    /// Takes a frame whose checksum is `crc`. Called under the partition's lock, after [`OwnedJournal::accepts`].
+    /// Takes a frame whose checksum is `crc`. Called under the partition's lock, after [`Journal::accepts`].
     ///
     /// Answers false when the journal has failed meanwhile: the frame will never be committed.
     pub(crate) fn push(
@@ -315,7 +317,7 @@ impl OwnedJournal {
     }
 
     /// Hands bundles to the log, in order, as far as it takes them.
-    fn submit(&self, state: &mut JournalQueues) {
+    fn submit(&self, state: &mut State) {
         for flying in state.in_flight.iter_mut().filter(|flying| !flying.submitted) {
             match self.wal.append(flying.bundle.clone()) {
                 Ok(()) => flying.submitted = true,
@@ -500,7 +502,6 @@ pub(crate) enum JournalUnavailable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::no_pressure;
     use esker_env::Env;
     use esker_env::real::Runtimes;
     use esker_plog::{LogState, PartitionLog};
@@ -532,7 +533,7 @@ mod tests {
         Partition::new(PartitionId(id), topic, name, PartitionIndex(0), settings, log)
     }
 
-    fn journal(dir: &std::path::Path, runtimes: &Runtimes) -> OwnedJournal {
+    fn journal(dir: &std::path::Path, runtimes: &Runtimes) -> Journal {
         let env = Env::real(runtimes);
         let options =
             WalOptions { segment_bytes: 1 << 20, capacity_bytes: 8 << 20, prefill: false };
@@ -540,10 +541,10 @@ mod tests {
         let wal = opened.start(Arc::new(Deaf));
         let id = JournalId(7);
         wal.open_journal(id, Bytes::new()).unwrap();
-        OwnedJournal::new(id, wal, Arc::new(Uncommitted::new(usize::MAX)))
+        Journal::new(id, wal, Arc::new(Uncommitted::new(usize::MAX)))
     }
 
-    fn push(journal: &OwnedJournal, partition_id: u64) {
+    fn push(journal: &Journal, partition_id: u64) {
         let meta = FrameMeta {
             partition: PartitionId(partition_id),
             base_offset: Offset(0),
@@ -557,8 +558,8 @@ mod tests {
         assert!(journal.push(&partition(partition_id), meta, batch, crc));
     }
 
-    fn range_of(journal: &OwnedJournal, bytes_max: usize) -> Option<JournalRange> {
-        journal.next_range(bytes_max, &CpuYield::new(&no_pressure(), false))
+    fn range_of(journal: &Journal, bytes_max: usize) -> Option<JournalRange> {
+        journal.next_range(bytes_max, &CpuYield::new(&Arc::default(), false))
     }
 
     #[test]
