@@ -10,6 +10,7 @@ it retries, and stops nobody. A slow disk is slow, and nothing else.
 import json
 import random
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -131,6 +132,34 @@ def read_error_at_start(disk, broker, chance):
     return failed
 
 
+def stop_on_failing_disk(disk, broker, directory):
+    """A stop whose last syncs fail ends, and says so: nobody waits for a log that will never be closed."""
+    broker.start()
+    produced = subprocess.run(
+        [broker.program, "topic", "produce", TOPIC, "--brokers", broker.kafka],
+        input=b"last\n",
+        cwd=directory,
+        capture_output=True,
+        check=False,
+    )
+    if produced.returncode != 0:
+        raise Broken(f"a record before the stop was refused: {produced.stderr.decode()}")
+    position = broker.log_size()
+    disk.tell("fail-flush 1 always")
+    broker.process.terminate()
+    code = broker.wait_end(20)
+    reason = failure_of(broker.log_since(position))
+    if code != DISK_FAILED or not reason or str(broker.data) not in reason:
+        raise Broken(f"a stop whose sync failed ended with {code} and said `{reason}`: {broker.last_lines()}")
+    disk.tell("cut drop")
+    disk.detach()
+    disk.attach()
+    broker.start()
+    known = read_all(broker, TOPIC, PARTITIONS)
+    broker.stop()
+    return len(known)
+
+
 def main():
     options = arguments(__doc__, 10)
     chance = random.Random(options.seed)
@@ -169,6 +198,7 @@ def main():
                     found = read_all(broker, TOPIC, PARTITIONS, history=history)
                     check(known, found, f"after {number + 1} failed flushes")
             read_back, problems = conclude(broker, load, history)
+            done["stops_on_failing_disk"] += bool(stop_on_failing_disk(disk, broker, directory))
             late = tally["acks_after_failure"]
             if late:
                 problems.append(f"{late} acknowledgements of what was sent after a failure")
