@@ -1,5 +1,8 @@
 //! Rules of the repository that no compiler knows.
 
+mod rooms;
+mod words;
+
 use crate::files::{root, say};
 use crate::shell;
 use anyhow::{Result, bail};
@@ -43,6 +46,7 @@ const LINES_MAX: usize = 900;
 pub(crate) fn run() -> Result<()> {
     let mut problems = layers()?;
     problems.extend(files()?);
+    problems.extend(inside_crates()?);
     for problem in &problems {
         say(problem);
     }
@@ -114,6 +118,29 @@ fn files() -> Result<Vec<String>> {
             {
                 problems.push(format!("{path}:{number}: {} columns", line.chars().count()));
             }
+        }
+    }
+    Ok(problems)
+}
+
+/// The order of rooms, and the words of public types.
+fn inside_crates() -> Result<Vec<String>> {
+    let paths = shell::output("git", &["ls-files", "--", "*.rs"])?;
+    let sources: Vec<_> = paths
+        .lines()
+        .filter_map(|path| Some((path, std::fs::read_to_string(root().join(path)).ok()?)))
+        .collect();
+    let files = || sources.iter().map(|(path, text)| (*path, text.as_str()));
+    let mut problems: Vec<_> =
+        rooms::ROOMS.iter().flat_map(|rooms| rooms.problems(files())).collect();
+    let glossary = std::fs::read_to_string(root().join("docs/glossary.md"))?;
+    let known = words::known(&glossary);
+    for (path, text) in files() {
+        if words::CRATES.iter().any(|sources| path.starts_with(sources)) {
+            let unknown = words::public_types(text).filter(|(_, name)| !known.contains(name));
+            problems.extend(unknown.map(|(line, name)| {
+                format!("{path}:{line}: `{name}` is a word of ours: docs/glossary.md explains it")
+            }));
         }
     }
     Ok(problems)

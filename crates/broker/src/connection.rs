@@ -167,7 +167,7 @@ impl Connection {
         })?;
         self.may_send -= sent;
         if self.may_send == 0 {
-            poll_again_later(context);
+            poll_again_later(&*self.broker.env().spawner, context);
         }
         Ok(sent > 0)
     }

@@ -20,7 +20,7 @@ pub(crate) fn of_append(error: &AppendError) -> ErrorCode {
         AppendError::TooLarge { .. } => ErrorCode::RecordListTooLarge,
         AppendError::ProducersNotLoaded
         | AppendError::Full
-        | AppendError::Crowded
+        | AppendError::ExtentLimitReached
         | AppendError::Failed => ErrorCode::KafkaStorageError,
     }
 }
@@ -28,8 +28,8 @@ pub(crate) fn of_append(error: &AppendError) -> ErrorCode {
 pub(crate) fn of_read(error: &ReadError) -> ErrorCode {
     match error {
         ReadError::OffsetOutOfRange(_) => ErrorCode::OffsetOutOfRange,
-        ReadError::Unavailable(_) => ErrorCode::KafkaStorageError,
-        ReadError::Corrupt(_) => ErrorCode::CorruptMessage,
+        error if error.is_damage() => ErrorCode::CorruptMessage,
+        _ => ErrorCode::KafkaStorageError,
     }
 }
 

@@ -28,7 +28,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use crate::buffers::Buffers;
@@ -67,6 +66,7 @@ pub struct FileBucket {
 }
 
 struct Files {
+    spawner: Arc<dyn Spawner>,
     clock: Arc<dyn Clock>,
     disk: Arc<dyn Disk>,
     puts: Mutex<Puts>,
@@ -109,6 +109,7 @@ impl FileBucket {
     #[must_use]
     pub fn new(env: &Env, root: PathBuf) -> Self {
         let files = Files {
+            spawner: Arc::clone(&env.spawner),
             clock: Arc::clone(&env.clock),
             disk: Arc::clone(&env.disk),
             puts: Mutex::new(Puts::new(env.clock.now())),
@@ -479,7 +480,7 @@ impl Files {
                 self.clock.pause(self.clock.now().since(began) / REST_SHARE);
             }
             // Whoever waits for the processor does not wait until this thread's time is over.
-            thread::yield_now();
+            self.spawner.yield_cpu();
         }
         Ok(self.buffers.lend(buffer, needed).slice(skip..))
     }

@@ -3,5 +3,6 @@
 pub(crate) mod durability_listener;
 pub(crate) mod flush_policy;
 pub(crate) mod owned;
+pub(crate) mod reader;
 pub(crate) mod tail_budget;
 pub(crate) mod uncommitted;

@@ -10,17 +10,25 @@
 //! drains them behind the new journal's appends.
 
 mod background;
+mod context;
 mod engine;
+mod follow;
 mod journal;
 mod objects;
 mod options;
 mod partition;
 mod serve;
 mod start;
+#[cfg(test)]
+mod testing;
 
+pub use background::flush::FlushStatus;
 pub use background::verify::Verified;
-pub use engine::{Engine, EngineError, FlushStatus};
+pub use engine::Engine;
+pub use journal::reader::JournalReadError;
 pub use journal::uncommitted::Uncommitted;
+pub use objects::error::{ObjectDamage, ObjectReadError};
+pub use objects::fetched::FetchedBatches;
 pub use options::EngineOptions;
 pub use partition::ack::{Ack, AckWait, DataWait, DataWaiter};
 pub use partition::led::Partition;
@@ -28,5 +36,6 @@ pub use partition::registry::{TopicEntry, TopicRegistry};
 pub use partition::settings::{ResolveSettings, TopicSettings};
 pub use serve::append::{AppendError, AppendResult};
 pub use serve::lookup::OffsetAt;
-pub use serve::read::{FetchedBatches, ReadError};
+pub use serve::read::ReadError;
+pub use start::error::{EngineError, LogAge, LogDamage};
 pub use start::opened_log::OpenedLog;

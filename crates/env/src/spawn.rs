@@ -29,6 +29,10 @@ pub trait Spawner: Send + Sync {
     /// Runs work that blocks its thread (file reads, compression) off the shards.
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>);
 
+    /// Lets other threads that want the calling thread's processor have it first. A kernel lets a thread that has begun
+    /// run for milliseconds. Where all is one thread there are no others.
+    fn yield_cpu(&self);
+
     /// Runs `body` on a thread of its own until it finishes.
     fn disk_loop(&self, name: &'static str, body: Box<dyn DiskLoop>) -> Doorbell;
 }
@@ -103,10 +107,10 @@ impl std::fmt::Debug for Doorbell {
 }
 
 /// Has the calling task polled again, after everybody else had a turn: the tasks that wait for one, those for whom
-/// something came over the network meanwhile, and the other threads that want this processor. A task that wakes itself would come
-/// before the first two, and a kernel lets a thread that has begun run for milliseconds.
-pub fn poll_again_later(context: &mut Context<'_>) {
-    std::thread::yield_now();
+/// something came over the network meanwhile, and the other threads that want this processor. A task that wakes itself
+/// would come before the first two.
+pub fn poll_again_later(spawner: &dyn Spawner, context: &mut Context<'_>) {
+    spawner.yield_cpu();
     let mut later = pin!(tokio::task::yield_now());
     let _pending = later.as_mut().poll(context);
 }

@@ -218,6 +218,8 @@ impl Spawner for SimSpawner {
         }));
     }
 
+    fn yield_cpu(&self) {}
+
     fn disk_loop(&self, _name: &'static str, mut body: Box<dyn DiskLoop>) -> Doorbell {
         let bell = Arc::new(Bell(Notify::new()));
         let (heard, power, pace) = (Arc::clone(&bell), Arc::clone(&self.power), self.pace.clone());

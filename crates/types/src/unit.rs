@@ -47,6 +47,12 @@ const UNITS: [(&str, u64); 9] = [
 ];
 
 impl ByteCount {
+    /// The count as the length of something in memory.
+    #[must_use]
+    pub fn as_usize(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+
     /// `count` times 1024 bytes.
     #[must_use]
     pub const fn kib(count: u64) -> Self {

@@ -162,11 +162,11 @@ async fn load(broker: &Arc<Broker>, partition: &Arc<Partition>) -> Result<GroupS
     while next < position.log_end {
         let read = broker.engine().read(partition, next, LOAD_BYTES, true).await;
         let fetched = read.map_err(|error| match error {
-            ReadError::Unavailable(reason) => Unloadable::Later(reason),
             ReadError::OffsetOutOfRange(position) => {
                 Unloadable::Later(format!("{next} is not readable in {position:?}"))
             }
-            ReadError::Corrupt(reason) => Unloadable::Damaged(reason),
+            damage if damage.is_damage() => Unloadable::Damaged(damage.to_string()),
+            error => Unloadable::Later(error.to_string()),
         })?;
         let before = next;
         for bytes in &fetched.batches {

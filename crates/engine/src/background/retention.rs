@@ -1,84 +1,39 @@
-//! Housekeeping: retention, trims, producers that stopped writing. Bounded steps, one after the other.
+//! Retention: raising the first readable offset to where a topic's settings say.
 
-use crate::engine::Engine;
+use crate::context::Context;
+use crate::follow::Follower;
 use crate::partition::led::Partition;
-use crate::partition::registry::TopicEntry;
 use crate::partition::settings::TopicSettings;
-use esker_env::timeout;
 use esker_meta::{Command, State};
 use esker_meta_client::MetaError;
 use esker_record::unproved_age;
 use esker_types::{Bug, ObjectId, Offset, PartitionId, Timestamp, planted};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Partitions whose log start is raised in one command.
 const BATCH: usize = 1000;
 
-/// Garbage without a grace period is looked for so often.
-const DELETION_EVERY_MIN: Duration = Duration::from_secs(1);
+/// Raises log starts.
+pub(crate) struct Retention {
+    context: Arc<Context>,
+    follower: Arc<Follower>,
+}
 
-impl Engine {
-    pub(crate) async fn maintain(self: Arc<Self>) {
-        loop {
-            let wanted = std::pin::pin!(self.maintenance_requested.notified());
-            let every = self.options().housekeeping_every;
-            // Its turn has come, or a flush cannot go on without it.
-            let _either = timeout(&*self.env().clock, every, wanted).await;
-            self.run_maintenance().await;
-        }
-    }
-
-    /// Garbage goes beside everything else: a flush may wait for a merge, and nothing for a deletion.
-    pub(crate) async fn run_deletion(self: Arc<Self>) {
-        let options = self.options();
-        let often = options.garbage_grace.max(DELETION_EVERY_MIN);
-        loop {
-            self.env().clock.sleep(options.housekeeping_every.min(often)).await;
-            self.delete_garbage().await;
-        }
-    }
-
-    /// One round of everything that is not urgent.
-    pub async fn run_maintenance_once(self: &Arc<Self>) {
-        self.run_maintenance().await;
-        self.delete_garbage().await;
-    }
-
-    async fn run_maintenance(self: &Arc<Self>) {
-        for (what, result) in [
-            ("retention", self.retain().await),
-            ("keep producers", self.carry_forward().await),
-            ("expire id blocks", self.expire_blocks().await),
-            ("merge", self.merge_due().await),
-            ("spill manifests", self.spill_due().await),
-            ("give up ids", self.give_up_abandoned().await),
-        ] {
-            if let Err(error) = result {
-                tracing::warn!(what, %error, "housekeeping; it is tried again");
-            }
-        }
-        self.expire_producers();
-    }
-
-    async fn delete_garbage(&self) {
-        if let Err(error) = self.collect_garbage().await {
-            tracing::warn!(%error, "deletion of garbage; it is tried again");
-        }
+impl Retention {
+    pub(crate) fn new(context: &Arc<Context>, follower: &Arc<Follower>) -> Self {
+        Self { context: Arc::clone(context), follower: Arc::clone(follower) }
     }
 
     /// Raises log starts to where retention says.
-    async fn retain(&self) -> Result<(), MetaError> {
-        let state = self.meta().image();
-        let now = self.env().clock.wall();
+    pub(crate) async fn retain(&self) -> Result<(), MetaError> {
+        let state = self.context.image();
+        let now = self.context.env.clock.wall();
         let mut due = Vec::new();
-        for topic in self.topics().iter() {
-            for partition in topic.partitions.iter().flatten() {
-                if let Some(start) = retained_from(&state, topic, partition, now) {
-                    due.push((partition.id, start));
-                }
+        self.follower.for_each_led(|topic, partition| {
+            if let Some(start) = retained_from(&state, &topic.settings, partition, now) {
+                due.push((partition.id, start));
             }
-        }
+        });
         for chunk in due.chunks(BATCH) {
             self.set_log_starts(chunk.to_vec()).await?;
         }
@@ -86,33 +41,18 @@ impl Engine {
     }
 
     /// Raises the first readable offset of partitions. Offsets above the high watermark are the caller's mistake.
-    ///
-    /// # Errors
-    /// See [`MetaError`].
-    pub async fn set_log_starts(
+    pub(crate) async fn set_log_starts(
         &self,
         partitions: Vec<(PartitionId, Offset)>,
     ) -> Result<(), MetaError> {
         let command = Command::SetLogStart {
-            broker: self.options().broker,
-            incarnation: self.incarnation(),
+            broker: self.context.options.broker,
+            incarnation: self.context.incarnation,
             partitions,
         };
-        self.propose_until_known(command).await?;
-        self.refresh();
+        self.context.propose_until_known(command).await?;
+        self.follower.refresh();
         Ok(())
-    }
-
-    fn expire_producers(&self) {
-        let age = i64::try_from(self.options().producer_expiry.as_millis()).unwrap_or(i64::MAX);
-        let horizon = Timestamp(self.env().clock.wall().get().saturating_sub(age));
-        for topic in self.topics().iter() {
-            for partition in topic.partitions.iter().flatten() {
-                if let Some(producers) = partition.lock().log.producers_mut() {
-                    producers.expire(horizon);
-                }
-            }
-        }
     }
 }
 
@@ -130,24 +70,18 @@ pub(crate) fn ages_from(state: &State, object: ObjectId, claimed: Timestamp) -> 
 /// is removed; extents are removed whole.
 fn retained_from(
     state: &State,
-    topic: &TopicEntry,
+    settings: &TopicSettings,
     partition: &Partition,
     now: Timestamp,
 ) -> Option<Offset> {
-    let TopicSettings { deletes: true, retention, retention_bytes, .. } = *topic.settings else {
+    let TopicSettings { deletes: true, retention, retention_bytes, .. } = *settings else {
         return None;
     };
     let row = state.partitions.get(&partition.id)?;
     let age = |object, claimed| ages_from(state, object, claimed);
     let manifests = row.manifests.iter().map(|m| (m.end, m.bytes, age(m.object, m.max_timestamp)));
     let extents = row.extents.iter().map(|e| (e.end, e.bytes, age(e.object, e.max_timestamp)));
-    let mut excess = retention_bytes.map_or(0, |limit| {
-        let tail: u64 = {
-            let inner = partition.lock();
-            inner.log.tail_from(row.tiered_end).map(|batch| u64::from(batch.len)).sum()
-        };
-        (row.tiered_bytes() + tail).saturating_sub(limit)
-    });
+    let mut excess = retention_bytes.map_or(0, |limit| partition.bytes(row).saturating_sub(limit));
     let horizon = retention.map(|age| {
         let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         now.get().saturating_sub(age)
@@ -164,4 +98,46 @@ fn retained_from(
         start = Some(end);
     }
     start.filter(|start| *start > row.log_start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Fixture;
+    use std::time::Duration;
+
+    #[test]
+    fn extents_that_are_too_old_are_below_the_log_start_and_those_behind_a_young_one_are_not() {
+        let hour = Duration::from_hours(1);
+        let settings = TopicSettings { retention: Some(hour), ..TopicSettings::default() };
+        let fixture = Fixture::new(settings, |_| {});
+        let now = fixture.context.env.clock.wall().get();
+        let retention = Retention::new(&fixture.context, &fixture.follower);
+        fixture.runtimes.block_on(async {
+            for age in [3, 2, 0, 4] {
+                fixture.put_extent(now - age * 3_600_000).await;
+            }
+            retention.retain().await.unwrap();
+        });
+        let row = fixture.row(fixture.partition(0).id);
+        assert_eq!((row.log_start, row.tiered_end), (Offset(2), Offset(4)));
+    }
+
+    #[test]
+    fn a_size_takes_whole_extents_only_and_no_policy_takes_none() {
+        let settings =
+            TopicSettings { retention: None, retention_bytes: Some(1), ..TopicSettings::default() };
+        let fixture = Fixture::new(settings.clone(), |_| {});
+        let now = fixture.context.env.clock.wall();
+        fixture.runtimes.block_on(async {
+            for _ in 0..3 {
+                fixture.put_extent(now.get()).await;
+            }
+        });
+        let (state, partition) = (fixture.context.image(), fixture.partition(0));
+        let start = |settings: &TopicSettings| retained_from(&state, settings, &partition, now);
+        assert_eq!(start(&settings), Some(Offset(2)), "a byte of the last one is wanted");
+        let compacted = TopicSettings { deletes: false, ..settings };
+        assert_eq!(start(&compacted), None);
+    }
 }

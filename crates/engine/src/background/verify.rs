@@ -1,14 +1,14 @@
 //! Reading everything in the bucket that the metadata names, and checking it.
 
-use crate::engine::Engine;
-use crate::objects::tiered::{ObjectReadError, Stored, stored_extent};
-use crate::serve::producer_state::stored_producers;
-use esker_env::ObjectKey;
+use crate::context::Context;
+use crate::objects::stored::StoredExtent;
+use crate::objects::tiered::TieredReader;
+use bytes::Bytes;
+use esker_env::BucketError;
 use esker_meta::State;
-use esker_object::{ObjectMeta, data_key};
+use esker_object::{Block, Corrupt, ObjectMeta};
 use esker_types::ObjectId;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Most bytes that one request of a verification reads.
 const READ_BYTES: u64 = 8 << 20;
@@ -41,11 +41,28 @@ pub enum Verified {
     },
 }
 
-impl Engine {
+/// What is wrong with an object.
+#[derive(Debug, thiserror::Error)]
+enum VerifyError {
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+    #[error("it says it is another object")]
+    AnotherObject,
+}
+
+/// Reads all objects once, past every cache.
+pub(crate) struct Verifier<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) tiered: &'a TieredReader,
+}
+
+impl Verifier<'_> {
     /// Reads every object that the metadata names and checks every checksum in it. `tell` hears of progress, then of
     /// damage and of the end. Objects that are dropped meanwhile do not count.
-    pub async fn verify(self: &Arc<Self>, mut tell: impl FnMut(Verified) + Send) {
-        let state = self.meta().image();
+    pub(crate) async fn run(&self, mut tell: impl FnMut(Verified) + Send) {
+        let state = self.context.image();
         let (objects, unreadable) = self.named_objects(&state, &mut tell).await;
         let total = objects.values().map(|stored| stored.len).sum();
         let mut read = 0;
@@ -59,12 +76,12 @@ impl Engine {
         }
         if !suspects.is_empty() {
             // Merged or trimmed away since, and deleted: not named any more, and never again.
-            let (named, _) = self.named_objects(&self.meta().image(), &mut |_| {}).await;
+            let (named, _) = self.named_objects(&self.context.image(), &mut |_| {}).await;
             suspects.retain(|(stored, _)| named.contains_key(&stored.object));
         }
         let damaged = unreadable + suspects.len() as u64;
         for (stored, problem) in suspects {
-            let object = data_key(stored.object, stored.incarnation);
+            let (object, problem) = (stored.key().to_string(), problem.to_string());
             tell(Verified::Damaged { object, problem });
         }
         tell(Verified::Done { objects: objects.len() as u64, bytes: read, damaged });
@@ -75,24 +92,23 @@ impl Engine {
         &self,
         state: &State,
         tell: &mut (impl FnMut(Verified) + Send),
-    ) -> (BTreeMap<ObjectId, Stored>, u64) {
+    ) -> (BTreeMap<ObjectId, StoredExtent>, u64) {
         let mut objects = BTreeMap::new();
         let mut unreadable = 0;
         for (pid, row) in &state.partitions {
             for extent in &row.extents {
-                objects.insert(extent.object, stored_extent(state, extent));
+                objects.insert(extent.object, StoredExtent::of_extent(state, extent));
             }
-            let kept = state.producers.get(pid);
-            if let Some(stored) = kept.and_then(|kept| stored_producers(state, kept)) {
-                objects.insert(stored.object, stored);
-            }
+            let snapshot = state.producers.get(pid);
+            let snapshot = snapshot.and_then(|kept| StoredExtent::of_producers(state, kept));
+            objects.extend(snapshot.map(|stored| (stored.object, stored)));
             for manifest in &row.manifests {
                 let object = &state.objects[&manifest.object];
-                let read =
-                    self.cold.manifest(manifest.object, object.incarnation, object.len).await;
-                match read {
+                let (id, len) = (manifest.object, object.len);
+                match self.tiered.manifest(id, object.incarnation, len).await {
                     Ok(listed) => {
-                        objects.extend(listed.entries().map(|e| (e.object, Stored::of_entry(&e))));
+                        let listed = listed.entries();
+                        objects.extend(listed.map(|e| (e.object, StoredExtent::of_entry(&e))));
                     }
                     Err(error) => {
                         unreadable += 1;
@@ -105,16 +121,13 @@ impl Engine {
         (objects, unreadable)
     }
 
-    async fn verify_object(&self, stored: &Stored) -> Result<(), String> {
-        let key = ObjectKey::new(&data_key(stored.object, stored.incarnation));
-        let get = async |range: std::ops::Range<u64>| {
-            let read = self.bucket().get_range(&key, range).await;
-            read.map_err(|error| ObjectReadError::from(error).to_string())
-        };
+    async fn verify_object(&self, stored: &StoredExtent) -> Result<(), VerifyError> {
+        let key = stored.key();
+        let get = async |range| self.context.bucket.get_range(&key, range).await;
         let footer = get(stored.meta_position..stored.len).await?;
-        let meta = ObjectMeta::parse(footer, stored.meta_position).map_err(|e| e.to_string())?;
+        let meta = ObjectMeta::parse(footer, stored.meta_position)?;
         if meta.header().object != stored.object {
-            return Err("it says it is another object".to_owned());
+            return Err(VerifyError::AnotherObject);
         }
         for part in meta.parts() {
             let mut pending = Vec::new();
@@ -126,15 +139,18 @@ impl Engine {
                 if blocks.peek().is_some() && end - start < READ_BYTES {
                     continue;
                 }
-                let bytes = get(start..end).await?;
-                for block in pending.drain(..) {
-                    let at = usize::try_from(block.position - start).expect("within one read");
-                    block
-                        .verify(&bytes[at..at + block.len as usize])
-                        .map_err(|error| error.to_string())?;
-                }
+                verify_blocks(&get(start..end).await?, start, &pending)?;
+                pending.clear();
             }
         }
         Ok(())
     }
+}
+
+/// Checks blocks in `bytes`, which begin at `start` of their object.
+fn verify_blocks(bytes: &Bytes, start: u64, blocks: &[Block]) -> Result<(), Corrupt> {
+    blocks.iter().try_for_each(|block| {
+        let at = usize::try_from(block.position - start).expect("within one read");
+        block.verify(&bytes[at..at + block.len as usize])
+    })
 }

@@ -1,6 +1,9 @@
 //! Tells the operator when the write-ahead log runs short of space, and when it does not any more.
 
-use crate::engine::Engine;
+use crate::background::flush::Flusher;
+use crate::context::Context;
+use crate::options::EngineOptions;
+use esker_wal::{Wal, WalSpace};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,12 +28,40 @@ impl Shortage {
     }
 }
 
-impl Engine {
-    pub(crate) async fn watch_wal_space(self: Arc<Self>) {
+/// How much of the write-ahead log is used beyond the point where produce is slowed down: 0 below it, 1 when it is full.
+pub(crate) fn pressure(space: &WalSpace, options: &EngineOptions) -> f64 {
+    // The last segment is kept for what frees space.
+    let usable = space.capacity.saturating_sub(options.wal_segment.get()).max(1);
+    let start = usable / 100 * u64::from(options.throttle_percent.min(99));
+    if space.full {
+        return 1.0;
+    }
+    let over = space.used.saturating_sub(start);
+    let range = usable - start;
+    // Ratios of byte counts: precision is of no interest.
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for a delay")]
+    let pressure = over as f64 / range as f64;
+    pressure.min(1.0)
+}
+
+/// Watches the space of the write-ahead log.
+pub(crate) struct WalSpaceWatch {
+    context: Arc<Context>,
+    wal: Wal,
+    flusher: Arc<Flusher>,
+}
+
+impl WalSpaceWatch {
+    pub(crate) fn new(context: &Arc<Context>, wal: &Wal, flusher: &Arc<Flusher>) -> Self {
+        let (context, flusher) = (Arc::clone(context), Arc::clone(flusher));
+        Self { context, wal: wal.clone(), flusher }
+    }
+
+    pub(crate) async fn run(&self) {
         let mut told = Shortage::None;
         loop {
-            self.env().clock.sleep(EVERY).await;
-            let now = Shortage::of(self.pressure());
+            self.context.env.clock.sleep(EVERY).await;
+            let now = Shortage::of(pressure(&self.wal.space(), &self.context.options));
             if now != told {
                 self.report(now);
             }
@@ -39,9 +70,9 @@ impl Engine {
     }
 
     fn report(&self, now: Shortage) {
-        let space = self.wal().space();
+        let space = self.wal.space();
         let (used, capacity) = (space.used, space.capacity);
-        let flush_failing = self.flush_status().failing;
+        let flush_failing = self.flusher.is_failing();
         match now {
             Shortage::Full => tracing::warn!(
                 used,

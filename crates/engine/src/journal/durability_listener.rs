@@ -1,7 +1,7 @@
 //! What the write-ahead log reports, handed on to the journals.
 
 use crate::journal::flush_policy::FlushPolicy;
-use crate::journal::owned::Journal;
+use crate::journal::owned::OwnedJournal;
 use crate::journal::tail_budget::TailBudget;
 use crate::partition::cpu_yield::FlushPressure;
 use crate::partition::shard_wakers::{ShardWakers, Wakeup};
@@ -15,23 +15,23 @@ use tokio::sync::Notify;
 /// The listener at the write-ahead log.
 pub(crate) struct DurabilityListener {
     clock: Arc<dyn Clock>,
-    tail_memory: Arc<TailBudget>,
+    tail_budget: Arc<TailBudget>,
     wakers: ShardWakers,
     bucket: Arc<dyn Bucket>,
     /// Who is to be woken by the commit that is being reported; kept for its memory.
     wakeups: Mutex<Vec<Wakeup>>,
     /// When a flush is due.
-    pub(crate) rule: FlushPolicy,
+    pub(crate) policy: FlushPolicy,
     /// The journals that this process appends to.
-    journals: RwLock<Vec<Arc<Journal>>>,
-    /// Rings after every commit that sealed or opened something: recovery waits here.
+    journals: RwLock<Vec<Arc<OwnedJournal>>>,
+    /// Notified after every commit that sealed or opened something: recovery waits here.
     pub(crate) changed: Notify,
-    /// Rings when a journal has something to flush that had nothing, or enough that had not, or no room for more.
-    pub(crate) backlog: Arc<Notify>,
+    /// Notified when a journal's backlog becomes non-empty, reaches `flush_bytes`, or fills.
+    pub(crate) backlog: Notify,
     pub(crate) flush_pressure: Arc<FlushPressure>,
     /// What ended the log.
     pub(crate) failure: OnceLock<WalFailure>,
-    /// Rings when the log has failed: who waits for that is not to be woken by every commit.
+    /// Notified when the log has failed: who waits for that is not to be woken by every commit.
     pub(crate) failed: Notify,
     pub(crate) closed: Notify,
 }
@@ -39,33 +39,46 @@ pub(crate) struct DurabilityListener {
 impl DurabilityListener {
     pub(crate) fn new(
         clock: Arc<dyn Clock>,
-        tail_memory: Arc<TailBudget>,
+        tail_budget: Arc<TailBudget>,
         wakers: ShardWakers,
-        rule: FlushPolicy,
+        policy: FlushPolicy,
+        flush_pressure: Arc<FlushPressure>,
         bucket: Arc<dyn Bucket>,
     ) -> Self {
         Self {
             clock,
-            tail_memory,
+            tail_budget,
             wakers,
             bucket,
             wakeups: Mutex::default(),
-            rule,
+            policy,
             journals: RwLock::default(),
             changed: Notify::new(),
-            backlog: Arc::new(Notify::new()),
-            flush_pressure: Arc::default(),
+            backlog: Notify::new(),
+            flush_pressure,
             failure: OnceLock::new(),
             failed: Notify::new(),
             closed: Notify::new(),
         }
     }
 
-    pub(crate) fn add(&self, journal: Arc<Journal>) {
+    pub(crate) fn add(&self, journal: Arc<OwnedJournal>) {
         self.journals.write().push(journal);
     }
 
-    fn journal(&self, id: JournalId) -> Option<Arc<Journal>> {
+    /// Completes when the write-ahead log fails, with the reason.
+    pub(crate) async fn failed(&self) -> WalFailure {
+        loop {
+            let mut failed = std::pin::pin!(self.failed.notified());
+            failed.as_mut().enable();
+            if let Some(failure) = self.failure.get() {
+                return failure.clone();
+            }
+            failed.await;
+        }
+    }
+
+    fn journal(&self, id: JournalId) -> Option<Arc<OwnedJournal>> {
         self.journals.read().iter().find(|journal| journal.id == id).cloned()
     }
 }
@@ -81,14 +94,14 @@ impl DurableSink for DurabilityListener {
                 now,
                 &mut wakeups,
                 |partition, range, bytes, location| {
-                    self.tail_memory.hold(partition, range, bytes, location);
+                    self.tail_budget.hold(partition, range, bytes, location);
                 },
             );
             // A flush waits for size or age: other commits change neither.
-            if self.rule.crosses_threshold(before, after) {
+            if self.policy.crosses_threshold(before, after) {
                 self.backlog.notify_one();
             }
-            if self.rule.is_behind(after) {
+            if self.policy.is_behind(after) {
                 self.flush_pressure.raise();
             }
         }

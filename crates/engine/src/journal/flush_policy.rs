@@ -5,7 +5,6 @@
 //! everything once more. It takes no more than half of the tails' memory, for what has left the memory must be read back
 //! from the log. A log without room is worth a flush whatever it holds: that is what makes room.
 
-use crate::engine::bytes_of;
 use crate::journal::owned::Backlog;
 use crate::options::EngineOptions;
 use esker_types::MonoTime;
@@ -27,10 +26,14 @@ pub(crate) struct FlushPolicy {
 
 impl FlushPolicy {
     pub(crate) fn new(options: &EngineOptions) -> Self {
-        let min_bytes = bytes_of(options.flush_bytes);
+        let min_bytes = options.flush_bytes.as_usize();
         // The other half of what the background may hold is for merges.
         let memory = options.tail_memory.min(options.background_memory);
-        Self { min_bytes, max_bytes: min_bytes.max(bytes_of(memory) / 2), delay: options.flush_age }
+        Self {
+            min_bytes,
+            max_bytes: min_bytes.max(memory.as_usize() / 2),
+            delay: options.flush_age,
+        }
     }
 
     /// Most bytes of one flush.

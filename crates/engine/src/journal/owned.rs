@@ -7,7 +7,6 @@
 //! *Order.* Frames are pushed under their partition's lock, so a partition's frames stand in the journal in the order
 //! of their offsets. *Failure.* When the log fails, nothing that waits is ever acknowledged, and nothing more is taken.
 
-use crate::engine::Engine;
 use crate::journal::uncommitted::Uncommitted;
 use crate::partition::cpu_yield::CpuYield;
 use crate::partition::led::Partition;
@@ -35,16 +34,16 @@ const BUNDLES_AT_ONCE: usize = 128;
 const OWN_STORE: usize = 0;
 
 /// A journal of this process.
-pub(crate) struct Journal {
+pub(crate) struct OwnedJournal {
     pub(crate) id: JournalId,
     wal: Wal,
     uncommitted: Arc<Uncommitted>,
-    state: Mutex<State>,
+    state: Mutex<JournalQueues>,
     /// Rings when more is shown or drained.
     progress: Notify,
 }
 
-struct State {
+struct JournalQueues {
     /// Frames for the next bundles; all but the last are full.
     filling: VecDeque<Filling>,
     in_flight: VecDeque<InFlight>,
@@ -143,7 +142,7 @@ pub(crate) struct Backlog {
     pub(crate) blocked: bool,
 }
 
-impl Journal {
+impl OwnedJournal {
     pub(crate) fn new(id: JournalId, wal: Wal, uncommitted: Arc<Uncommitted>) -> Self {
         // One store, this broker's own, and its word is enough.
         let quorum = Quorum::new(1, 1).expect("one of one is a quorum");
@@ -151,7 +150,7 @@ impl Journal {
             id,
             wal,
             uncommitted,
-            state: Mutex::new(State {
+            state: Mutex::new(JournalQueues {
                 filling: VecDeque::new(),
                 in_flight: VecDeque::new(),
                 undrained: LongQueue::default(),
@@ -169,13 +168,12 @@ impl Journal {
     /// A journal of an earlier registration whose tail is fixed: everything in `undrained` is committed.
     pub(crate) fn sealed(
         id: JournalId,
-        engine: &Engine,
-        drained: Seq,
-        tail: Seq,
+        wal: &Wal,
+        uncommitted: &Arc<Uncommitted>,
+        (drained, tail): (Seq, Seq),
         undrained: LongQueue<Committed>,
     ) -> Self {
-        let uncommitted = Arc::clone(engine.uncommitted());
-        let journal = Self::new(id, engine.wal().clone(), uncommitted);
+        let journal = Self::new(id, wal.clone(), Arc::clone(uncommitted));
         {
             let mut state = journal.state.lock();
             state.undrained_bytes = undrained.iter().map(|bundle| bundle.bytes).sum();
@@ -210,7 +208,7 @@ impl Journal {
         self.wait_until(|state| state.role.drained() >= target).await;
     }
 
-    async fn wait_until(&self, reached: impl Fn(&State) -> bool) {
+    async fn wait_until(&self, reached: impl Fn(&JournalQueues) -> bool) {
         loop {
             let rung = self.progress.notified();
             let mut rung = std::pin::pin!(rung);
@@ -252,7 +250,7 @@ impl Journal {
         }
     }
 
-    /// Takes a frame whose checksum is `crc`. Called under the partition's lock, after [`Journal::accepts`].
+    /// Takes a frame whose checksum is `crc`. Called under the partition's lock, after [`OwnedJournal::accepts`].
     ///
     /// Answers false when the journal has failed meanwhile: the frame will never be committed.
     pub(crate) fn push(
@@ -317,7 +315,7 @@ impl Journal {
     }
 
     /// Hands bundles to the log, in order, as far as it takes them.
-    fn submit(&self, state: &mut State) {
+    fn submit(&self, state: &mut JournalQueues) {
         for flying in state.in_flight.iter_mut().filter(|flying| !flying.submitted) {
             match self.wal.append(flying.bundle.clone()) {
                 Ok(()) => flying.submitted = true,
@@ -502,6 +500,7 @@ pub(crate) enum JournalUnavailable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::no_pressure;
     use esker_env::Env;
     use esker_env::real::Runtimes;
     use esker_plog::{LogState, PartitionLog};
@@ -533,7 +532,7 @@ mod tests {
         Partition::new(PartitionId(id), topic, name, PartitionIndex(0), settings, log)
     }
 
-    fn journal(dir: &std::path::Path, runtimes: &Runtimes) -> Journal {
+    fn journal(dir: &std::path::Path, runtimes: &Runtimes) -> OwnedJournal {
         let env = Env::real(runtimes);
         let options =
             WalOptions { segment_bytes: 1 << 20, capacity_bytes: 8 << 20, prefill: false };
@@ -541,10 +540,10 @@ mod tests {
         let wal = opened.start(Arc::new(Deaf));
         let id = JournalId(7);
         wal.open_journal(id, Bytes::new()).unwrap();
-        Journal::new(id, wal, Arc::new(Uncommitted::new(usize::MAX)))
+        OwnedJournal::new(id, wal, Arc::new(Uncommitted::new(usize::MAX)))
     }
 
-    fn push(journal: &Journal, partition_id: u64) {
+    fn push(journal: &OwnedJournal, partition_id: u64) {
         let meta = FrameMeta {
             partition: PartitionId(partition_id),
             base_offset: Offset(0),
@@ -558,8 +557,8 @@ mod tests {
         assert!(journal.push(&partition(partition_id), meta, batch, crc));
     }
 
-    fn range_of(journal: &Journal, bytes_max: usize) -> Option<JournalRange> {
-        journal.next_range(bytes_max, &CpuYield::new(&Arc::default(), false))
+    fn range_of(journal: &OwnedJournal, bytes_max: usize) -> Option<JournalRange> {
+        journal.next_range(bytes_max, &CpuYield::new(&no_pressure(), false))
     }
 
     #[test]

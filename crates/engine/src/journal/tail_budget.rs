@@ -13,16 +13,16 @@ use std::sync::{Arc, Weak};
 /// The tails' memory.
 pub(crate) struct TailBudget {
     cap: usize,
-    queue: Mutex<Queue>,
+    queue: Mutex<HeldBatches>,
 }
 
 #[derive(Default)]
-struct Queue {
-    batches: LongQueue<Held>,
+struct HeldBatches {
+    batches: LongQueue<HeldBatch>,
     bytes: usize,
 }
 
-struct Held {
+struct HeldBatch {
     partition: Weak<Partition>,
     base: Offset,
     end: Offset,
@@ -46,7 +46,7 @@ impl TailBudget {
         let mut queue = self.queue.lock();
         queue.bytes += bytes;
         let partition = Arc::downgrade(partition);
-        queue.batches.push_back(Held { partition, base, end, bytes, location });
+        queue.batches.push_back(HeldBatch { partition, base, end, bytes, location });
         while queue.bytes > self.cap {
             let Some(oldest) = queue.batches.pop_front() else { break };
             queue.bytes -= oldest.bytes;

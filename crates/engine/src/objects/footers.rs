@@ -1,6 +1,7 @@
 //! Footers and manifests, parsed: read once, by one request for all who wait.
 
-use crate::objects::tiered::{ObjectReadError, Stored};
+use crate::objects::error::{ObjectDamage, ObjectReadError};
+use crate::objects::stored::StoredExtent;
 use esker_cache::{CachedObject, ObjectReader, ReadHint};
 use esker_env::{BoxFuture, ObjectKey};
 use esker_object::{Corrupt, Manifest, ObjectMeta, manifest_key};
@@ -17,11 +18,11 @@ const BYTES_MAX: usize = 32 << 20;
 /// Parsed footers and manifests.
 #[derive(Default)]
 pub(crate) struct Footers {
-    state: Arc<Mutex<State>>,
+    cache: Arc<Mutex<ParsedCache>>,
 }
 
 #[derive(Default)]
-struct State {
+struct ParsedCache {
     known: BTreeMap<ObjectId, (u64, Parsed)>,
     bytes: usize,
     turn: u64,
@@ -49,7 +50,7 @@ impl Parsed {
     }
 }
 
-impl State {
+impl ParsedCache {
     fn get(&mut self, id: ObjectId) -> Option<Parsed> {
         self.turn += 1;
         let (used, parsed) = self.known.get_mut(&id)?;
@@ -74,7 +75,7 @@ impl State {
 }
 
 /// What there is of a footer or a manifest.
-enum Found {
+enum Lookup {
     Known(Parsed),
     Loading(Loading),
 }
@@ -82,27 +83,27 @@ enum Found {
 impl Footers {
     /// Forgets what was read.
     pub(crate) fn clear(&self) {
-        *self.state.lock() = State::default();
+        *self.cache.lock() = ParsedCache::default();
     }
 
     /// An object's footer; one that `footer_included` is part of what is being fetched into the cache.
     pub(crate) async fn object(
         &self,
         reader: &ObjectReader,
-        stored: &Stored,
+        stored: &StoredExtent,
         footer_included: bool,
     ) -> Result<Arc<ObjectMeta>, ObjectReadError> {
         let read = || read_object(reader.clone(), *stored, footer_included);
         let found = self.find(stored.object, read).0;
         match found.parsed().await? {
             Parsed::Object(meta) => Ok(meta),
-            Parsed::Manifest(_) => Err(two_things(stored.object)),
+            Parsed::Manifest(_) => Err(two_kinds(stored.object)),
         }
     }
 
     /// An object's footer, if it is in memory.
     pub(crate) fn known_object(&self, id: ObjectId) -> Option<Arc<ObjectMeta>> {
-        match self.state.lock().get(id)? {
+        match self.cache.lock().get(id)? {
             Parsed::Object(meta) => Some(meta),
             Parsed::Manifest(_) => None,
         }
@@ -112,11 +113,11 @@ impl Footers {
     pub(crate) fn load_object(
         &self,
         reader: &ObjectReader,
-        stored: &Stored,
+        stored: &StoredExtent,
         footer_included: bool,
     ) -> Option<Loading> {
         match self.find(stored.object, || read_object(reader.clone(), *stored, footer_included)) {
-            (Found::Loading(loading), true) => Some(loading),
+            (Lookup::Loading(loading), true) => Some(loading),
             _ => None,
         }
     }
@@ -132,28 +133,28 @@ impl Footers {
         let read = || read_manifest(reader.clone(), object, incarnation, len);
         match self.find(object, read).0.parsed().await? {
             Parsed::Manifest(manifest) => Ok(manifest),
-            Parsed::Object(_) => Err(two_things(object)),
+            Parsed::Object(_) => Err(two_kinds(object)),
         }
     }
 
     /// A manifest segment, if it is in memory.
     pub(crate) fn known_manifest(&self, id: ObjectId) -> Option<Arc<Manifest>> {
-        match self.state.lock().get(id)? {
+        match self.cache.lock().get(id)? {
             Parsed::Manifest(manifest) => Some(manifest),
             Parsed::Object(_) => None,
         }
     }
 
     /// What is known, or its reading, and whether that begins now.
-    fn find(&self, id: ObjectId, read: impl FnOnce() -> Reading) -> (Found, bool) {
-        let mut state = self.state.lock();
+    fn find(&self, id: ObjectId, read: impl FnOnce() -> Reading) -> (Lookup, bool) {
+        let mut state = self.cache.lock();
         if let Some(parsed) = state.get(id) {
-            return (Found::Known(parsed), false);
+            return (Lookup::Known(parsed), false);
         }
         if let Some(loading) = state.loading.get(&id).and_then(WeakShared::upgrade) {
-            return (Found::Loading(loading), false);
+            return (Lookup::Loading(loading), false);
         }
-        let (owner, read) = (Arc::clone(&self.state), read());
+        let (owner, read) = (Arc::clone(&self.cache), read());
         let loading = async move {
             let outcome = read.await;
             let mut state = owner.lock();
@@ -167,11 +168,11 @@ impl Footers {
         let weak = loading.downgrade().expect("nobody has driven it yet");
         state.loading.retain(|_, loading| loading.upgrade().is_some());
         state.loading.insert(id, weak);
-        (Found::Loading(loading), true)
+        (Lookup::Loading(loading), true)
     }
 }
 
-impl Found {
+impl Lookup {
     async fn parsed(self) -> Result<Parsed, ObjectReadError> {
         match self {
             Self::Known(parsed) => Ok(parsed),
@@ -180,7 +181,7 @@ impl Found {
     }
 }
 
-fn read_object(reader: ObjectReader, stored: Stored, footer_included: bool) -> Reading {
+fn read_object(reader: ObjectReader, stored: StoredExtent, footer_included: bool) -> Reading {
     let read = async move {
         let object = stored.cached();
         let range = stored.meta_position..stored.len;
@@ -189,19 +190,22 @@ fn read_object(reader: ObjectReader, stored: Stored, footer_included: bool) -> R
             let is_it = meta.header().object == stored.object;
             if is_it { Ok(meta) } else { Err(Corrupt("it says it is another one")) }
         };
+        let refused = ObjectReadError::of_bucket(object.id);
         let bytes = if footer_included {
             let whole = [range.clone()];
-            let mut pieces = reader.read_each(&object, &whole, ReadHint::SINGLE).await?;
-            pieces.pop().expect("one piece for each range")
+            let read = reader.read_each(&object, &whole, ReadHint::SINGLE).await;
+            read.map_err(&refused)?.pop().expect("one piece for each range")
         } else {
-            reader.read_uncached(&object, range.clone(), true).await?
+            reader.read_uncached(&object, range.clone(), true).await.map_err(&refused)?
         };
         let meta = match parse(bytes) {
             Ok(meta) => meta,
             // What a request or the cache damaged is asked for once more.
             Err(_) => {
-                parse(reader.read_uncached(&object, range, true).await?).map_err(|error| {
-                    ObjectReadError::Corrupt(format!("object `{}`: {error}", object.key))
+                let again = reader.read_uncached(&object, range, true).await.map_err(&refused)?;
+                parse(again).map_err(|source| ObjectReadError::Corrupt {
+                    object: object.id,
+                    source: ObjectDamage::Data { key: object.key.clone(), source },
                 })?
             }
         };
@@ -219,17 +223,23 @@ fn read_manifest(
     let read = async move {
         let key = ObjectKey::new(&manifest_key(id, incarnation));
         let object = CachedObject { id, key: key.clone(), len };
-        let bytes = reader.read_uncached(&object, 0..len, true).await?;
+        let refused = ObjectReadError::of_bucket(id);
+        let bytes = reader.read_uncached(&object, 0..len, true).await.map_err(&refused)?;
         let manifest = match Manifest::parse(bytes) {
             Ok(manifest) => manifest,
-            Err(_) => Manifest::parse(reader.read_uncached(&object, 0..len, true).await?)
-                .map_err(|error| ObjectReadError::Corrupt(format!("manifest `{key}`: {error}")))?,
+            Err(_) => {
+                let again = reader.read_uncached(&object, 0..len, true).await.map_err(&refused)?;
+                Manifest::parse(again).map_err(|source| ObjectReadError::Corrupt {
+                    object: id,
+                    source: ObjectDamage::Manifest { key, source },
+                })?
+            }
         };
         Ok(Parsed::Manifest(Arc::new(manifest)))
     };
     read.boxed()
 }
 
-fn two_things(id: ObjectId) -> ObjectReadError {
-    ObjectReadError::Corrupt(format!("object {id} is a data object and a manifest"))
+fn two_kinds(object: ObjectId) -> ObjectReadError {
+    ObjectReadError::Corrupt { object, source: ObjectDamage::TwoKinds(object) }
 }

@@ -1,9 +1,9 @@
 //! Object ids, from blocks that the metadata reserved for this registration.
 
-use esker_env::Env;
+use crate::context::Context;
 use esker_meta::{Command, Reply};
-use esker_meta_client::{MetaClient, MetaError};
-use esker_types::{BrokerId, Bug, Incarnation, ObjectId, planted};
+use esker_meta_client::MetaError;
+use esker_types::{Bug, ObjectId, planted};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
@@ -12,19 +12,16 @@ const BLOCK: u32 = 64;
 
 /// A supply of object ids.
 pub(crate) struct ObjectIds {
-    env: Env,
-    meta: Arc<dyn MetaClient>,
-    broker: BrokerId,
-    incarnation: Incarnation,
+    context: Arc<Context>,
     left: Mutex<std::ops::Range<u64>>,
     abandoned: Abandoned,
 }
 
-/// Ids that were taken and came to nothing.
+/// Ids that were reserved and came to nothing.
 type Abandoned = Arc<parking_lot::Mutex<Vec<ObjectId>>>;
 
-/// An id that somebody writes an object under. Unless it is [kept](ReservedId::keep) it is given up when it goes out of
-/// scope, whatever the reason: its object may be in the bucket, and garbage collection must hear of it.
+/// An id that somebody writes an object under. Unless it is [committed](ReservedId::commit) it counts as
+/// abandoned when it goes out of scope, whatever the reason: its object may be in the bucket, and garbage collection must hear of it.
 pub(crate) struct ReservedId {
     id: ObjectId,
     abandoned: Option<Abandoned>,
@@ -50,14 +47,9 @@ impl Drop for ReservedId {
 }
 
 impl ObjectIds {
-    pub(crate) fn new(
-        env: &Env,
-        meta: Arc<dyn MetaClient>,
-        broker: BrokerId,
-        incarnation: Incarnation,
-    ) -> Self {
+    pub(crate) fn new(context: &Arc<Context>) -> Self {
         let (left, abandoned) = (Mutex::new(0..0), Abandoned::default());
-        Self { env: env.clone(), meta, broker, incarnation, left, abandoned }
+        Self { context: Arc::clone(context), left, abandoned }
     }
 
     /// Takes the ids that came to nothing since the last call.
@@ -69,17 +61,17 @@ impl ObjectIds {
         let mut left = self.left.lock().await;
         if left.is_empty() {
             let command = Command::AllocateObjectIds {
-                broker: self.broker,
-                incarnation: self.incarnation,
+                broker: self.context.options.broker,
+                incarnation: self.context.incarnation,
                 count: BLOCK,
             };
-            let reply = self.meta.propose(command).await?;
+            let reply = self.context.meta.propose(command).await?;
             let Reply::ObjectIds(first) = reply else {
                 panic!("a reservation is answered with ids, not {reply:?}")
             };
             *left = first.get()..first.get() + u64::from(BLOCK);
         }
-        self.env.fail_point("ids: reserved").await;
+        self.context.env.fail_point("ids: reserved").await;
         if planted(Bug::ObjectIdsReused) && left.start % 8 == 7 {
             left.start -= 1;
         }

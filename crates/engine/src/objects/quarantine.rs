@@ -4,7 +4,6 @@
 //! round it and try it again after a while; and where it keeps a partition's extents from becoming fewer, that partition
 //! takes no more records before the metadata would refuse the flush of all partitions.
 
-use crate::engine::Engine;
 use crate::partition::led::Partition;
 use esker_meta::State;
 use esker_types::{MonoTime, ObjectId};
@@ -52,19 +51,17 @@ impl Quarantine {
     fn contains(&self, object: ObjectId) -> bool {
         self.0.lock().contains_key(&object)
     }
-}
 
-impl Engine {
     /// Has a partition take records or not, by the extents that it has.
     pub(crate) fn check_extent_limit(&self, state: &State, partition: &Partition) {
         let Some(row) = state.partitions.get(&partition.id) else { return };
-        let is_crowded = row.extents.len() >= EXTENTS_LIMIT
-            && row.extents.iter().any(|extent| self.quarantine.contains(extent.object));
-        if partition.set_crowded(is_crowded) == is_crowded {
+        let is_reached = row.extents.len() >= EXTENTS_LIMIT
+            && row.extents.iter().any(|extent| self.contains(extent.object));
+        if partition.set_extent_limit(is_reached) == is_reached {
             return;
         }
         let (topic, index) = (&partition.name, partition.index);
-        if is_crowded {
+        if is_reached {
             tracing::error!(
                 %topic, partition = %index,
                 "the partition takes no more records: a damaged object keeps its extents from being merged; \

@@ -31,7 +31,7 @@ pub struct Partition {
     /// Its topic's settings, replaced when they change.
     pub settings: ArcSwap<TopicSettings>,
     /// Damage in the bucket keeps its extents from becoming fewer: it takes no more records.
-    crowded: AtomicBool,
+    extent_limit_reached: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -61,7 +61,7 @@ impl Partition {
             name,
             index,
             settings: ArcSwap::new(settings),
-            crowded: AtomicBool::new(false),
+            extent_limit_reached: AtomicBool::new(false),
             inner: Mutex::new(Inner {
                 log,
                 acks: VecDeque::new(),
@@ -75,13 +75,13 @@ impl Partition {
         self.inner.lock()
     }
 
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.crowded.load(Ordering::Relaxed)
+    pub(crate) fn is_at_extent_limit(&self) -> bool {
+        self.extent_limit_reached.load(Ordering::Relaxed)
     }
 
     /// Answers what it was before.
-    pub(crate) fn set_crowded(&self, crowded: bool) -> bool {
-        self.crowded.swap(crowded, Ordering::Relaxed)
+    pub(crate) fn set_extent_limit(&self, reached: bool) -> bool {
+        self.extent_limit_reached.swap(reached, Ordering::Relaxed)
     }
 
     /// The visible batches from `tiered_end` on that end at `end` at the latest. The tail forgets none of them before a
@@ -112,6 +112,13 @@ impl Partition {
     #[must_use]
     pub fn position(&self) -> Position {
         self.inner.lock().log.position()
+    }
+
+    /// Bytes of the partition, whose row is `row`: in the bucket and beyond.
+    pub(crate) fn bytes(&self, row: &esker_meta::Partition) -> u64 {
+        let inner = self.lock();
+        let tail: u64 = inner.log.tail_from(row.tiered_end).map(|batch| u64::from(batch.len)).sum();
+        row.tiered_bytes() + tail
     }
 
     /// Notes that a validated batch was refused for a reason that passes: what its producer has sent behind it is out of

@@ -51,7 +51,7 @@ pub enum AppendError {
     #[error(
         "a damaged object keeps the partition's extents from being merged, and there is no room for more; the broker's log names the object"
     )]
-    Crowded,
+    ExtentLimitReached,
     /// The write-ahead log failed; this process must restart.
     #[error("the write-ahead log failed; the broker has to be restarted")]
     Failed,
@@ -71,12 +71,12 @@ impl Engine {
         times: Times,
         ack: Option<&Arc<Ack>>,
     ) -> Result<AppendResult, AppendError> {
-        self.flush_pressure().yield_to_flush();
+        self.listener.flush_pressure.yield_to_flush();
         let journal = self.journal_of(partition);
         let refusal = match journal.accepts() {
             Err(JournalUnavailable::Full) => Some(AppendError::Full),
             Err(JournalUnavailable::Failed) => Some(AppendError::Failed),
-            Ok(()) => partition.is_crowded().then_some(AppendError::Crowded),
+            Ok(()) => partition.is_at_extent_limit().then_some(AppendError::ExtentLimitReached),
         };
         if let Some(refusal) = refusal {
             partition.refuse(&BatchView::parse(&batch).expect("a validated batch parses"));
@@ -87,7 +87,7 @@ impl Engine {
             return Err(AppendError::TooLarge { size, max });
         }
         let limits = partition.settings.load().limits;
-        let now = self.env().clock.wall();
+        let now = self.context.env.clock.wall();
         let mut inner = partition.lock();
         if inner.is_closed() {
             return Err(AppendError::NotLeader);

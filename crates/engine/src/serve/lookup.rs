@@ -1,7 +1,8 @@
 //! Offsets by timestamp, over all tiers.
 
-use crate::engine::Engine;
-use crate::objects::tiered::{ObjectReadError, Stored, find_part, stored_extent};
+use crate::engine::{DECOMPRESSED_MAX, Engine};
+use crate::objects::error::ObjectReadError;
+use crate::objects::stored::StoredExtent;
 use crate::partition::led::Partition;
 use crate::serve::read::ReadError;
 use bytes::Bytes;
@@ -11,14 +12,11 @@ use esker_meta::{ManifestRef, State};
 use esker_object::Block;
 use esker_plog::{EpochEnd, TailBatch};
 use esker_record::{BatchView, Codec, batches, content_max};
-use esker_types::{LeaderEpoch, Offset, Timestamp};
+use esker_types::{LeaderEpoch, Offset, PartitionId, Timestamp};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-
-/// Most bytes that one batch may decompress to when it is searched, and all that are searched at a time.
-pub(crate) const DECOMPRESSED_MAX: usize = 256 << 20;
 
 /// A record that was looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +61,7 @@ impl Engine {
     ) -> Result<Option<OffsetAt>, ReadError> {
         let start = partition.position().log_start;
         loop {
-            let state = self.meta().image();
+            let state = self.context.image();
             let row = state.partitions.get(&partition.id);
             let tiered_end = row.map_or(start, |row| row.tiered_end);
             if let Some(row) = row
@@ -72,7 +70,7 @@ impl Engine {
             {
                 return Ok(Some(found));
             }
-            self.env().fail_point("lookup: objects searched").await;
+            self.context.env.fail_point("lookup: objects searched").await;
             let found = self.first_in_tail(partition, start.max(tiered_end), start, wanted).await;
             // What a flush has taken since the image is in objects that were not searched.
             if partition.position().tiered_end <= tiered_end {
@@ -91,7 +89,7 @@ impl Engine {
     ) -> Result<Option<OffsetAt>, ReadError> {
         let start = partition.position().log_start;
         loop {
-            let state = self.meta().image();
+            let state = self.context.image();
             let mut search = LatestSearch::new(self, &state, partition, start);
             let tiered_end = search.tiered_end;
             let found = search.run().await;
@@ -114,16 +112,16 @@ impl Engine {
         {
             candidates.extend(self.listed(state, manifest).await?);
         }
-        candidates.extend(row.extents.iter().map(|extent| stored_extent(state, extent)));
+        candidates.extend(row.extents.iter().map(|extent| StoredExtent::of_extent(state, extent)));
         for stored in candidates {
             if stored.end <= start || stored.max_timestamp < wanted || stored.has_no_times() {
                 continue;
             }
-            let meta = self.cold.object(&stored).await?;
-            let part = find_part(&meta, partition, &stored)?;
+            let meta = self.tiered.object(&stored).await?;
+            let part = stored.find_part(&meta, partition.id)?;
             for block in meta.blocks_from(&part, start).filter(|b| b.max_timestamp >= wanted) {
-                for bytes in self.cold.blocks(&stored, &[block], ReadHint::SINGLE).await? {
-                    if let Some(found) = self.first_of(&bytes, start, wanted).await? {
+                for bytes in self.tiered.blocks(&stored, &[block], ReadHint::SINGLE).await? {
+                    if let Some(found) = self.first_of(partition.id, &bytes, start, wanted).await? {
                         return Ok(Some(found));
                     }
                 }
@@ -137,10 +135,10 @@ impl Engine {
         &self,
         state: &State,
         manifest: &ManifestRef,
-    ) -> Result<Vec<Stored>, ObjectReadError> {
+    ) -> Result<Vec<StoredExtent>, ObjectReadError> {
         let object = &state.objects[&manifest.object];
-        let entries = self.cold.manifest(manifest.object, object.incarnation, object.len).await?;
-        Ok(entries.entries().map(|entry| Stored::of_entry(&entry)).collect())
+        let entries = self.tiered.manifest(manifest.object, object.incarnation, object.len).await?;
+        Ok(entries.entries().map(|entry| StoredExtent::of_entry(&entry)).collect())
     }
 
     async fn first_in_tail(
@@ -152,8 +150,8 @@ impl Engine {
     ) -> Result<Option<OffsetAt>, ReadError> {
         let batches = tail_of(partition, from);
         for batch in batches.into_iter().filter(|batch| batch.max_timestamp >= wanted) {
-            for bytes in self.bytes_of_tail(vec![batch]).await? {
-                if let Some(found) = self.first_of(&bytes, start, wanted).await? {
+            for bytes in self.reader.bytes_of_tail(vec![batch]).await? {
+                if let Some(found) = self.first_of(partition.id, &bytes, start, wanted).await? {
                     return Ok(Some(found));
                 }
             }
@@ -164,12 +162,13 @@ impl Engine {
     /// The first record of some batches with a timestamp of at least `wanted`.
     async fn first_of(
         &self,
+        partition: PartitionId,
         bytes: &Bytes,
         start: Offset,
         wanted: Timestamp,
     ) -> Result<Option<OffsetAt>, ReadError> {
         for batch in batches(bytes) {
-            let batch = batch.map_err(|error| ObjectReadError::Corrupt(error.to_string()))?;
+            let batch = batch.map_err(|source| ReadError::Batch { partition, source })?;
             if batch.max_timestamp() < wanted {
                 continue;
             }
@@ -206,8 +205,8 @@ fn tail_of(partition: &Partition, from: Offset) -> Vec<TailBatch> {
 /// Something that may hold the record with the largest timestamp.
 enum SearchStep {
     Manifest(ManifestRef),
-    Extent(Stored),
-    Block(Stored, Block),
+    Extent(StoredExtent),
+    Block(StoredExtent, Block),
     Tail(TailBatch),
 }
 
@@ -240,7 +239,7 @@ impl<'a> LatestSearch<'a> {
                 search.add(manifest.max_timestamp, manifest.base, SearchStep::Manifest(*manifest));
             }
             for extent in &row.extents {
-                search.add_stored(stored_extent(state, extent));
+                search.add_stored(StoredExtent::of_extent(state, extent));
             }
         }
         for batch in tail_of(partition, start.max(tiered_end)) {
@@ -255,7 +254,7 @@ impl<'a> LatestSearch<'a> {
         }
     }
 
-    fn add_stored(&mut self, stored: Stored) {
+    fn add_stored(&mut self, stored: StoredExtent) {
         if stored.end > self.start && !stored.has_no_times() {
             self.add(stored.max_timestamp, stored.base, SearchStep::Extent(stored));
         }
@@ -281,8 +280,8 @@ impl<'a> LatestSearch<'a> {
                 }
             }
             SearchStep::Extent(stored) => {
-                let meta = self.engine.cold.object(&stored).await?;
-                let part = find_part(&meta, self.partition, &stored)?;
+                let meta = self.engine.tiered.object(&stored).await?;
+                let part = stored.find_part(&meta, self.partition.id)?;
                 for block in meta.blocks_from(&part, self.start) {
                     self.add(
                         block.max_timestamp,
@@ -292,13 +291,13 @@ impl<'a> LatestSearch<'a> {
                 }
             }
             SearchStep::Block(stored, block) => {
-                let blocks = self.engine.cold.blocks(&stored, &[block], ReadHint::SINGLE).await?;
+                let blocks = self.engine.tiered.blocks(&stored, &[block], ReadHint::SINGLE).await?;
                 for bytes in &blocks {
                     self.scan(bytes).await?;
                 }
             }
             SearchStep::Tail(batch) => {
-                let batches = self.engine.bytes_of_tail(vec![batch]).await?;
+                let batches = self.engine.reader.bytes_of_tail(vec![batch]).await?;
                 for bytes in &batches {
                     self.scan(bytes).await?;
                 }
@@ -309,7 +308,8 @@ impl<'a> LatestSearch<'a> {
 
     async fn scan(&mut self, bytes: &Bytes) -> Result<(), ReadError> {
         for batch in batches(bytes) {
-            let batch = batch.map_err(|error| ObjectReadError::Corrupt(error.to_string()))?;
+            let partition = self.partition.id;
+            let batch = batch.map_err(|source| ReadError::Batch { partition, source })?;
             if self.best.is_some_and(|best| batch.max_timestamp() < best.timestamp) {
                 continue;
             }

@@ -1,23 +1,19 @@
 //! Reading: from memory, from the write-ahead log, from the bucket, in this order.
 
 use crate::engine::Engine;
-use crate::objects::tiered::ObjectReadError;
+use crate::journal::reader::JournalReadError;
+use crate::objects::error::{ObjectDamage, ObjectReadError};
+use crate::objects::fetched::FetchedBatches;
+use crate::objects::readahead::PartitionReadAhead;
+use crate::objects::tiered::READ_BYTES_MAX;
 use crate::partition::led::Partition;
 use bytes::Bytes;
-use esker_env::Blocking;
-use esker_plog::{BatchLocation, Position, TailBatch, TailRead};
-use esker_types::{JournalId, Offset, Seq};
-use esker_wal::BundleView;
+use esker_cache::ReadHint;
+use esker_object::{Block, ObjectMeta, Part};
+use esker_plog::{BatchLocation, Position, TailRead};
+use esker_record::{BatchError, batches};
+use esker_types::{Bug, Offset, PartitionId, planted};
 use std::sync::Arc;
-
-/// Whole batches of one partition, in order; the first holds the offset asked for.
-#[derive(Debug, Default, Clone)]
-pub struct FetchedBatches {
-    /// Their bytes. One element may hold several batches.
-    pub batches: Vec<Bytes>,
-    /// Bytes together.
-    pub bytes: usize,
-}
 
 /// Why nothing was read.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -25,30 +21,40 @@ pub enum ReadError {
     /// Below the log start or above the high watermark.
     #[error("the log holds offsets {} to {}", .0.log_start, .0.high_watermark)]
     OffsetOutOfRange(Position),
-    /// The bucket or the disk did not give the data; try again.
-    #[error("{0}")]
-    Unavailable(String),
-    /// The data is not what was written.
-    #[error("{0}")]
-    Corrupt(String),
+    /// It is in the bucket.
+    #[error(transparent)]
+    Object(#[from] ObjectReadError),
+    /// It is in the write-ahead log.
+    #[error(transparent)]
+    Journal(#[from] JournalReadError),
+    /// What was read of a partition is no batch.
+    #[error("{source}")]
+    Batch {
+        /// The partition.
+        partition: PartitionId,
+        /// What is wrong.
+        source: BatchError,
+    },
+}
+
+impl ReadError {
+    /// Whether the data is not what was written, so that trying again does not help. (What the metadata names should be
+    /// there: somebody deleted it behind our back.)
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Object(error) => error.damaged_object().is_some(),
+            Self::Journal(error) => matches!(error, JournalReadError::Corrupt { .. }),
+            Self::Batch { .. } => true,
+            Self::OffsetOutOfRange(_) => false,
+        }
+    }
 }
 
 impl From<esker_plog::ReadError> for ReadError {
     fn from(error: esker_plog::ReadError) -> Self {
         let esker_plog::ReadError::OffsetOutOfRange(position) = error;
         Self::OffsetOutOfRange(position)
-    }
-}
-
-impl From<ObjectReadError> for ReadError {
-    fn from(error: ObjectReadError) -> Self {
-        match error {
-            ObjectReadError::Unavailable(message) => Self::Unavailable(message),
-            // The metadata names it, so it should be there: somebody deleted it behind our back.
-            ObjectReadError::Corrupt(message) | ObjectReadError::Gone(message) => {
-                Self::Corrupt(message)
-            }
-        }
     }
 }
 
@@ -102,10 +108,10 @@ impl Engine {
             let read = partition.lock().log.read(from, bytes_max, first_whole)?;
             match read {
                 TailRead::Tiered => {
-                    let planned_at = self.meta().image().applied;
+                    let planned_at = self.context.image().applied;
                     let outcome = self.read_objects(partition, from, bytes_max, first_whole).await;
-                    let has_moved = || self.meta().image().applied > planned_at;
-                    if matches!(outcome, Err(ObjectReadError::Gone(_)))
+                    let has_moved = || self.context.image().applied > planned_at;
+                    if matches!(outcome, Err(ObjectReadError::Gone { .. }))
                         && !planned_anew
                         && has_moved()
                     {
@@ -116,7 +122,7 @@ impl Engine {
                     return Ok(outcome?);
                 }
                 TailRead::Batches(batches) => {
-                    if let Some(fetched) = self.read_journal(batches).await? {
+                    if let Some(fetched) = self.reader.read(batches).await? {
                         return Ok(fetched);
                     }
                     // Flushed and trimmed since: the partition says so by now.
@@ -125,43 +131,124 @@ impl Engine {
         }
     }
 
-    /// Reads the first of `batches` that are in the journal; `None` when it was trimmed meanwhile.
-    async fn read_journal(
-        &self,
-        batches: Vec<TailBatch>,
-    ) -> Result<Option<FetchedBatches>, ReadError> {
-        let wal = self.wal().clone();
-        self.env()
-            .spawner
-            .blocking(move || {
-                let mut fetched = FetchedBatches::default();
-                let mut open: Option<(JournalId, Seq, BundleView)> = None;
-                for batch in batches {
-                    let BatchLocation::Journal { journal, seq, frame } = batch.location else {
-                        break;
-                    };
-                    if open.as_ref().is_none_or(|(j, s, _)| (*j, *s) != (journal, seq)) {
-                        let bundle = wal
-                            .read_bundle(journal, seq)
-                            .map_err(|error| ReadError::Unavailable(error.to_string()))?;
-                        let Some(bundle) = bundle else { break };
-                        let view = BundleView::parse(bundle)
-                            .map_err(|error| ReadError::Corrupt(error.to_string()))?;
-                        open = Some((journal, seq, view));
-                    }
-                    if let Some((_, _, view)) = &open {
-                        fetched.push(view.frame(frame as usize).payload);
-                    }
-                }
-                Ok(Some(fetched).filter(|fetched| !fetched.batches.is_empty()))
-            })
-            .await
+    /// Batches from the bucket, from the one that holds `from`.
+    pub(crate) async fn read_objects(
+        self: &Arc<Self>,
+        partition: &Arc<Partition>,
+        from: Offset,
+        bytes_max: usize,
+        first_whole: bool,
+    ) -> Result<FetchedBatches, ObjectReadError> {
+        // One image for the whole read: what it names stays for the grace period.
+        let state = self.context.image();
+        self.context.env.fail_point("read: planned").await;
+        let mut fetched = FetchedBatches::default();
+        let Some(row) = state.partitions.get(&partition.id) else { return Ok(fetched) };
+        let now = self.context.env.clock.now();
+        let cursor = self.tiered.cursors.resume(&(partition.id, from), now);
+        let Some(stored) = self.tiered.stored_at(&state, row, from).await? else {
+            return Ok(fetched);
+        };
+        let meta = self.tiered.object_to_read(&stored, &cursor).await?;
+        let part = stored.find_part(&meta, partition.id)?;
+        let blocks = wanted_blocks(&meta, &part, from, bytes_max);
+        let read_ahead = PartitionReadAhead {
+            tiered: &self.tiered,
+            state: &state,
+            row,
+            stored: &stored,
+            meta: &meta,
+            part: &part,
+            cursor: &cursor,
+            now,
+        };
+        let hint = ReadHint::following(&cursor, &read_ahead);
+        let mut next = from;
+        let mut taken = Taken::Below;
+        for block in self.tiered.blocks(&stored, &blocks, hint).await? {
+            taken = take_batches(&block, from, bytes_max, first_whole, &mut fetched)
+                .map_err(ObjectReadError::of_batch(stored.object))?;
+            match taken {
+                Taken::Below => {}
+                Taken::UpTo(end) => next = end,
+                // What comes after it must not be answered in its place.
+                Taken::TooLarge => break,
+            }
+        }
+        if taken == Taken::Below {
+            let (object, partition) = (stored.object, partition.id);
+            let source = ObjectDamage::NoOffset { object, partition, offset: from };
+            return Err(ObjectReadError::Corrupt { object, source });
+        }
+        let now = self.context.env.clock.now();
+        self.tiered.cursors.advance(&(partition.id, from), (partition.id, next), cursor, now);
+        Ok(fetched)
     }
 }
 
-impl FetchedBatches {
-    pub(crate) fn push(&mut self, bytes: Bytes) {
-        self.bytes += bytes.len();
-        self.batches.push(bytes);
+/// The blocks that a read of about `bytes_max` bytes from `from` on needs.
+fn wanted_blocks(meta: &ObjectMeta, part: &Part, from: Offset, bytes_max: usize) -> Vec<Block> {
+    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).min(READ_BYTES_MAX);
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut bytes = 0;
+    for block in meta.blocks_from(part, from) {
+        if bytes > 0 && bytes >= limit {
+            break;
+        }
+        bytes += u64::from(block.len);
+        blocks.push(block);
     }
+    blocks
+}
+
+/// What a block had for a reader.
+#[derive(Debug, PartialEq, Eq)]
+enum Taken {
+    /// Everything in it lies before what is read.
+    Below,
+    /// Batches up to this offset.
+    UpTo(Offset),
+    /// Not even the batch that comes next fits.
+    TooLarge,
+}
+
+/// Takes whole batches out of a block: those before `from` are left out, those beyond the limit too.
+fn take_batches(
+    block: &Bytes,
+    from: Offset,
+    bytes_max: usize,
+    first_whole: bool,
+    fetched: &mut FetchedBatches,
+) -> Result<Taken, BatchError> {
+    let mut start = 0;
+    let mut end = 0;
+    let mut taken = Taken::Below;
+    let base = fetched.bytes;
+    for batch in batches(block) {
+        let batch = batch?;
+        if batch.last_offset() < from {
+            end += batch.len();
+            start = end;
+            continue;
+        }
+        let bytes = base + end - start;
+        let fits = bytes + batch.len() <= bytes_max || (bytes == 0 && first_whole);
+        if !fits && planted(Bug::LargeBatchPassedOver) && taken == Taken::Below {
+            end += batch.len();
+            start = end;
+            continue;
+        }
+        if !fits {
+            if taken == Taken::Below {
+                taken = Taken::TooLarge;
+            }
+            break;
+        }
+        end += batch.len();
+        taken = Taken::UpTo(batch.next_offset());
+    }
+    if end > start {
+        fetched.push(block.slice(start..end));
+    }
+    Ok(taken)
 }

@@ -1,13 +1,13 @@
 //! The write-ahead log between its opening and the engine's start: it has been read, nothing was changed, and what it
 //! knows of the metadata can be held against the metadata.
 
-use crate::engine::EngineError;
 use crate::options::EngineOptions;
+use crate::start::error::{EngineError, LogAge, LogDamage};
 use esker_env::{Blocking, Env};
 use esker_meta::{Journal, JournalState, State};
 use esker_types::{ClusterId, JournalId, Seq, StoreId};
 use esker_wal::{JournalStatus, OpenedWal, Recovered, WalOptions};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A write-ahead log that was read and does not run yet.
 #[derive(Debug)]
@@ -62,9 +62,44 @@ impl OpenedLog {
     pub(crate) fn compare(&self, image: &State) -> Result<(), EngineError> {
         for (id, row) in &image.journals {
             if row.ensemble.contains(&self.store()) && !self.is_suspect(*id) {
-                let found = self.status(*id).map_or(Held::Nothing, Held::Entries);
-                compare_journal(image, row, found).map_err(|age| refusal(&self.dir, *id, age))?;
+                self.compare_journal(image, *id, row)?;
             }
+        }
+        Ok(())
+    }
+
+    fn compare_journal(
+        &self,
+        image: &State,
+        journal: JournalId,
+        row: &Journal,
+    ) -> Result<(), LogDamage> {
+        let dir = self.dir.clone();
+        let Some(status) = self.status(journal) else {
+            // Between its making in the metadata and its opening in the log there may have been a crash. Partitions
+            // are given to a registration when its journals are durable, and not before.
+            let led = image.partitions.values().any(|partition| {
+                (partition.leader, partition.leader_incarnation) == (row.owner, row.incarnation)
+            });
+            let was_written = led || row.drained > Seq::NONE;
+            let how = LogAge::Nothing;
+            return if was_written {
+                Err(LogDamage::LogOlder { dir, journal, how })
+            } else {
+                Ok(())
+            };
+        };
+        let acknowledged = match row.state {
+            JournalState::Rolled { end: last } | JournalState::Sealed { tail: last } => last,
+            JournalState::Open | JournalState::Sealing => row.drained,
+        };
+        let (last, trimmed, drained) = (status.last, status.trimmed, row.drained);
+        if last < acknowledged {
+            let how = LogAge::EndsEarly { last, acknowledged };
+            return Err(LogDamage::LogOlder { dir, journal, how });
+        }
+        if trimmed > drained {
+            return Err(LogDamage::MetadataOlder { dir, journal, trimmed, drained });
         }
         Ok(())
     }
@@ -80,67 +115,4 @@ impl OpenedLog {
             None => self.recovered.lost_before.is_some_and(|before| id < before),
         }
     }
-}
-
-/// What the log holds of a journal.
-enum Held<'a> {
-    Nothing,
-    Entries(&'a JournalStatus),
-}
-
-/// Which of the two is from an earlier time, and how that shows.
-enum Older {
-    Log(String),
-    Metadata(String),
-}
-
-fn compare_journal(image: &State, row: &Journal, held: Held<'_>) -> Result<(), Older> {
-    let status = match held {
-        Held::Entries(status) => status,
-        // Between its making in the metadata and its opening in the log there may have been a crash. Partitions are
-        // given to a registration when its journals are durable, and not before.
-        Held::Nothing => {
-            let led = image.partitions.values().any(|partition| {
-                (partition.leader, partition.leader_incarnation) == (row.owner, row.incarnation)
-            });
-            return if led || row.drained > Seq::NONE {
-                Err(Older::Log("holds nothing, although it was written".to_owned()))
-            } else {
-                Ok(())
-            };
-        }
-    };
-    let last = match row.state {
-        JournalState::Rolled { end: last } | JournalState::Sealed { tail: last } => last,
-        JournalState::Open | JournalState::Sealing => row.drained,
-    };
-    if status.last < last {
-        let what = format!("ends at its entry {}, and {last} were acknowledged", status.last);
-        return Err(Older::Log(what));
-    }
-    if status.trimmed > row.drained {
-        let (trimmed, drained) = (status.trimmed, row.drained);
-        let what = format!(
-            "has given up {trimmed} entries, and the metadata knows of {drained} in the bucket"
-        );
-        return Err(Older::Metadata(what));
-    }
-    Ok(())
-}
-
-fn refusal(dir: &Path, id: JournalId, older: Older) -> EngineError {
-    let what = match older {
-        Older::Log(how) => format!(
-            "the write-ahead log is older than the metadata: of journal {id} it {how}. Records that were acknowledged \
-             since may be in the newest log only"
-        ),
-        Older::Metadata(how) => format!(
-            "the metadata is older than the write-ahead log: of journal {id} the log {how}. Where those records went \
-             is in the newest metadata only"
-        ),
-    };
-    EngineError::Damaged(format!(
-        "{}: {what}. Put the newest data directory back, the whole of it from one time",
-        dir.display()
-    ))
 }

@@ -4,28 +4,30 @@
 //! can append to it), its tail becomes a fact of the metadata, and its undrained batches become the tails of their
 //! partitions. Draining them comes later, behind new appends.
 
-use crate::engine::{Engine, EngineError};
 use crate::journal::durability_listener::DurabilityListener;
-use crate::journal::owned::{Committed, Journal};
+use crate::journal::owned::{Committed, OwnedJournal};
+use crate::journal::uncommitted::Uncommitted;
+use crate::partition::led::Partition;
+use crate::start::error::{EngineError, LogDamage};
 use esker_env::{Blocking, Env};
 use esker_journal::{Next, Quorum, Replica, Rescuer, SealStep};
-use esker_meta::{Command, JournalState, PartitionElection, Reply, State};
+use esker_meta::{Command, JournalState, State};
 use esker_meta_client::MetaClient;
 use esker_plog::{BatchLocation, TailBatch};
 use esker_record::unproved_age;
 use esker_types::{
-    BrokerId, Bug, Incarnation, JournalId, LongQueue, Offset, PartitionId, Seq, StoreId, Timestamp,
-    planted,
+    Bug, JournalId, LongQueue, MonoTime, Offset, PartitionId, Seq, StoreId, Timestamp, planted,
 };
 use esker_wal::{FrameFlags, JournalStatus, ReadError, Recovered, Wal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Undrained batches of each partition, in order.
 pub(crate) type RecoveredTails = BTreeMap<PartitionId, Vec<TailBatch>>;
 
 /// What the log held.
-pub(crate) struct Found {
+pub(crate) struct RecoveredJournals {
     pub(crate) tails: RecoveredTails,
     /// Sealed journals with something to drain, oldest first.
     pub(crate) journals: Vec<FoundJournal>,
@@ -41,8 +43,13 @@ pub(crate) struct FoundJournal {
 
 impl FoundJournal {
     /// The journal with its bundles tied to the opened partitions. Batches of deleted partitions are forgotten.
-    pub(crate) fn attach(self, engine: &Engine) -> Journal {
-        let at = engine.env().clock.now();
+    pub(crate) fn attach(
+        self,
+        at: MonoTime,
+        wal: &Wal,
+        uncommitted: &Arc<Uncommitted>,
+        partition: impl Fn(PartitionId) -> Option<Arc<Partition>>,
+    ) -> OwnedJournal {
         let undrained: LongQueue<_> = self
             .bundles
             .into_iter()
@@ -52,138 +59,148 @@ impl FoundJournal {
                 at,
                 ends: ends
                     .into_iter()
-                    .filter_map(|(pid, end)| Some((engine.partition(pid)?, end)))
+                    .filter_map(|(pid, end)| Some((partition(pid)?, end)))
                     .collect(),
             })
             .collect();
-        Journal::sealed(self.id, engine, self.drained, self.tail, undrained)
+        OwnedJournal::sealed(self.id, wal, uncommitted, (self.drained, self.tail), undrained)
     }
 }
 
-/// Seals what is open, fixes tails, reads directories.
-pub(crate) async fn recover(
-    env: &Env,
-    meta: &dyn MetaClient,
-    wal: &Wal,
-    sink: &DurabilityListener,
-    recovered: &Recovered,
-    (dir, store): (&Path, StoreId),
-) -> Result<Found, EngineError> {
-    let rows: Vec<_> = meta.image().journals.iter().map(|(id, row)| (*id, row.clone())).collect();
-    let known: BTreeSet<_> = rows.iter().map(|(id, _)| *id).collect();
-    for journal in &recovered.journals {
-        // Everything that the metadata has forgotten is in the bucket.
-        if !known.contains(&journal.status.journal) {
-            wal.drop_journal(journal.status.journal)?;
+/// What recovery works with.
+pub(crate) struct Recovery<'a> {
+    pub(crate) env: &'a Env,
+    pub(crate) meta: &'a dyn MetaClient,
+    pub(crate) wal: &'a Wal,
+    pub(crate) listener: &'a DurabilityListener,
+    /// What the log held when it was opened.
+    pub(crate) recovered: &'a Recovered,
+    /// The log's directory, and the disk that it is on.
+    pub(crate) dir: &'a Path,
+    pub(crate) store: StoreId,
+}
+
+impl Recovery<'_> {
+    /// Seals what is open, fixes tails, reads directories.
+    pub(crate) async fn run(&self) -> Result<RecoveredJournals, EngineError> {
+        let image = self.meta.image();
+        let rows: Vec<_> = image.journals.iter().map(|(id, row)| (*id, row.clone())).collect();
+        let known: BTreeSet<_> = rows.iter().map(|(id, _)| *id).collect();
+        for journal in &self.recovered.journals {
+            // Everything that the metadata has forgotten is in the bucket.
+            if !known.contains(&journal.status.journal) {
+                self.wal.drop_journal(journal.status.journal)?;
+            }
+        }
+        let mut found = RecoveredJournals { tails: BTreeMap::new(), journals: Vec::new() };
+        for (id, row) in rows {
+            let tail = self.tail_of(id, &row).await?;
+            if tail <= row.drained {
+                self.wal.drop_journal(id)?;
+                continue;
+            }
+            found.add(self.read(id, row.drained, tail).await?, self.dir)?;
+        }
+        found.join_objects(&self.meta.image(), self.dir)?;
+        Ok(found)
+    }
+
+    /// Where a journal ends, which is a fact of the metadata from then on.
+    async fn tail_of(&self, id: JournalId, row: &esker_meta::Journal) -> Result<Seq, EngineError> {
+        if !row.ensemble.contains(&self.store) {
+            let store = row.ensemble.first().copied().unwrap_or_default();
+            let dir = self.dir.to_owned();
+            return Err(LogDamage::OtherDisk { dir, journal: id, store }.into());
+        }
+        match row.state {
+            JournalState::Sealing => self.seal(id, row).await,
+            JournalState::Sealed { tail } => Ok(tail),
+            JournalState::Rolled { end } => Ok(end),
+            JournalState::Open => Err(LogDamage::OpenElsewhere { journal: id }.into()),
         }
     }
-    let mut found = Found { tails: BTreeMap::new(), journals: Vec::new() };
-    for (id, row) in rows {
-        if !row.ensemble.contains(&store) {
-            return Err(EngineError::Damaged(format!(
-                "{}: journal {id} holds acknowledged records that are not in the bucket, and was written to another \
-                 disk (store {}): this data directory's log has been replaced. Put the old one back",
-                dir.display(),
-                row.ensemble.first().copied().unwrap_or_default()
-            )));
+
+    /// Seals a journal in the log and fixes its tail.
+    async fn seal(&self, id: JournalId, row: &esker_meta::Journal) -> Result<Seq, EngineError> {
+        let ignored = planted(Bug::WalDamageIgnored);
+        // Damage may have swallowed a journal that the log does not know, unless it was made after the damage was seen;
+        // of each one that it knows the log says what is damaged of it. Sealing would make the unknown one known, and
+        // empty.
+        let logged = self.recovered.journals.iter().any(|found| found.status.journal == id);
+        let suspect = self.recovered.lost_before.is_some_and(|before| id < before);
+        if suspect && !logged && !ignored {
+            return Err(self.records_lost(id).into());
         }
-        let tail = match row.state {
-            JournalState::Sealing => {
-                let ignored = planted(Bug::WalDamageIgnored);
-                // Damage may have swallowed a journal that the log does not know, unless it was made after the damage
-                // was seen; of each one that it knows the log says what is damaged of it. Sealing would make the
-                // unknown one known, and empty.
-                let logged = recovered.journals.iter().any(|found| found.status.journal == id);
-                let suspect = recovered.lost_before.is_some_and(|before| id < before);
-                if suspect && !logged && !ignored {
-                    return Err(damaged(dir, recovered, id));
-                }
-                let status = seal(wal, sink, id).await?;
-                let lost = status.damaged_from.is_some() && !ignored;
-                let Some(mut tail) = find_tail(&row, store, &status, lost) else {
-                    return Err(damaged(dir, recovered, id));
+        let status = seal(self.wal, self.listener, id).await?;
+        let lost = status.damaged_from.is_some() && !ignored;
+        let Some(mut tail) = find_tail(row, self.store, &status, lost) else {
+            return Err(self.records_lost(id).into());
+        };
+        if planted(Bug::TailFixedShort) {
+            tail = Seq(tail.get().saturating_sub(1));
+        }
+        self.env.fail_point("recovery: sealed").await;
+        self.meta.propose(Command::FixTail { journal: id, tail }).await?;
+        self.env.fail_point("recovery: tail fixed").await;
+        Ok(tail)
+    }
+
+    /// What is in a journal's undrained bundles.
+    async fn read(
+        &self,
+        id: JournalId,
+        drained: Seq,
+        tail: Seq,
+    ) -> Result<Directories, EngineError> {
+        let (wal, image, now) = (self.wal.clone(), self.meta.image(), self.env.clock.wall());
+        let read = move || read_directories(&wal, &image, id, (drained, tail), now);
+        self.env.spawner.blocking(read).await.map_err(|error| match error {
+            ReadError::Corrupt { .. } | ReadError::Lost { .. } => self.records_lost(id).into(),
+            other => other.into(),
+        })
+    }
+
+    /// The refusal to start on a log that lost what it had promised.
+    fn records_lost(&self, journal: JournalId) -> LogDamage {
+        let dir = self.dir.to_owned();
+        let (file, what) = match self.recovered.problems.as_slice() {
+            [] => (dir.clone(), "what was written is not there".to_owned()),
+            [first, others @ ..] => {
+                let more = match others.len() {
+                    0 => String::new(),
+                    count => format!(" (and {count} more)"),
                 };
-                if planted(Bug::TailFixedShort) {
-                    tail = Seq(tail.get().saturating_sub(1));
-                }
-                env.fail_point("recovery: sealed").await;
-                meta.propose(Command::FixTail { journal: id, tail }).await?;
-                env.fail_point("recovery: tail fixed").await;
-                tail
-            }
-            JournalState::Sealed { tail } => tail,
-            JournalState::Rolled { end } => end,
-            JournalState::Open => {
-                return Err(EngineError::Damaged(format!(
-                    "journal {id} is open under a newer registration of this broker: another process runs with the \
-                     same broker id"
-                )));
+                (dir.join(&first.file), format!("at byte {}: {}{more}", first.position, first.what))
             }
         };
-        if tail <= row.drained {
-            wal.drop_journal(id)?;
-            continue;
-        }
-        let (wal, image, drained) = (wal.clone(), meta.image(), row.drained);
-        let now = env.clock.wall();
-        let read = move || read_directories(&wal, &image, id, drained, tail, now);
-        let journal = env.spawner.blocking(read).await.map_err(|error| match error {
-            EngineError::WalRead(ReadError::Corrupt { .. } | ReadError::Lost { .. }) => {
-                damaged(dir, recovered, id)
-            }
-            other => other,
-        })?;
-        found.add(journal, dir)?;
+        LogDamage::RecordsLost { dir, file, journal, what }
     }
-    found.join_objects(&meta.image(), dir)?;
-    Ok(found)
-}
-
-/// The refusal to start on a log that lost what it had promised.
-fn damaged(dir: &Path, recovered: &Recovered, id: JournalId) -> EngineError {
-    let (file, what) = match recovered.problems.as_slice() {
-        [] => (dir.to_owned(), "what was written is not there".to_owned()),
-        [first, others @ ..] => {
-            let more = match others.len() {
-                0 => String::new(),
-                count => format!(" (and {count} more)"),
-            };
-            (dir.join(&first.file), format!("at byte {}: {}{more}", first.position, first.what))
-        }
-    };
-    EngineError::Damaged(format!(
-        "{}: {what}. Acknowledged records of journal {id} may be missing, and the bucket does not have them. \
-         `esker wal inspect {}` shows everything. Put the log's directory back from a copy; it is not repaired by \
-         guessing",
-        file.display(),
-        dir.display()
-    ))
 }
 
 /// Seals a journal in the log and answers what is there of it.
 async fn seal(
     wal: &Wal,
-    sink: &DurabilityListener,
+    listener: &DurabilityListener,
     id: JournalId,
 ) -> Result<JournalStatus, EngineError> {
     wal.seal(id)?;
-    wait_for(wal, sink, id, |status| status.state == esker_wal::JournalState::Sealed).await
+    wait_for(wal, listener, id, |status| status.state == esker_wal::JournalState::Sealed).await
 }
 
 /// Waits until what is durable of a journal is as wanted.
 pub(crate) async fn wait_for(
     wal: &Wal,
-    sink: &DurabilityListener,
+    listener: &DurabilityListener,
     id: JournalId,
     wanted: impl Fn(&JournalStatus) -> bool,
 ) -> Result<JournalStatus, EngineError> {
     loop {
-        let changed = sink.changed.notified();
+        let changed = listener.changed.notified();
         let mut changed = std::pin::pin!(changed);
         changed.as_mut().enable();
         match wal.status(id) {
             Some(status) if wanted(&status) => return Ok(status),
-            _ => match sink.failure.get() {
+            _ => match listener.failure.get() {
                 Some(failure) => return Err(EngineError::LogFailed(failure.clone())),
                 None => changed.await,
             },
@@ -218,10 +235,9 @@ fn read_directories(
     wal: &Wal,
     image: &State,
     id: JournalId,
-    drained: Seq,
-    tail: Seq,
+    (drained, tail): (Seq, Seq),
     now: Timestamp,
-) -> Result<Directories, EngineError> {
+) -> Result<Directories, ReadError> {
     let mut journal = FoundJournal { id, drained, tail, bundles: Vec::new() };
     let mut batches = Vec::new();
     for seq in (drained.get() + 1..=tail.get()).map(Seq) {
@@ -263,19 +279,18 @@ fn read_directories(
     Ok((journal, batches))
 }
 
-impl Found {
-    fn add(&mut self, (journal, batches): Directories, dir: &Path) -> Result<(), EngineError> {
+impl RecoveredJournals {
+    fn add(&mut self, (journal, batches): Directories, dir: &Path) -> Result<(), LogDamage> {
         for (pid, batch) in batches {
             let tail = self.tails.entry(pid).or_default();
             if tail.last().is_some_and(|last| last.end != batch.base) {
-                return Err(EngineError::Damaged(format!(
-                    "{}: partition {pid} goes on at offset {} in journal {}, but what comes before it ends at {}: the log \
-                     is not of one time. Put the whole data directory back from one copy",
-                    dir.display(),
-                    batch.base,
-                    journal.id,
-                    tail.last().map_or(Offset::NONE, |last| last.end)
-                )));
+                return Err(LogDamage::Gap {
+                    dir: dir.to_owned(),
+                    partition: pid,
+                    journal: journal.id,
+                    base: batch.base,
+                    end: tail.last().map_or(Offset::NONE, |last| last.end),
+                });
             }
             tail.push(batch);
         }
@@ -284,64 +299,28 @@ impl Found {
     }
 
     /// Where objects end, the log has to go on.
-    fn join_objects(&self, image: &State, dir: &Path) -> Result<(), EngineError> {
+    fn join_objects(&self, image: &State, dir: &Path) -> Result<(), LogDamage> {
         for (pid, tail) in &self.tails {
             let (Some(row), Some(first)) = (image.partitions.get(pid), tail.first()) else {
                 continue;
             };
             if first.base > row.tiered_end {
-                return Err(EngineError::Damaged(format!(
-                    "{}: partition {pid} goes on at offset {}, but the bucket has it up to {} only: the records in \
-                     between are gone, or the metadata is older than the log. Put the whole data directory back from \
-                     one copy",
-                    dir.display(),
-                    first.base,
-                    row.tiered_end
-                )));
+                return Err(LogDamage::GapBehindObjects {
+                    dir: dir.to_owned(),
+                    partition: *pid,
+                    base: first.base,
+                    tiered_end: row.tiered_end,
+                });
             }
         }
         Ok(())
     }
 }
 
-/// Makes this broker the leader of everything that it led before.
-pub(crate) async fn elect(
-    meta: &dyn MetaClient,
-    broker: BrokerId,
-    incarnation: Incarnation,
-    tails: &RecoveredTails,
-) -> Result<(), EngineError> {
-    let image = meta.image();
-    let partitions: Vec<_> = image
-        .partitions
-        .iter()
-        .filter(|(_, row)| row.leader == broker && row.leader_incarnation != incarnation)
-        .map(|(pid, row)| PartitionElection {
-            partition: *pid,
-            expect: row.leader_epoch,
-            start: tails
-                .get(pid)
-                .and_then(|tail| tail.last())
-                .map_or(row.tiered_end, |last| last.end),
-        })
-        .collect();
-    if partitions.is_empty() {
-        return Ok(());
-    }
-    let wanted = partitions.len();
-    let reply = meta.propose(Command::ElectLeaders { broker, incarnation, partitions }).await?;
-    let Reply::Elected(elected) = reply else {
-        panic!("an election is answered with partitions, not {reply:?}")
-    };
-    if elected.len() < wanted {
-        tracing::warn!(wanted, elected = elected.len(), "some partitions have no leader");
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use esker_types::{BrokerId, Incarnation};
     use uuid::Uuid;
 
     #[test]

@@ -135,6 +135,8 @@ impl Spawner for StepSpawner {
         work();
     }
 
+    fn yield_cpu(&self) {}
+
     fn disk_loop(&self, _name: &'static str, body: Box<dyn DiskLoop>) -> Doorbell {
         *self.0.body.lock().unwrap() = Some(body);
         Doorbell::new(Arc::new(Silent))

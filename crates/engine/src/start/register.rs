@@ -1,0 +1,121 @@
+//! Registering with the metadata, opening this registration's journals, taking the lead of its partitions.
+
+use crate::context::Context;
+use crate::journal::durability_listener::DurabilityListener;
+use crate::journal::owned::OwnedJournal;
+use crate::journal::uncommitted::Uncommitted;
+use crate::options::EngineOptions;
+use crate::start::error::EngineError;
+use crate::start::recovery::{RecoveredTails, wait_for};
+use esker_env::Env;
+use esker_meta::{Command, PartitionElection, Reply};
+use esker_meta_client::MetaClient;
+use esker_types::{Incarnation, JournalId, StoreId};
+use esker_wal::Wal;
+use std::sync::Arc;
+
+/// Journals that one broker writes: one for internal topics, one for the rest.
+const JOURNALS: u8 = 2;
+
+/// Registers this broker, whose log is on the disk `store`.
+pub(crate) async fn register(
+    env: &Env,
+    meta: &dyn MetaClient,
+    options: &EngineOptions,
+    store: StoreId,
+) -> Result<Incarnation, EngineError> {
+    let reply = meta
+        .propose(Command::RegisterBroker {
+            broker: options.broker,
+            process: env.entropy.next_u128(),
+            host: options.host.clone(),
+            port: options.port,
+            rack: options.rack.clone(),
+            stores: vec![store],
+        })
+        .await?;
+    let Reply::Registered(incarnation) = reply else {
+        panic!("a registration is answered with an incarnation, not {reply:?}")
+    };
+    if meta.image().times_proved.is_empty() {
+        // Before the first id of an object is given out.
+        meta.propose(Command::ProveTimes { broker: options.broker, incarnation }).await?;
+    }
+    Ok(incarnation)
+}
+
+/// Opens this registration's journals and waits until they are durable: what leads partitions has durable journals, and
+/// a log without them is from an earlier time.
+pub(crate) async fn open_journals(
+    context: &Context,
+    wal: &Wal,
+    listener: &DurabilityListener,
+    uncommitted: &Arc<Uncommitted>,
+    store: StoreId,
+) -> Result<Vec<Arc<OwnedJournal>>, EngineError> {
+    let mut journals = Vec::new();
+    for number in 0..JOURNALS {
+        let id = open_journal(context, wal, number, store).await?;
+        let journal = Arc::new(OwnedJournal::new(id, wal.clone(), Arc::clone(uncommitted)));
+        listener.add(Arc::clone(&journal));
+        journals.push(journal);
+    }
+    for journal in &journals {
+        wait_for(wal, listener, journal.id, |_| true).await?;
+    }
+    Ok(journals)
+}
+
+async fn open_journal(
+    context: &Context,
+    wal: &Wal,
+    number: u8,
+    store: StoreId,
+) -> Result<JournalId, EngineError> {
+    let command = Command::OpenJournal {
+        broker: context.options.broker,
+        incarnation: context.incarnation,
+        shard: number,
+        ensemble: vec![store],
+        ack_quorum: 1,
+        request: context.env.entropy.next_u64(),
+    };
+    let reply = context.meta.propose(command).await?;
+    let Reply::Journal(id) = reply else {
+        panic!("an opening is answered with a journal, not {reply:?}")
+    };
+    wal.open_journal(id, bytes::Bytes::new())?;
+    Ok(id)
+}
+
+/// Makes this broker the leader of everything that it led before, from the ends of `tails` on.
+pub(crate) async fn elect(context: &Context, tails: &RecoveredTails) -> Result<(), EngineError> {
+    let (broker, incarnation) = (context.options.broker, context.incarnation);
+    let image = context.image();
+    let partitions: Vec<_> = image
+        .partitions
+        .iter()
+        .filter(|(_, row)| row.leader == broker && row.leader_incarnation != incarnation)
+        .map(|(pid, row)| PartitionElection {
+            partition: *pid,
+            expect: row.leader_epoch,
+            start: tails
+                .get(pid)
+                .and_then(|tail| tail.last())
+                .map_or(row.tiered_end, |last| last.end),
+        })
+        .collect();
+    if partitions.is_empty() {
+        return Ok(());
+    }
+    let wanted = partitions.len();
+    let command = Command::ElectLeaders { broker, incarnation, partitions };
+    let reply = context.meta.propose(command).await?;
+    let Reply::Elected(elected) = reply else {
+        panic!("an election is answered with partitions, not {reply:?}")
+    };
+    if elected.len() < wanted {
+        tracing::warn!(wanted, elected = elected.len(), "some partitions have no leader");
+    }
+    Ok(())
+}
