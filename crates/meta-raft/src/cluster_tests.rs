@@ -5,7 +5,7 @@ use esker_env::Env;
 use esker_env::real::Runtimes;
 use esker_meta::{Command, ConfigChange, ConfigResource, Rejected};
 use esker_meta_client::{MetaClient, MetaError};
-use esker_peer::{Greeting, PeerListener, Peers, PeersOptions, Service, ServiceId};
+use esker_peer::{Greeting, PeerListener, PeerSecurity, Peers, PeersOptions, Service, ServiceId};
 use esker_types::{BrokerId, ClusterId};
 use parking_lot::Mutex;
 use std::path::Path;
@@ -58,7 +58,8 @@ async fn open(
     let greeting =
         Greeting { cluster: ClusterId::default(), node: seat.node, directory: Uuid::nil() };
     let greeting = Arc::new(Mutex::new(greeting));
-    let peers = Peers::new(env.clone(), Arc::clone(&greeting), PeersOptions::default());
+    let peers =
+        Peers::new(env.clone(), Arc::clone(&greeting), PeersOptions::new(PeerSecurity::Open));
     let service = QuorumService::default();
     let services = [(ServiceId::Quorum, Arc::new(service.clone()) as Arc<dyn Service>)].into();
     let socket = loop {
@@ -67,7 +68,7 @@ async fn open(
             break socket;
         }
     };
-    let listener = PeerListener::start(env, socket, greeting, services);
+    let listener = PeerListener::start(env, socket, greeting, PeerSecurity::Open, services);
     let options = QuorumOptions {
         dir: dir.to_owned(),
         node: seat.node,

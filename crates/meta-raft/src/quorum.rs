@@ -17,7 +17,7 @@ use esker_env::watch;
 use esker_env::{Blocking, BoxFuture, Elapsed, Env, TaskPlacement, timeout};
 use esker_meta::{Command, Proposal, Reply, State};
 use esker_meta_client::{MetaClient, MetaError, settle};
-use esker_peer::{Greeting, Peers, PeersOptions, ServiceId};
+use esker_peer::{Greeting, PeerSecurity, Peers, PeersOptions, ServiceId};
 use esker_types::{BrokerId, ClusterId, Timestamp};
 use openraft::{BasicNode, Config, SnapshotPolicy};
 use std::collections::BTreeMap;
@@ -148,7 +148,7 @@ impl Quorum {
         let greeting =
             Greeting { cluster: ClusterId::default(), node: options.node, directory: Uuid::nil() };
         let greeting = Arc::new(parking_lot::Mutex::new(greeting));
-        let peers = Peers::new(env.clone(), greeting, PeersOptions::default());
+        let peers = Peers::new(env.clone(), greeting, PeersOptions::new(PeerSecurity::Open));
         Self::open(env, options, peers, QuorumService::default()).await
     }
 

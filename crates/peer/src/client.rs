@@ -3,8 +3,9 @@
 use crate::error::CallError;
 use crate::frame::{FRAME_LEN_MAX, Frame, Kind, ServiceId};
 use crate::greeting::Greeting;
+use crate::security::{PeerSecurity, Stream};
 use bytes::Bytes;
-use esker_env::{ByteStream, Env, TaskPlacement, timeout};
+use esker_env::{Env, TaskPlacement, timeout};
 use esker_types::BrokerId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -22,11 +23,15 @@ const QUEUE: usize = 64;
 pub struct PeersOptions {
     /// For how long a connection and its greeting may take.
     pub connect_timeout: Duration,
+    /// What nodes prove to each other.
+    pub security: PeerSecurity,
 }
 
-impl Default for PeersOptions {
-    fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(1) }
+impl PeersOptions {
+    /// The usual, with this security.
+    #[must_use]
+    pub const fn new(security: PeerSecurity) -> Self {
+        Self { connect_timeout: Duration::from_secs(1), security }
     }
 }
 
@@ -154,11 +159,12 @@ impl Link {
         unreachable(&self.address, reason)
     }
 
-    async fn connect(&self) -> Result<Box<dyn ByteStream>, CallError> {
+    async fn connect(&self) -> Result<Box<dyn Stream>, CallError> {
         let mine = *self.inner.greeting.lock();
         let limit = self.inner.options.connect_timeout;
         let greeted = async {
-            let mut stream = self.inner.env.net.connect(&self.address).await?;
+            let stream = self.inner.env.net.connect(&self.address).await?;
+            let mut stream = self.inner.options.security.connected(stream).await?;
             mine.write(&mut stream).await?;
             let theirs = Greeting::read(&mut stream).await?;
             Ok::<_, io::Error>((stream, theirs))
@@ -178,7 +184,7 @@ impl Link {
 
     async fn receive(
         &self,
-        reader: ReadHalf<Box<dyn ByteStream>>,
+        reader: ReadHalf<Box<dyn Stream>>,
         waiting: &Waiting,
     ) -> io::Result<()> {
         let mut reader = BufReader::new(reader);
@@ -201,7 +207,7 @@ impl Link {
 }
 
 async fn send(
-    mut writer: WriteHalf<Box<dyn ByteStream>>,
+    mut writer: WriteHalf<Box<dyn Stream>>,
     calls: &mut mpsc::Receiver<Call>,
     waiting: &Waiting,
 ) -> io::Result<()> {

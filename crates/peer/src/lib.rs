@@ -5,7 +5,8 @@
 //!       ◀───────────── response ────────────            ◀────────
 //! ```
 //!
-//! A connection begins with a greeting in either direction, which says the cluster and the node: whoever belongs to
+//! Nodes prove to each other that they belong together ([`PeerSecurity`]): nobody else gets as far as a greeting. A
+//! connection begins with a greeting in either direction, which says the cluster and the node: whoever belongs to
 //! another cluster gets no further. After that come frames (`docs/formats/peer-protocol.md`). Requests of a connection are
 //! handed to their service in the order in which they were sent; responses come back as they are ready.
 //!
@@ -15,12 +16,14 @@ mod client;
 mod error;
 mod frame;
 mod greeting;
+mod security;
 mod server;
 
 pub use client::{Peers, PeersOptions};
 pub use error::{CallError, ServiceError};
 pub use frame::{FRAME_LEN_MAX, ServiceId};
 pub use greeting::Greeting;
+pub use security::{PeerSecurity, SECRET_LEN_MIN, SecurityError};
 pub use server::{Caller, PeerListener, Service, Services};
 
 #[cfg(test)]

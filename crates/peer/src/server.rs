@@ -3,6 +3,7 @@
 use crate::error::ServiceError;
 use crate::frame::{Frame, Kind, ServiceId};
 use crate::greeting::Greeting;
+use crate::security::{PeerSecurity, Stream};
 use bytes::Bytes;
 use esker_env::{BoxFuture, ByteStream, Env, Incoming, Listener, TaskPlacement, timeout, watch};
 use futures_util::StreamExt;
@@ -53,6 +54,7 @@ impl std::fmt::Debug for PeerListener {
 struct Shared {
     env: Env,
     greeting: Arc<Mutex<Greeting>>,
+    security: PeerSecurity,
     services: Services,
     stopped: watch::Receiver<bool>,
 }
@@ -64,11 +66,12 @@ impl PeerListener {
         env: &Env,
         listener: Box<dyn Listener>,
         greeting: Arc<Mutex<Greeting>>,
+        security: PeerSecurity,
         services: Services,
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let address = listener.local_addr();
-        let shared = Shared { env: env.clone(), greeting, services, stopped };
+        let shared = Shared { env: env.clone(), greeting, security, services, stopped };
         let accepting = accept(listener, Arc::new(shared));
         env.spawner.spawn(TaskPlacement::Meta, "peer listener", Box::pin(accepting));
         Self { address, stop }
@@ -126,9 +129,9 @@ async fn answer_until_stopped(incoming: Incoming, shared: Arc<Shared>) {
 }
 
 async fn answer(incoming: Incoming, shared: &Shared) -> io::Result<()> {
-    let mut stream = incoming.open()?;
-    let greeted = timeout(&*shared.env.clock, GREETING_PATIENCE, greet(&mut stream, shared)).await;
-    let caller = greeted.map_err(|_| io::Error::other("it did not greet"))??;
+    let stream = incoming.open()?;
+    let greeted = timeout(&*shared.env.clock, GREETING_PATIENCE, greet(stream, shared)).await;
+    let (stream, caller) = greeted.map_err(|_| io::Error::other("it did not greet"))??;
     let (reader, mut writer) = tokio::io::split(stream);
     let mut reader = BufReader::new(reader);
     let mut working = FuturesUnordered::new();
@@ -150,13 +153,17 @@ async fn answer(incoming: Incoming, shared: &Shared) -> io::Result<()> {
     }
 }
 
-async fn greet(stream: &mut Box<dyn ByteStream>, shared: &Shared) -> io::Result<Caller> {
-    let theirs = Greeting::read(stream).await?;
+async fn greet(
+    stream: Box<dyn ByteStream>,
+    shared: &Shared,
+) -> io::Result<(Box<dyn Stream>, Caller)> {
+    let mut stream = shared.security.accepted(stream).await?;
+    let theirs = Greeting::read(&mut stream).await?;
     let mine = *shared.greeting.lock();
-    mine.write(stream).await?;
+    mine.write(&mut stream).await?;
     match mine.objection(&theirs) {
         Some(objection) => Err(io::Error::other(objection)),
-        None => Ok(theirs),
+        None => Ok((stream, theirs)),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Two nodes over real sockets.
 
 use crate::{
-    CallError, Caller, Greeting, PeerListener, Peers, PeersOptions, Service, ServiceError,
-    ServiceId,
+    CallError, Caller, Greeting, PeerListener, PeerSecurity, Peers, PeersOptions, SecurityError,
+    Service, ServiceError, ServiceId,
 };
 use bytes::Bytes;
 use esker_env::real::Runtimes;
@@ -39,13 +39,20 @@ fn greeting(node: i32, cluster: u128) -> Arc<Mutex<Greeting>> {
 async fn listening(env: &Env, cluster: u128) -> (PeerListener, String) {
     let listener = env.net.bind("127.0.0.1:0").await.unwrap();
     let services = [(ServiceId::Quorum, Arc::new(Echo) as Arc<dyn Service>)].into();
-    let listener = PeerListener::start(env, listener, greeting(1, cluster), services);
+    let listener =
+        PeerListener::start(env, listener, greeting(1, cluster), secured(env, SECRET), services);
     let address = listener.address().to_string();
     (listener, address)
 }
 
+const SECRET: &str = "a secret of the cluster";
+
+fn secured(env: &Env, secret: &str) -> PeerSecurity {
+    PeerSecurity::from_secret(secret.as_bytes(), &env.clock).unwrap()
+}
+
 fn peers(env: &Env, cluster: u128) -> Peers {
-    Peers::new(env.clone(), greeting(2, cluster), PeersOptions::default())
+    Peers::new(env.clone(), greeting(2, cluster), PeersOptions::new(secured(env, SECRET)))
 }
 
 fn run(test: impl AsyncFnOnce(&Env)) {
@@ -120,7 +127,22 @@ fn a_peer_that_has_gone_is_unreachable_and_reached_again_when_it_is_back() {
             }
         };
         let services = [(ServiceId::Quorum, Arc::new(Echo) as Arc<dyn Service>)].into();
-        let _listener = PeerListener::start(env, socket, greeting(1, 7), services);
+        let _listener =
+            PeerListener::start(env, socket, greeting(1, 7), secured(env, SECRET), services);
         while call().await.is_err() {}
+    });
+}
+
+#[test]
+fn who_has_no_secret_or_another_one_gets_no_connection() {
+    run(async |env| {
+        let (_listener, at) = listening(env, 7).await;
+        for security in [secured(env, "another secret, as long"), PeerSecurity::Open] {
+            let peers = Peers::new(env.clone(), greeting(2, 7), PeersOptions::new(security));
+            let called = peers.call(ONE, &at, ServiceId::Quorum, Bytes::new()).await;
+            assert!(matches!(called, Err(CallError::Unreachable { .. })), "{called:?}");
+        }
+        let short = PeerSecurity::from_secret(b"short", &env.clock);
+        assert!(matches!(short, Err(SecurityError::ShortSecret(5))));
     });
 }

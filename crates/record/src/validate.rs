@@ -16,7 +16,7 @@ use esker_types::{Bug, Timestamp, planted};
 use crate::compression::{Codec, Decompressor, unreadable_in_java};
 use crate::error::{BatchError, CorruptReason, InvalidReason};
 use crate::header::{BatchView, LOG_OVERHEAD, MAGIC, TimestampType, at};
-use crate::walk::{Walked, walk};
+use crate::walk::{Walked, longest, walk};
 
 /// A header whose largest timestamp lies further ahead is not believed without a look at the records.
 const AHEAD_MAX_MS: i64 = 3_600_000;
@@ -263,10 +263,12 @@ fn judge_payload(
     now: Timestamp,
 ) -> Result<Timestamp, RecordsRefused> {
     let walked = walk(payload, batch.record_count());
-    let longest = walked.map_or(0, |walked| walked.longest);
-    if longest > limits.record_bytes_max && batch.codec() != Ok(Codec::None) {
-        let reason = InvalidReason::RecordTooLarge { size: longest, max: limits.record_bytes_max };
-        return Err(BatchError::from(reason).into());
+    // No record is longer than all of them.
+    if payload.len() > limits.record_bytes_max && batch.codec() != Ok(Codec::None) {
+        let (size, max) = (longest(payload, batch.record_count()), limits.record_bytes_max);
+        if let Some(size) = size.filter(|size| *size > max) {
+            return Err(BatchError::from(InvalidReason::RecordTooLarge { size, max }).into());
+        }
     }
     match walked.and_then(|walked| largest_timestamp(batch, limits, now, &walked)) {
         Some(largest) => Ok(largest),

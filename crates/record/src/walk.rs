@@ -14,30 +14,44 @@ pub(crate) struct Walked {
     pub(crate) delta_max: i64,
     /// Whether every record has a key.
     pub(crate) keyed: bool,
-    /// Bytes of the longest record, without its length.
-    pub(crate) longest: usize,
 }
 
 /// Walks `count` records. `None` unless they fill the payload, each of them is well-formed, and their offset deltas
 /// count up from 0.
 pub(crate) fn walk(payload: &[u8], count: i32) -> Option<Walked> {
-    let mut walked = Walked { delta_min: i64::MAX, delta_max: i64::MIN, keyed: true, longest: 0 };
+    let mut walked = Walked { delta_min: i64::MAX, delta_max: i64::MIN, keyed: true };
     let mut rest = payload;
     for index in 0..count {
-        let step = match plain_step(rest) {
-            Some(step) => step,
-            None => any_step(rest)?,
-        };
+        let step = step(rest)?;
         if step.offset_delta != index {
             return None;
         }
         walked.delta_min = walked.delta_min.min(step.timestamp_delta);
         walked.delta_max = walked.delta_max.max(step.timestamp_delta);
         walked.keyed &= step.keyed;
-        walked.longest = walked.longest.max(step.body);
         rest = rest.get(step.len..)?;
     }
     rest.is_empty().then_some(walked)
+}
+
+/// Bytes of the longest of `count` records, without its length. `None` where [`walk`] says so.
+pub(crate) fn longest(payload: &[u8], count: i32) -> Option<usize> {
+    let mut rest = payload;
+    let mut longest = 0;
+    for _ in 0..count {
+        let step = step(rest)?;
+        longest = longest.max(step.body);
+        rest = rest.get(step.len..)?;
+    }
+    Some(longest)
+}
+
+#[inline]
+fn step(rest: &[u8]) -> Option<Step> {
+    match plain_step(rest) {
+        Some(step) => Some(step),
+        None => any_step(rest),
+    }
 }
 
 /// One record of the walk.
@@ -207,10 +221,8 @@ mod tests {
             &[Header { key: b"h", value: None }, Header { key: b"", value: Some(b"v") }],
         );
         let walked = walk(&bytes, count).unwrap();
-        assert_eq!(
-            walked,
-            Walked { delta_min: -993, delta_max: 89_000, keyed: true, longest: 318 }
-        );
+        assert_eq!(walked, Walked { delta_min: -993, delta_max: 89_000, keyed: true });
+        assert_eq!(longest(&bytes, count), Some(318));
     }
 
     #[test]
@@ -259,8 +271,7 @@ mod tests {
             let keyed = records.iter().all(|record| record.key.is_some());
             let ends = (deltas().min(), deltas().max());
             let (Some(delta_min), Some(delta_max)) = ends else { panic!("there are records") };
-            let longest = walk(bytes, count).map_or(0, |walked| walked.longest);
-            Walked { delta_min, delta_max, keyed, longest }
+            Walked { delta_min, delta_max, keyed }
         });
         assert_eq!(walk(bytes, count), expected, "{what}");
     }
