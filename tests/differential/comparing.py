@@ -42,7 +42,7 @@ def normal(registry: Registry, name: str, value, side: int):
     if name == "records":
         return normal(registry, "batches", described(value), side)
     if isinstance(value, list):
-        return [normal(registry, name, item, side) for item in value]
+        return in_one_place([normal(registry, name, item, side) for item in value])
     if name in PRESENCE:
         return "<something>" if value else value
     if KINDS.get(name):
@@ -50,6 +50,19 @@ def normal(registry: Registry, name: str, value, side: int):
     if is_now(name, value):
         return "<now>"
     return value.hex() if isinstance(value, bytes) else value
+
+
+def in_one_place(items: list) -> list:
+    """Puts a topic's partitions together that stand in several places: Kafka tells of those with errors apart."""
+    merged = {}
+    for number, item in enumerate(items):
+        is_topic = isinstance(item, dict) and item.get("partitions") and ("topic" in item or "topic_id" in item or "name" in item)
+        key = str({name: value for name, value in item.items() if name != "partitions"}) if is_topic else number
+        if key in merged:
+            merged[key] = merged[key] | {"partitions": merged[key]["partitions"] + item["partitions"]}
+        else:
+            merged[key] = item
+    return list(merged.values())
 
 
 def of_internal_topic(topic: dict) -> dict:
@@ -76,12 +89,17 @@ def bind_all(registry: Registry, name: str, first, second) -> None:
         registry.bind(KINDS[name], first, second)
 
 
+def is_own(name: str, item: dict) -> bool:
+    """Whether a field is no name of an item: what a broker chose itself, and where a partition's batch got to."""
+    return KINDS.get(name) is not None and isinstance(item[name], bytes) or name == "base_offset" and "index" in item
+
+
 def keyed(items: list) -> dict:
     """The items of a list by what names them; one that is there twice is counted."""
     seen, found = Counter(), {}
     for item in items:
         if isinstance(item, dict):
-            key = tuple(str(item[name]) for name in ITEM_KEYS if name in item and not (KINDS.get(name) and isinstance(item[name], bytes)))
+            key = tuple(str(item[name]) for name in ITEM_KEYS if name in item and not is_own(name, item))
         else:
             key = (str(item),)
         seen[key] += 1
@@ -111,5 +129,5 @@ def short(value) -> str:
     text = str(value)
     if isinstance(value, dict):
         code = value.get("error_code", 0)
-        return ("<present" if code == 0 else f"<present, error {code}") + f": {text[:100]}>"
+        return ("<present" if code == 0 else f"<present, error {code}") + f": {text[:400]}>"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -150,3 +150,6 @@ WEIGHTS |= {"AlterPartitionReassignments": 3, "AlterReplicaLogDirs": 3, "Describ
 # What others see only a moment after the answer, so that the next request waits until both tell the same.
 CHANGES_TOPICS = {"CreateTopics", "DeleteTopics", "CreatePartitions", "Metadata"}
 CHANGES_CONFIGS = {"AlterConfigs", "IncrementalAlterConfigs", "CreateTopics", "DeleteTopics"}
+# What only reads, and may be asked again: members are out when their time is up, logs go a moment after their topic, and
+# one side is always a little ahead of the other.
+READS = {"DescribeGroups", "ListGroups", "DescribeLogDirs"}

@@ -72,6 +72,12 @@ impl GroupShard {
     ) {
         let mut cx = Cx { now, wall, out };
         let verdict = self.check_commit(&request, &cx);
+        if verdict.is_ok() {
+            // Clients that are in no group commit under a name all the same: it becomes a group of offsets only, as in Kafka
+            // also when each of its offsets is refused.
+            let id = &request.group_id;
+            self.groups.entry(id.clone()).or_insert_with(|| Group::new(id.clone()));
+        }
         let mut writes = Vec::new();
         let mut topics = Vec::with_capacity(request.topics.len());
         for topic in request.topics {
@@ -103,9 +109,6 @@ impl GroupShard {
             cx.reply(reply, Response::OffsetCommit(response));
             return;
         }
-        // Clients that are in no group commit under a name all the same: it becomes a group of offsets only.
-        let id = request.group_id;
-        self.groups.entry(id.clone()).or_insert_with(|| Group::new(id));
         self.append(writes, Then::OffsetCommit(reply, response), &mut cx);
     }
 

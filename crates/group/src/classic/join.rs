@@ -82,16 +82,11 @@ impl GroupShard {
             self.join_existing(request, reply, &mut cx);
         }
         if is_new {
-            let group = self.group_mut(&id);
-            if group.members().is_empty() && group.pending_members.is_empty() {
-                // Refused: the name leaves no trace.
-                self.groups.remove(&id);
-            } else {
-                let mut record = Group::new(id.clone()).to_record(&Default::default());
-                record.state_timestamp = group.state_timestamp();
-                let write = Write::Group(id, Some(group_value(&record)));
-                self.append(vec![write], Then::Nothing, &mut cx);
-            }
+            // Also when the request was refused: who asks for the group is told, as by Kafka, that it is there and empty.
+            let mut record = Group::new(id.clone()).to_record(&Default::default());
+            record.state_timestamp = self.group_mut(&id).state_timestamp();
+            let write = Write::Group(id, Some(group_value(&record)));
+            self.append(vec![write], Then::Nothing, &mut cx);
         }
     }
 

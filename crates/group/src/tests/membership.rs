@@ -272,12 +272,17 @@ fn protocols_are_voted_for_among_the_common_ones() {
     let refused =
         world.join_now(JoinGroup { protocol_type: "connect".to_owned(), ..with(&["range"]) });
     assert_eq!(refused.error, Some(GroupError::InconsistentGroupProtocol));
-    // An empty group takes anybody, except with nothing to offer; a refused name leaves no trace.
+    // An empty group takes anybody, except with nothing to offer; it is there from then on, and empty.
     let mut world = World::eager();
     let refused = world.join_now(with(&[]));
     assert_eq!(refused.error, Some(GroupError::InconsistentGroupProtocol));
-    assert_eq!(world.state(), GroupState::Dead);
-    assert!(world.log.is_empty());
+    assert_eq!(world.state(), GroupState::Empty);
+    let commit = world.commit_offset("", 1, "t", 5);
+    assert_eq!(
+        world.committed(commit),
+        Err(GroupError::UnknownMemberId),
+        "as in Kafka: the group is known"
+    );
 }
 
 #[test]
