@@ -1,13 +1,15 @@
-//! How much one request may ask about where each item is short in the request and long in the answer.
+//! How much one request may ask about: each item is short in the request and may be long in the answer.
 
-/// Items that a request may name. More than a cluster has partitions, and an answer that fits in memory beside others.
+use crate::protocol_violation::ProtocolViolation;
+
+/// Items that a request may name, in all of its lists together. More than a cluster has partitions, and an answer that fits
+/// in memory beside others.
 const ITEMS_MAX: usize = 250_000;
 
-/// Passes a request that names `items`, topic by topic. One that names more breaks the protocol.
-pub(crate) fn check(items: impl Iterator<Item = usize>) -> Result<(), String> {
-    let count = items.fold(0, usize::saturating_add);
-    if count > ITEMS_MAX {
-        return Err(format!("the request names {count} items, more than {ITEMS_MAX}"));
+/// Passes a request whose lists hold `items`. One that names more breaks the protocol.
+pub(crate) fn check(items: usize) -> Result<(), ProtocolViolation> {
+    if items > ITEMS_MAX {
+        return Err(ProtocolViolation::TooManyItems { items, max: ITEMS_MAX });
     }
     Ok(())
 }
@@ -17,9 +19,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_topics_count_together() {
-        assert!(check([ITEMS_MAX - 1, 1].into_iter()).is_ok());
-        assert!(check([ITEMS_MAX, 1].into_iter()).is_err());
-        assert!(check([usize::MAX, usize::MAX].into_iter()).is_err());
+    fn a_request_names_so_many_items_and_no_more() {
+        check(ITEMS_MAX).unwrap();
+        check(ITEMS_MAX + 1).unwrap_err();
     }
 }

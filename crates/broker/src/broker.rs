@@ -4,11 +4,12 @@ use crate::coordinator::Coordinator;
 use crate::fetch_session::FetchSessions;
 use crate::live_settings::LiveSettings;
 use crate::options::BrokerOptions;
+use crate::topic_creation::TopicCreator;
 use esker_engine::Engine;
 use esker_env::{Budget, Env};
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use tokio::sync::Mutex;
 
 /// The request side of a broker.
 pub struct Broker {
@@ -18,13 +19,12 @@ pub struct Broker {
     request_memory: Budget,
     advertised_port: AtomicU16,
     pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) topics: TopicCreator,
     pub(crate) coordinator: Coordinator,
     pub(crate) connections: AtomicUsize,
     pub(crate) next_connection: AtomicU64,
     /// Producer ids reserved and not given out.
     pub(crate) producer_ids: Mutex<std::ops::Range<i64>>,
-    /// One topic creation at a time: two clients that ask for one missing topic create it once.
-    pub(crate) creating: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for Broker {
@@ -42,7 +42,8 @@ impl Broker {
         options: BrokerOptions,
     ) -> Arc<Self> {
         let broker = Arc::new(Self {
-            coordinator: Coordinator::default(),
+            topics: TopicCreator::new(Arc::clone(&engine), &options),
+            coordinator: Coordinator::new(Arc::clone(&engine), &options.coordinator),
             request_memory: Budget::new(options.request_memory),
             advertised_port: AtomicU16::new(options.advertised_port),
             fetch_sessions: FetchSessions::new(
@@ -52,12 +53,11 @@ impl Broker {
             connections: AtomicUsize::new(0),
             next_connection: AtomicU64::new(0),
             producer_ids: Mutex::new(0..0),
-            creating: tokio::sync::Mutex::new(()),
             engine,
             settings,
             options,
         });
-        broker.start_coordinators();
+        broker.coordinator.start();
         broker
     }
 

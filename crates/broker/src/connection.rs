@@ -11,7 +11,10 @@
 //! *Cancellation.* Dropping a connection drops its running request. What was appended stays appended.
 
 use crate::broker::Broker;
-use crate::dispatch::{self, Answer, Slot};
+use crate::call::{PendingResponse, Response};
+use crate::client_info::ClientInfo;
+use crate::dispatch;
+use crate::protocol_violation::ProtocolViolation;
 use bytes::{Buf, BytesMut};
 use esker_env::{BoxFuture, ByteStream, Permit, SendQueue, poll_again_later};
 use esker_types::MonoTime;
@@ -21,7 +24,6 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio_util::io::poll_read_buf;
 
 /// Produce requests of one connection that may wait for the disk at once.
@@ -45,15 +47,6 @@ const SENT_MAX: usize = 256 << 10;
 /// Unsent bytes after which nothing more is answered until the client reads.
 const UNSENT_MAX: usize = 1 << 20;
 
-/// What is known of a client. Handlers get it by reference.
-#[derive(Debug, Clone)]
-pub(crate) struct ClientInfo {
-    /// Its address.
-    pub(crate) peer: std::net::SocketAddr,
-    /// The shard that serves it.
-    pub(crate) shard: usize,
-}
-
 pub(crate) struct Connection {
     broker: Arc<Broker>,
     client: Arc<ClientInfo>,
@@ -67,7 +60,7 @@ pub(crate) struct Connection {
     /// Permit of the frame that is being received, and the wait for it.
     permit: Option<Permit>,
     permit_wait: Option<BoxFuture<'static, Permit>>,
-    slots: VecDeque<(Slot, Option<Permit>)>,
+    slots: VecDeque<(PendingResponse, Option<Permit>)>,
     unsent: SendQueue,
     /// Bytes that may be sent in this turn.
     may_send: usize,
@@ -99,7 +92,7 @@ pub(crate) enum Ended {
     /// Nothing happened for `connections.max.idle.ms`.
     Idle,
     /// The client broke the protocol: what it did.
-    Protocol(String),
+    Protocol(ProtocolViolation),
     /// The network failed.
     Network(io::Error),
 }
@@ -107,13 +100,13 @@ pub(crate) enum Ended {
 impl Connection {
     pub(crate) fn new(
         broker: Arc<Broker>,
-        client: ClientInfo,
+        client: Arc<ClientInfo>,
         stream: Box<dyn ByteStream>,
     ) -> Self {
         let last_active = broker.env().clock.now();
         Self {
             broker,
-            client: Arc::new(client),
+            client,
             stream,
             received: BytesMut::new(),
             last_frame: 0,
@@ -143,14 +136,14 @@ impl Connection {
             self.slots.pop_front();
             progress = true;
             match answer {
-                Answer::Frame { segments, throttle } => {
+                Response::Frame { segments, throttle } => {
                     self.unsent.push(segments);
                     if !throttle.is_zero() {
                         self.muted = Some(self.broker.env().clock.sleep(throttle));
                     }
                 }
-                Answer::Nothing => {}
-                Answer::Close(reason) => return Err(Ended::Protocol(reason)),
+                Response::Nothing => {}
+                Response::Close(violation) => return Err(Ended::Protocol(violation)),
             }
         }
         Ok(progress)
@@ -213,7 +206,7 @@ impl Connection {
         let len = i32::from_be_bytes(*prefix);
         match usize::try_from(len) {
             Ok(len) if len <= self.broker.options().request_bytes_max => Ok(Some(len)),
-            _ => Err(Ended::Protocol(format!("a request of {len} bytes"))),
+            _ => Err(Ended::Protocol(ProtocolViolation::RequestSize(len))),
         }
     }
 
@@ -371,6 +364,3 @@ impl Future for Connection {
         }
     }
 }
-
-/// `connections.max.idle.ms` of Kafka.
-pub(crate) const CONNECTION_IDLE_DEFAULT: Duration = Duration::from_mins(10);

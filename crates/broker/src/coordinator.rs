@@ -8,24 +8,22 @@ mod loading;
 mod shard;
 mod trimming;
 
-use crate::broker::Broker;
-use crate::topics::NewTopic;
-use esker_engine::Partition;
-use esker_env::{Clock, TaskPlacement, watch};
+use crate::coordinator_options::CoordinatorOptions;
+use crate::topic_creation::OFFSETS_TOPIC;
+use esker_engine::{Engine, Partition};
+use esker_env::{Clock, Env, TaskPlacement, watch};
 use esker_group::{
-    GroupError, GroupShard, Heartbeat, JoinGroup, LeaveGroup, OffsetCommit, OffsetDelete, Options,
-    Response, SyncGroup, partition_for,
+    DeleteGroupsResponse, GroupError, GroupShard, Heartbeat, JoinGroup, JoinGroupResponse,
+    LeaveGroup, LeaveGroupResponse, OffsetCommit, OffsetCommitResponse, OffsetDelete,
+    OffsetDeleteResponse, Response, SyncGroup, SyncGroupResponse, partition_for,
 };
 use esker_types::{GroupId, PartitionId, TopicName};
-use esker_wire::ErrorCode;
 use loading::Stage;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// The topic of the groups' records.
-pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// Requests that wait for one shard.
 const MAILBOX: usize = 1024;
 
@@ -48,31 +46,37 @@ enum Message {
     TopicsDeleted(Vec<TopicName>),
 }
 
-/// How the offsets topic is made.
-#[derive(Debug, Clone)]
-pub struct CoordinatorOptions {
-    /// `offsets.topic.num.partitions`.
-    pub partitions: i32,
-    /// `offsets.topic.replication.factor`.
-    pub replication_factor: i16,
-    /// `offsets.topic.segment.bytes`.
-    pub segment_bytes: i32,
-    /// Records from which on the log of a shard is written anew when most of them are old.
-    pub log_records_min: u64,
-    /// The groups' own.
-    pub groups: Options,
+/// A request about a group, and what it is answered with.
+pub(crate) trait Ask: Sized {
+    type Answer;
+    fn into_request(self) -> GroupRequest;
+    fn answer(response: Response) -> Option<Self::Answer>;
 }
 
-impl Default for CoordinatorOptions {
-    fn default() -> Self {
-        Self {
-            partitions: 50,
-            replication_factor: 1,
-            segment_bytes: 100 << 20,
-            log_records_min: 10_000,
-            groups: Options::default(),
-        }
-    }
+macro_rules! asks {
+    ($($request:ty => $variant:ident, $answer:ty, $response:ident;)*) => {
+        $(impl Ask for $request {
+            type Answer = $answer;
+
+            fn into_request(self) -> GroupRequest {
+                GroupRequest::$variant(self)
+            }
+
+            fn answer(response: Response) -> Option<Self::Answer> {
+                if let Response::$response(answer) = response { Some(answer) } else { None }
+            }
+        })*
+    };
+}
+
+asks! {
+    JoinGroup => Join, JoinGroupResponse, Join;
+    SyncGroup => Sync, SyncGroupResponse, Sync;
+    Heartbeat => Heartbeat, Result<(), GroupError>, Heartbeat;
+    LeaveGroup => Leave, LeaveGroupResponse, Leave;
+    OffsetCommit => Commit, OffsetCommitResponse, OffsetCommit;
+    OffsetDelete => OffsetDelete, OffsetDeleteResponse, OffsetDelete;
+    Vec<GroupId> => Delete, DeleteGroupsResponse, DeleteGroups;
 }
 
 /// The way to a shard's task, which ends when nobody has one any more.
@@ -91,49 +95,42 @@ impl Shard {
 }
 
 /// All shards of this broker.
-#[derive(Default)]
 pub(crate) struct Coordinator {
+    place: Place,
     shards: Mutex<BTreeMap<PartitionId, Shard>>,
 }
 
-impl Broker {
-    /// Creates the offsets topic if there is none.
-    pub(crate) async fn ensure_offsets_topic(&self) -> Result<(), ErrorCode> {
-        let _one_at_a_time = self.creating.lock().await;
-        if self.engine().topics().by_name(OFFSETS_TOPIC).is_some() {
-            return Ok(());
-        }
-        let options = &self.options().coordinator;
-        let new = NewTopic {
-            name: TopicName::new(OFFSETS_TOPIC).expect("a legal name"),
-            partitions: options.partitions,
-            replication_factor: options.replication_factor,
-            configs: vec![
-                ("cleanup.policy".to_owned(), "compact".to_owned()),
-                ("compression.type".to_owned(), "producer".to_owned()),
-                ("segment.bytes".to_owned(), options.segment_bytes.to_string()),
-            ],
-        };
-        match self.create_topic(new).await {
-            Ok(_) | Err((ErrorCode::TopicAlreadyExists, _)) => Ok(()),
-            Err((code, message)) => {
-                tracing::warn!(%message, "cannot create the offsets topic");
-                Err(code)
-            }
-        }
+/// What a shard works with.
+#[derive(Clone)]
+struct Place {
+    engine: Arc<Engine>,
+    options: Arc<CoordinatorOptions>,
+}
+
+impl Place {
+    fn env(&self) -> &Env {
+        self.engine.env()
+    }
+}
+
+impl Coordinator {
+    /// The coordinator of the groups whose partitions `engine` leads.
+    pub(crate) fn new(engine: Arc<Engine>, options: &CoordinatorOptions) -> Self {
+        let place = Place { engine, options: Arc::new(options.clone()) };
+        Self { place, shards: Mutex::default() }
     }
 
     /// The partition that holds a group's records, if this broker leads it.
     fn group_partition(&self, group: &GroupId) -> Result<Arc<Partition>, GroupError> {
-        let topics = self.engine().topics();
+        let topics = self.place.engine.topics();
         let topic = topics.by_name(OFFSETS_TOPIC).ok_or(GroupError::NotCoordinator)?;
         let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
         let index = partition_for(group, count);
         topic.partition(index).flatten().cloned().ok_or(GroupError::NotCoordinator)
     }
 
-    fn shard(self: &Arc<Self>, partition: &Arc<Partition>) -> Shard {
-        let mut shards = self.coordinator.shards.lock();
+    fn shard(&self, partition: &Arc<Partition>) -> Shard {
+        let mut shards = self.shards.lock();
         if let Some(shard) = shards.get(&partition.id) {
             return shard.clone();
         }
@@ -145,27 +142,32 @@ impl Broker {
         let shard = Shard { mailbox, stage };
         shards.insert(partition.id, shard.clone());
         let place = usize::try_from(partition.index.get()).unwrap_or_default();
-        let task = shard::run(Arc::clone(self), Arc::clone(partition), messages, told);
-        self.env().spawner.spawn(TaskPlacement::Shard(place), "group coordinator", Box::pin(task));
+        let task = shard::run(self.place.clone(), Arc::clone(partition), messages, told);
+        self.place.env().spawner.spawn(
+            TaskPlacement::Shard(place),
+            "group coordinator",
+            Box::pin(task),
+        );
         shard
     }
 
     /// Has a group's shard answer `request`.
-    pub(crate) async fn ask_group(
-        self: &Arc<Self>,
+    pub(crate) async fn ask<R: Ask>(
+        &self,
         group: &GroupId,
-        request: GroupRequest,
-    ) -> Result<Response, GroupError> {
+        request: R,
+    ) -> Result<R::Answer, GroupError> {
         let partition = self.group_partition(group)?;
         let (reply, answer) = oneshot::channel();
-        let message = Message::Request(request, reply);
-        self.shard(&partition).send(&*self.env().clock, message).await?;
-        answer.await.map_err(|_| GroupError::NotCoordinator)
+        let message = Message::Request(request.into_request(), reply);
+        self.shard(&partition).send(&*self.place.env().clock, message).await?;
+        let response = answer.await.map_err(|_| GroupError::NotCoordinator)?;
+        Ok(R::answer(response).expect("a shard answers what it is asked"))
     }
 
     /// Reads from a group's shard.
     pub(crate) async fn look_at_group<T: Send + 'static>(
-        self: &Arc<Self>,
+        &self,
         group: &GroupId,
         look: impl FnOnce(&GroupShard) -> T + Send + 'static,
     ) -> Result<T, GroupError> {
@@ -174,7 +176,7 @@ impl Broker {
     }
 
     async fn look_at<T: Send + 'static>(
-        self: &Arc<Self>,
+        &self,
         partition: &Arc<Partition>,
         look: impl FnOnce(&GroupShard) -> T + Send + 'static,
     ) -> Result<T, GroupError> {
@@ -184,14 +186,14 @@ impl Broker {
             let _gone = send.send(look(shard));
         };
         let message = Message::Look(Box::new(look));
-        self.shard(partition).send(&*self.env().clock, message).await?;
+        self.shard(partition).send(&*self.place.env().clock, message).await?;
         seen.await.map_err(|_| GroupError::NotCoordinator)
     }
 
     /// Reads from every shard that holds anything. One that cannot be read is left out, as Kafka does: it must not hide the
     /// others.
     pub(crate) async fn look_at_groups<T: Send + 'static>(
-        self: &Arc<Self>,
+        &self,
         look: impl Fn(&GroupShard) -> T + Clone + Send + 'static,
     ) -> Result<Vec<T>, GroupError> {
         let mut seen = Vec::new();
@@ -207,20 +209,20 @@ impl Broker {
 
     /// Led partitions of the offsets topic that hold any record.
     fn group_partitions(&self) -> Vec<Arc<Partition>> {
-        let topics = self.engine().topics();
+        let topics = self.place.engine.topics();
         let partitions = topics.by_name(OFFSETS_TOPIC).into_iter().flat_map(|t| &t.partitions);
         partitions.flatten().filter(|p| p.position().log_end.get() > 0).cloned().collect()
     }
 
     /// Loads every shard that holds anything, so that sessions and offsets expire although nobody asks.
-    pub(crate) fn start_coordinators(self: &Arc<Self>) {
+    pub(crate) fn start(&self) {
         for partition in self.group_partitions() {
             drop(self.shard(&partition));
         }
     }
 
     /// Groups forget the offsets of topics that are gone; when their own topic is, all is forgotten.
-    pub(crate) async fn forget_topics(self: &Arc<Self>, names: &[TopicName]) {
+    pub(crate) async fn forget_topics(&self, names: &[TopicName]) {
         self.unload_shards_that_are_gone();
         for partition in self.group_partitions() {
             let message = Message::TopicsDeleted(names.to_vec());
@@ -231,9 +233,9 @@ impl Broker {
 
     /// Ends the tasks of partitions that are not hosted any more.
     fn unload_shards_that_are_gone(&self) {
-        let topics = self.engine().topics();
+        let topics = self.place.engine.topics();
         let partitions = topics.by_name(OFFSETS_TOPIC).into_iter().flat_map(|t| &t.partitions);
         let hosted: BTreeSet<_> = partitions.flatten().map(|partition| partition.id).collect();
-        self.coordinator.shards.lock().retain(|id, _| hosted.contains(id));
+        self.shards.lock().retain(|id, _| hosted.contains(id));
     }
 }

@@ -3,25 +3,33 @@
 //! Handlers know the wire and the engine; the engine knows no wire. Every Kafka error code is chosen here, in
 //! [`error_code`], from the engine's own errors.
 
-mod alter_configs;
+mod access;
 mod api;
-mod assignment;
+mod api_error;
 mod bounds;
 mod broker;
+mod call;
+mod client_info;
 mod connection;
 mod coordinator;
+mod coordinator_options;
+mod dedup;
 mod dispatch;
 mod error_code;
-mod features;
 mod fetch_session;
 mod listener;
 mod live_settings;
-mod once;
+mod lookup;
 mod options;
-mod topics;
+mod protocol_violation;
+mod throttled;
+mod topic_creation;
 
 pub use broker::Broker;
-pub use coordinator::CoordinatorOptions;
+pub use coordinator_options::CoordinatorOptions;
 pub use listener::Listening;
 pub use live_settings::LiveSettings;
 pub use options::BrokerOptions;
+
+#[cfg(test)]
+mod tests;

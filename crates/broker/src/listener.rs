@@ -1,7 +1,8 @@
 //! Accepting connections and spreading them over the shards.
 
 use crate::broker::Broker;
-use crate::connection::{ClientInfo, Connection, Ended};
+use crate::client_info::ClientInfo;
+use crate::connection::{Connection, Ended};
 use esker_env::{Incoming, Listener, TaskPlacement};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -82,10 +83,11 @@ fn admit(broker: &Arc<Broker>, incoming: Incoming, stop: &CancellationToken, tas
         let peer = incoming.peer;
         match incoming.open() {
             Ok(stream) => {
-                let client = ClientInfo { peer, shard };
-                let connection = Connection::new(Arc::clone(&broker_here), client, stream);
+                let client = Arc::new(ClientInfo::new(peer, shard));
+                let connection =
+                    Connection::new(Arc::clone(&broker_here), Arc::clone(&client), stream);
                 if let Some(ended) = stop.run_until_cancelled(connection).await {
-                    report(peer, ended);
+                    report(&client, ended);
                 }
             }
             Err(error) => tracing::debug!(%peer, %error, "connection lost before it was served"),
@@ -96,12 +98,14 @@ fn admit(broker: &Arc<Broker>, incoming: Incoming, stop: &CancellationToken, tas
     broker.env().spawner.spawn(TaskPlacement::Shard(shard), "connection", task);
 }
 
-fn report(peer: SocketAddr, ended: Ended) {
+fn report(client: &ClientInfo, ended: Ended) {
+    let peer = client.peer;
     match ended {
         Ended::ByClient | Ended::Idle => tracing::debug!(%peer, ?ended, "connection closed"),
-        // The client's bytes may be in the reason: debug formatting escapes them.
-        Ended::Protocol(reason) => {
-            tracing::info!(%peer, ?reason, "connection closed: protocol broken")
+        Ended::Protocol(violation) => {
+            // The client's bytes may be in what it says it is: debug formatting escapes them.
+            let software = client.software();
+            tracing::info!(%peer, %violation, ?software, "connection closed: protocol broken");
         }
         Ended::Network(error) => tracing::debug!(%peer, %error, "connection lost"),
     }

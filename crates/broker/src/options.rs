@@ -1,8 +1,10 @@
 //! Settings of the request side.
 
-use crate::connection::CONNECTION_IDLE_DEFAULT;
-use crate::coordinator::CoordinatorOptions;
+use crate::coordinator_options::CoordinatorOptions;
 use std::time::Duration;
+
+/// `connections.max.idle.ms` of Kafka.
+const CONNECTION_IDLE_DEFAULT: Duration = Duration::from_mins(10);
 
 /// Settings of the request side; Kafka's names in the comments.
 #[derive(Debug, Clone)]

@@ -21,6 +21,7 @@ const MAX_ELEMENTS: usize = 1_000_000;
 pub struct Reader<'a> {
     rest: &'a [u8],
     len: usize,
+    elements: usize,
     failure: Option<DecodeError>,
 }
 
@@ -43,7 +44,7 @@ impl<'a> Reader<'a> {
     /// A reader at the front of `bytes`.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, len: bytes.len(), failure: None }
+        Self { rest: bytes, len: bytes.len(), elements: 0, failure: None }
     }
 
     /// Bytes not yet taken.
@@ -56,6 +57,12 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn position(&self) -> usize {
         self.len - self.rest.len()
+    }
+
+    /// Elements of all arrays so far, those within other arrays among them.
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        self.elements
     }
 
     /// Whether all went well so far.
@@ -278,6 +285,7 @@ impl<'a> Reader<'a> {
             self.fail(DecodeErrorKind::TooManyElements);
             return Some(Array::new());
         }
+        self.elements += count;
         let start = self.rest;
         if let Some(len) = T::FIXED_LEN {
             self.take(count * len);

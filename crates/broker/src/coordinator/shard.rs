@@ -2,8 +2,7 @@
 
 use super::loading::Stage;
 use super::trimming::Trimmer;
-use super::{GroupRequest, Message};
-use crate::broker::Broker;
+use super::{GroupRequest, Message, Place};
 use bytes::BytesMut;
 use esker_engine::{Ack, AppendError, Partition, ReadError};
 use esker_env::{Clock, watch};
@@ -32,7 +31,7 @@ const IDLE: Duration = Duration::from_hours(1);
 type Outcome = (AppendId, Result<(), AppendFailure>);
 
 struct Task {
-    broker: Arc<Broker>,
+    place: Place,
     partition: Arc<Partition>,
     shard: GroupShard,
     /// Appends on their way, oldest first.
@@ -43,18 +42,18 @@ struct Task {
 
 /// Loads the shard, then serves it until the broker stops or the partition is gone.
 pub(super) async fn run(
-    broker: Arc<Broker>,
+    place: Place,
     partition: Arc<Partition>,
     mut messages: mpsc::Receiver<Message>,
     stage: watch::Sender<Stage>,
 ) {
     let shard = loop {
-        match load(&broker, &partition).await {
+        match load(&place, &partition).await {
             Ok(shard) => break shard,
             Err(Unloadable::Later(_)) if messages.is_closed() => return,
             Err(Unloadable::Later(reason)) => {
                 tracing::warn!(reason, partition = %partition.index, "cannot load groups yet");
-                broker.env().clock.sleep(LOAD_RETRY).await;
+                place.env().clock.sleep(LOAD_RETRY).await;
             }
             Err(Unloadable::Damaged(reason)) => {
                 // Clients are told that nobody coordinates these groups; other shards go on.
@@ -65,7 +64,7 @@ pub(super) async fn run(
         }
     };
     let mut task = Task {
-        broker,
+        place,
         partition,
         shard,
         appends: FuturesOrdered::new(),
@@ -76,12 +75,12 @@ pub(super) async fn run(
     let (now, wall) = task.time();
     task.shard.on_loaded(now, wall, &mut out);
     stage.send_replace(Stage::Serving);
-    let mut trimmer = Trimmer::new(task.broker.options().coordinator.log_records_min);
+    let mut trimmer = Trimmer::new(task.place.options.log_records_min);
     loop {
         task.carry_out(&mut out);
-        trimmer.step(&task.broker, &task.partition, &task.shard);
+        trimmer.step(&task.place, &task.partition, &task.shard);
         let deadline = task.shard.next_deadline();
-        let clock = Arc::clone(&task.broker.env().clock);
+        let clock = Arc::clone(&task.place.env().clock);
         let messages = (!trimmer.is_due()).then_some(&mut messages);
         match next(&*clock, deadline, &mut task.appends, messages).await {
             Event::Append((id, result)) => {
@@ -154,13 +153,13 @@ enum Unloadable {
 }
 
 /// Replays the partition from its start to its end.
-async fn load(broker: &Arc<Broker>, partition: &Arc<Partition>) -> Result<GroupShard, Unloadable> {
-    let mut shard = GroupShard::new(broker.options().coordinator.groups.clone());
+async fn load(place: &Place, partition: &Arc<Partition>) -> Result<GroupShard, Unloadable> {
+    let mut shard = GroupShard::new(place.options.groups.clone());
     let position = partition.position();
     // What is not committed yet will be by the time its effects matter: the end is the log's, not the readers'.
     let mut next = position.log_start;
     while next < position.log_end {
-        let read = broker.engine().read(partition, next, LOAD_BYTES, true).await;
+        let read = place.engine.read(partition, next, LOAD_BYTES, true).await;
         let fetched = read.map_err(|error| match error {
             ReadError::OffsetOutOfRange(position) => {
                 Unloadable::Later(format!("{next} is not readable in {position:?}"))
@@ -200,7 +199,7 @@ fn replay(shard: &mut GroupShard, bytes: &[u8], mut next: Offset) -> Result<Offs
 
 impl Task {
     fn time(&self) -> (MonoTime, Timestamp) {
-        let clock = &self.broker.env().clock;
+        let clock = &self.place.env().clock;
         (clock.now(), clock.wall())
     }
 
@@ -263,11 +262,10 @@ impl Task {
         id: AppendId,
         records: &[LogRecord],
     ) -> futures_util::future::BoxFuture<'static, Outcome> {
-        let wall = self.broker.env().clock.wall();
+        let wall = self.place.env().clock.wall();
         let ack = Ack::new();
         let batch = batch_of(records, wall);
-        let appended =
-            self.broker.engine().append(&self.partition, batch, Times::Proved, Some(&ack));
+        let appended = self.place.engine.append(&self.partition, batch, Times::Proved, Some(&ack));
         ack.arm();
         Box::pin(async move {
             let result = match appended {

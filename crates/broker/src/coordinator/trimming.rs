@@ -4,8 +4,8 @@
 //! the log says before it. *Failure.* The log's start moves only after all of it is committed; whatever ends before leaves
 //! the same state twice in the log, and replay does not mind.
 
+use super::Place;
 use super::shard::batch_of;
-use crate::broker::Broker;
 use esker_engine::{Ack, Partition};
 use esker_env::TaskPlacement;
 use esker_group::{GroupShard, LogRecord};
@@ -41,12 +41,7 @@ impl Trimmer {
     }
 
     /// Looks at the log from time to time; writes it anew once it is due and no change is on its way.
-    pub(super) fn step(
-        &mut self,
-        broker: &Arc<Broker>,
-        partition: &Arc<Partition>,
-        shard: &GroupShard,
-    ) {
+    pub(super) fn step(&mut self, place: &Place, partition: &Arc<Partition>, shard: &GroupShard) {
         let position = partition.position();
         if !self.due && position.log_end >= self.look_at && !self.under_way.load(Ordering::Acquire)
         {
@@ -58,16 +53,16 @@ impl Trimmer {
         }
         if self.due && !shard.has_pending_appends() {
             self.due = false;
-            self.write_anew(broker, partition, shard);
+            self.write_anew(place, partition, shard);
         }
     }
 
-    fn write_anew(&self, broker: &Arc<Broker>, partition: &Arc<Partition>, shard: &GroupShard) {
+    fn write_anew(&self, place: &Place, partition: &Arc<Partition>, shard: &GroupShard) {
         let mut from = partition.position().log_end;
         let ack = Ack::new();
-        let wall = broker.env().clock.wall();
+        let wall = place.env().clock.wall();
         for (number, records) in pieces(shard.durable_records()).enumerate() {
-            match broker.engine().append(
+            match place.engine.append(
                 partition,
                 batch_of(&records, wall),
                 Times::Proved,
@@ -85,7 +80,7 @@ impl Trimmer {
         ack.arm();
         tracing::debug!(partition = %partition.index, %from, "groups are written anew");
         self.under_way.store(true, Ordering::Release);
-        let (engine, id) = (Arc::clone(broker.engine()), partition.id);
+        let (engine, id) = (Arc::clone(&place.engine), partition.id);
         let under_way = Arc::clone(&self.under_way);
         let task = async move {
             if ack.wait().await
@@ -95,7 +90,7 @@ impl Trimmer {
             }
             under_way.store(false, Ordering::Release);
         };
-        broker.env().spawner.spawn(TaskPlacement::Background, "trim groups", Box::pin(task));
+        place.env().spawner.spawn(TaskPlacement::Background, "trim groups", Box::pin(task));
     }
 }
 
