@@ -5,7 +5,7 @@ use std::io;
 use esker_fuzz::sections;
 use esker_meta::{
     Command, ConfigChange, ConfigResource, ExtentFlags, FlushPart, FlushedObject, NewPartition,
-    ObjectKind, PartitionElection, ProducersRef, Proposal, Reply, State,
+    ObjectKind, PartitionElection, ProducerSnapshotRef, Proposal, Reply, State,
 };
 use esker_types::{
     BrokerId, ClusterId, JournalId, ObjectId, Offset, PartitionId, Seq, StoreId, Timestamp,
@@ -112,8 +112,8 @@ impl History {
             incarnation,
             objects: vec![FlushedObject { object, kind, len: 500, meta_position: 32 }],
             partitions: vec![
-                (partitions[0], ProducersRef { object: Some(object), upto: Offset(10) }),
-                (partitions[1], ProducersRef { object: None, upto: Offset(5) }),
+                (partitions[0], ProducerSnapshotRef { object: Some(object), upto: Offset(10) }),
+                (partitions[1], ProducerSnapshotRef { object: None, upto: Offset(5) }),
             ],
         });
         self.run(Command::BindVoter { node: BROKER, directory: Uuid::from_u128(11) });

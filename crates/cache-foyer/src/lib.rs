@@ -71,13 +71,13 @@ pub struct FoyerCache {
 struct Shared {
     env: Env,
     options: FoyerOptions,
-    state: Mutex<State>,
+    state: Mutex<CacheState>,
     /// Serves until the disk's part is open, and instead of it where it cannot be opened.
     memory: MemoryCache,
     counters: Counters,
 }
 
-enum State {
+enum CacheState {
     /// Nothing was asked for yet.
     Asleep,
     /// A task opens the disk's part; the receiver sees the end of it.
@@ -124,7 +124,7 @@ impl FoyerCache {
             env: env.clone(),
             memory: MemoryCache::new(options.memory_bytes),
             options,
-            state: Mutex::new(State::Asleep),
+            state: Mutex::new(CacheState::Asleep),
             counters: Counters::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -149,8 +149,8 @@ impl std::fmt::Debug for FoyerCache {
 impl Shared {
     fn open(&self) -> Option<Open> {
         match &*self.state.lock() {
-            State::Open(open) => Some(open.clone()),
-            State::Asleep | State::Opening(_) | State::Without => None,
+            CacheState::Open(open) => Some(open.clone()),
+            CacheState::Asleep | CacheState::Opening(_) | CacheState::Without => None,
         }
     }
 
@@ -162,12 +162,12 @@ impl Shared {
     fn wake(self: &Arc<Self>) -> Option<watch::Receiver<()>> {
         let mut state = self.state.lock();
         match &*state {
-            State::Opening(opening) => return Some(opening.clone()),
-            State::Open(_) | State::Without => return None,
-            State::Asleep => {}
+            CacheState::Opening(opening) => return Some(opening.clone()),
+            CacheState::Open(_) | CacheState::Without => return None,
+            CacheState::Asleep => {}
         }
         let (ended, opening) = watch::channel(());
-        *state = State::Opening(opening.clone());
+        *state = CacheState::Opening(opening.clone());
         drop(state);
         let shared = Arc::clone(self);
         let task = async move {
@@ -178,18 +178,18 @@ impl Shared {
             };
             let mut state = shared.state.lock();
             // Closed meanwhile: the directory is left to the next start.
-            if matches!(&*state, State::Opening(_)) {
+            if matches!(&*state, CacheState::Opening(_)) {
                 *state = match opened {
                     Ok(open) => {
                         for (key, chunk) in shared.memory.drain() {
                             open.cache.insert(shared.key(key), Entry(chunk));
                         }
-                        State::Open(open)
+                        CacheState::Open(open)
                     }
                     Err(error) => {
                         let dir = shared.options.dir.display();
                         tracing::warn!(%dir, %error, "cold reads are cached in memory alone");
-                        State::Without
+                        CacheState::Without
                     }
                 };
             }
@@ -324,7 +324,7 @@ impl ChunkCache for FoyerCache {
     fn insert(&self, key: ChunkKey, chunk: Bytes) {
         debug_assert!(chunk.len() as u64 <= CHUNK_BYTES, "a chunk is no longer than a chunk");
         let state = self.shared.state.lock();
-        if let State::Open(open) = &*state {
+        if let CacheState::Open(open) = &*state {
             let open = open.clone();
             drop(state);
             count(&self.shared.counters.inserted);
@@ -360,9 +360,9 @@ impl ChunkCache for FoyerCache {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let state = std::mem::replace(&mut *self.shared.state.lock(), State::Without);
+            let state = std::mem::replace(&mut *self.shared.state.lock(), CacheState::Without);
             self.shared.memory.close().await;
-            if let State::Open(open) = state
+            if let CacheState::Open(open) = state
                 && let Err(error) = open.cache.close().await
             {
                 tracing::warn!(%error, "the cache on disk was not closed well");

@@ -6,7 +6,7 @@
 //! all who read ahead: the window closes for a while, because fetching twice is dearer than waiting once.
 
 use crate::chunk::CHUNK_BYTES;
-use crate::unread::ReaderId;
+use crate::prefetch_ledger::ReaderId;
 use esker_types::{MonoTime, ObjectId};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ struct Track {
 
 /// A read, as its cursor sees it.
 #[derive(Debug)]
-pub(crate) struct Pass<'a> {
+pub(crate) struct CursorRead<'a> {
     pub(crate) object: ObjectId,
     /// Length of the object.
     pub(crate) len: u64,
@@ -61,9 +61,9 @@ pub(crate) struct Pass<'a> {
     pub(crate) now: MonoTime,
 }
 
-/// What a read is to its cursor.
+/// What is to be fetched ahead for a reader now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Step {
+pub(crate) struct Prefetch {
     /// Of this object, to be fetched ahead now; ends at a chunk or at the end of the reader's part.
     pub(crate) fetch: Range<u64>,
     /// Of what follows the reader's part, counted from its end, to be fetched ahead now.
@@ -90,8 +90,8 @@ impl Cursor {
     }
 
     /// Notes a read.
-    pub(crate) fn on_read(&self, pass: &Pass<'_>, bounds: &Window) -> Step {
-        let Pass { object, len, range, part, waits, now } = *pass;
+    pub(crate) fn on_read(&self, read: &CursorRead<'_>, bounds: &Window) -> Prefetch {
+        let CursorRead { object, len, range, part, waits, now } = *read;
         let mut track = self.track.lock();
         let until = part.end.clamp(range.end, len);
         let same = track.object == Some(object);
@@ -116,7 +116,7 @@ impl Cursor {
         track.last = range.clone();
         track.until = until;
         let begin = align_up(range.end, len).max(track.ahead);
-        let nothing = Step { fetch: begin..begin, beyond: track.beyond..track.beyond };
+        let nothing = Prefetch { fetch: begin..begin, beyond: track.beyond..track.beyond };
         if track.cool_until.is_some_and(|end| now < end) {
             return nothing;
         }
@@ -253,11 +253,11 @@ mod tests {
         part: Range<u64>,
         waits: bool,
         seconds: u64,
-    ) -> Step {
+    ) -> Prefetch {
         let now = MonoTime::default().plus(Duration::from_secs(seconds));
         let object = ObjectId(object);
-        let pass = Pass { object, len: 100 * MIB, range: &range, part: &part, waits, now };
-        cursor.on_read(&pass, &BOUNDS)
+        let read = CursorRead { object, len: 100 * MIB, range: &range, part: &part, waits, now };
+        cursor.on_read(&read, &BOUNDS)
     }
 
     fn read(cursor: &Cursor, range: Range<u64>, until: u64, waits: bool) -> Range<u64> {
@@ -301,7 +301,7 @@ mod tests {
         // The stream goes on in the middle of another object, where 16 MiB have been asked for.
         let part = 50 * MIB..90 * MIB;
         let next = step(&cursor, 2, 50 * MIB..51 * MIB, part.clone(), false, 0);
-        assert_eq!(next, Step { fetch: 66 * MIB..66 * MIB, beyond: 0..0 });
+        assert_eq!(next, Prefetch { fetch: 66 * MIB..66 * MIB, beyond: 0..0 });
         let next = step(&cursor, 2, 51 * MIB..52 * MIB, part.clone(), true, 0);
         assert_eq!(next.fetch, 66 * MIB..90 * MIB);
         let sought = step(&cursor, 2, 10 * MIB..11 * MIB, part.clone(), true, 0);

@@ -14,10 +14,10 @@ const SHARE: u64 = 20;
 
 /// Learns how long requests take, by length.
 #[derive(Debug, Default)]
-pub(crate) struct Hedge(Mutex<State>);
+pub(crate) struct Hedge(Mutex<RequestTimes>);
 
 #[derive(Debug, Default)]
-struct State {
+struct RequestTimes {
     /// Up to 1, 2, 4, 8 MiB and longer.
     classes: [Class; 5],
     requests: u64,

@@ -14,9 +14,9 @@ mod chunk;
 mod cursor;
 mod hedge;
 mod memory;
+mod prefetch_ledger;
 mod reader;
 mod stats;
-mod unread;
 
 pub use chunk::{CHUNK_BYTES, CacheStats, ChunkCache, ChunkKey};
 pub use cursor::{Cursor, Cursors};

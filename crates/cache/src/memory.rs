@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub struct MemoryCache {
     bytes_max: usize,
-    state: Mutex<State>,
+    state: Mutex<StoredChunks>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct StoredChunks {
     chunks: BTreeMap<ChunkKey, (Turn, Bytes)>,
     /// Keys in the order in which they go.
     order: BTreeMap<Turn, ChunkKey>,
@@ -32,7 +32,7 @@ struct Turn {
     used: u64,
 }
 
-impl State {
+impl StoredChunks {
     fn get(&mut self, key: &ChunkKey) -> Option<Bytes> {
         let is_ahead = self.chunks.get(key)?.0.is_ahead;
         self.use_now(key, is_ahead)

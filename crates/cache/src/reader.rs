@@ -7,10 +7,10 @@
 //! hear of the same one.
 
 use crate::chunk::{CHUNK_BYTES, ChunkCache, ChunkKey};
-use crate::cursor::{Cursor, Pass, Step, Window};
+use crate::cursor::{Cursor, CursorRead, Prefetch, Window};
 use crate::hedge::Hedge;
+use crate::prefetch_ledger::{PrefetchLedger, ReaderId};
 use crate::stats::{ReaderStats, count};
-use crate::unread::{ReaderId, Unread};
 use bytes::{Bytes, BytesMut};
 use esker_env::watch;
 use esker_env::{
@@ -115,7 +115,7 @@ struct Shared {
     cache: Arc<dyn ChunkCache>,
     window: Window,
     budget: Budget,
-    unread: Unread,
+    prefetched: PrefetchLedger,
     flights: Mutex<HashMap<ChunkKey, Flight>>,
     hedge: Hedge,
     stats: ReaderStats,
@@ -135,7 +135,7 @@ struct Claim {
 impl Claim {
     fn land(mut self, landing: Landing) {
         if landing.is_err() {
-            self.shared.unread.take(&self.key);
+            self.shared.prefetched.take(&self.key);
         }
         self.landing = Some(landing);
     }
@@ -154,14 +154,14 @@ impl Drop for Claim {
 struct Run(Arc<Mutex<Vec<Option<Claim>>>>);
 
 /// A chunk as a reader finds it.
-enum Found {
+enum ChunkSource {
     Here(Bytes),
     Coming(Flight),
 }
 
 /// Chunks as a reader finds them.
 struct Finding {
-    found: Vec<Found>,
+    found: Vec<ChunkSource>,
     /// Flights to be started.
     claims: Vec<Claim>,
     /// Whether one had been fetched ahead, and is no longer in memory.
@@ -195,7 +195,7 @@ impl ObjectReader {
                 cool_down: options.cool_down,
             },
             budget: Budget::new(options.in_flight_bytes),
-            unread: Unread::new(ahead_bytes_max),
+            prefetched: PrefetchLedger::new(ahead_bytes_max),
             flights: Mutex::default(),
             hedge: Hedge::default(),
             stats: ReaderStats::default(),
@@ -234,10 +234,16 @@ impl ObjectReader {
                 cursor.on_lost(now, &shared.window);
             }
             let part = stream.part();
-            let waits = found.iter().any(|found| matches!(found, Found::Coming(_)));
-            let pass =
-                Pass { object: object.id, len: object.len, range: &range, part: &part, waits, now };
-            let Step { fetch, beyond } = cursor.on_read(&pass, &shared.window);
+            let waits = found.iter().any(|found| matches!(found, ChunkSource::Coming(_)));
+            let read = CursorRead {
+                object: object.id,
+                len: object.len,
+                range: &range,
+                part: &part,
+                waits,
+                now,
+            };
+            let Prefetch { fetch, beyond } = cursor.on_read(&read, &shared.window);
             let mut fetched = fetch.end;
             if !fetch.is_empty() {
                 let wide = stream.widen(fetch.clone());
@@ -258,8 +264,8 @@ impl ObjectReader {
         let mut position = range.start - range.start % CHUNK_BYTES;
         for found in found {
             let chunk = match found {
-                Found::Here(chunk) => chunk,
-                Found::Coming(flight) => landed(object, flight).await?,
+                ChunkSource::Here(chunk) => chunk,
+                ChunkSource::Coming(flight) => landed(object, flight).await?,
             };
             let end = position + chunk.len() as u64;
             let slice = within(position, range.start.max(position)..range.end.min(end));
@@ -405,24 +411,24 @@ impl Shared {
         let mut is_lost = false;
         let mut find = |chunk: u32| {
             let key = first.at(chunk);
-            let fetched_ahead = self.unread.take(&key);
+            let fetched_ahead = self.prefetched.take(&key);
             let in_memory = || self.cache.peek(&key).filter(|bytes| fits(object, chunk, bytes));
             if let Some(bytes) = in_memory() {
                 count(&self.stats.chunks_memory, 1);
-                return Found::Here(bytes);
+                return ChunkSource::Here(bytes);
             }
             let mut flights = self.flights.lock();
             if let Some(flight) = flights.get(&key) {
                 count(&self.stats.chunks_joined, 1);
-                return Found::Coming(flight.clone());
+                return ChunkSource::Coming(flight.clone());
             }
             // It may have landed since: then it is in the cache by now.
             if let Some(bytes) = in_memory() {
                 count(&self.stats.chunks_memory, 1);
-                return Found::Here(bytes);
+                return ChunkSource::Here(bytes);
             }
             is_lost |= fetched_ahead;
-            Found::Coming(self.open(&mut flights, key, &mut claims))
+            ChunkSource::Coming(self.open(&mut flights, key, &mut claims))
         };
         let found = wanted.map(&mut find).collect();
         Finding { found, claims, is_lost }
@@ -463,9 +469,9 @@ impl Shared {
         // A quarter of the room stays with those who wait.
         let room = self.budget.available().saturating_sub(self.budget.total() / 4);
         let room = room / usize::try_from(CHUNK_BYTES).expect("1 MiB");
-        let granted = self.unread.grant(reader, missing.len().min(room), now);
+        let granted = self.prefetched.grant(reader, missing.len().min(room), now);
         for key in &missing[..granted] {
-            self.unread.add(reader, *key, now);
+            self.prefetched.add(reader, *key, now);
             self.open(&mut flights, *key, claims);
         }
         count(&self.stats.ahead_chunks, granted as u64);

@@ -1,6 +1,8 @@
 //! What brokers propose.
 
-use crate::state::{ConfigResource, Extent, ExtentFlags, ManifestRef, ObjectKind, ProducersRef};
+use crate::state::{
+    ConfigResource, Extent, ExtentFlags, ManifestRef, ObjectKind, ProducerSnapshotRef,
+};
 use esker_types::{
     BrokerId, ClusterId, Incarnation, JournalId, LeaderEpoch, ObjectId, Offset, PartitionId, Seq,
     StoreId, Timestamp, TopicId, TopicName,
@@ -255,7 +257,7 @@ pub enum Command {
         /// The object, if any of them has something to say.
         objects: Vec<FlushedObject>,
         /// Up to where it is said of which partition.
-        partitions: Vec<(PartitionId, ProducersRef)>,
+        partitions: Vec<(PartitionId, ProducerSnapshotRef)>,
     },
     /// Says that times are proved in all objects from here on; repeats change nothing. See
     /// [`crate::State::times_proved`].

@@ -58,7 +58,7 @@ impl State {
             let row = self.partitions.get(id);
             let row =
                 row.ok_or_else(|| format!("producers of partition {id}, which is not there"))?;
-            if told.upto > row.tiered_end || self.producers_told(*id, row).kept.is_none() {
+            if told.upto > row.tiered_end || self.producer_sources(*id, row).snapshot.is_none() {
                 return Err(format!(
                     "partition {id}: producers are told up to {} beside an extent that says everything, or beyond {}",
                     told.upto, row.tiered_end

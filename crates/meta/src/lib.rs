@@ -30,8 +30,8 @@ pub use reply::{Rejected, Reply};
 pub use snapshot::{SNAPSHOT_LEN_MAX, SnapshotError};
 pub use state::{
     Block, Broker, BrokerState, ConfigResource, EpochStart, Extent, ExtentFlags, Garbage, Journal,
-    JournalState, ManifestRef, ObjectKind, ObjectRow, Partition, ProducersRef, ProducersTold,
-    State, Topic,
+    JournalState, ManifestRef, ObjectKind, ObjectRow, Partition, ProducerSnapshotRef,
+    ProducerSources, State, Topic,
 };
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub struct State {
     /// Blocks of object ids, by first id.
     pub blocks: OrdMap<ObjectId, Block>,
     /// What producers wrote to partitions whose extents no longer tell it.
-    pub producers: OrdMap<PartitionId, ProducersRef>,
+    pub producers: OrdMap<PartitionId, ProducerSnapshotRef>,
     /// Objects that something refers to.
     pub objects: OrdMap<ObjectId, ObjectRow>,
     /// Objects that nothing refers to and that the bucket may still hold.
@@ -56,14 +56,14 @@ pub struct State {
 impl State {
     /// What tells the producers of a partition, as they are at the end of its extents.
     #[must_use]
-    pub fn producers_told<'a>(&self, id: PartitionId, row: &'a Partition) -> ProducersTold<'a> {
-        let kept = self.producers.get(&id).copied();
-        let upto = kept.map_or(Offset::ZERO, |kept| kept.upto);
+    pub fn producer_sources<'a>(&self, id: PartitionId, row: &'a Partition) -> ProducerSources<'a> {
+        let snapshot = self.producers.get(&id).copied();
+        let upto = snapshot.map_or(Offset::ZERO, |snapshot| snapshot.upto);
         let later = row.extents.partition_point(|extent| extent.end <= upto);
         let full = row.extents.iter().rposition(|e| e.flags.has(ExtentFlags::PRODUCERS_FULL));
         match full.filter(|full| *full >= later) {
-            Some(full) => ProducersTold { kept: None, extents: &row.extents[full..] },
-            None => ProducersTold { kept, extents: &row.extents[later..] },
+            Some(full) => ProducerSources { snapshot: None, extents: &row.extents[full..] },
+            None => ProducerSources { snapshot, extents: &row.extents[later..] },
         }
     }
 }
@@ -212,7 +212,7 @@ pub struct Extent {
 ///
 /// It is as if an extent that ends there said everything: what is said by extents up to there may go with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProducersRef {
+pub struct ProducerSnapshotRef {
     /// The object; `None` when there was nothing to say.
     pub object: Option<ObjectId>,
     /// The offset.
@@ -221,9 +221,9 @@ pub struct ProducersRef {
 
 /// What tells the producers of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProducersTold<'a> {
+pub struct ProducerSources<'a> {
     /// What comes first, unless the first extent says everything.
-    pub kept: Option<ProducersRef>,
+    pub snapshot: Option<ProducerSnapshotRef>,
     /// What comes after it, in this order. The first one may begin below the end of what was kept.
     pub extents: &'a [Extent],
 }

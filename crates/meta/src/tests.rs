@@ -387,7 +387,7 @@ impl Log {
             broker: BROKER,
             incarnation: inc,
             objects: object.map(object_of_producers).into_iter().collect(),
-            partitions: vec![(pid, ProducersRef { object, upto: Offset(upto) })],
+            partitions: vec![(pid, ProducerSnapshotRef { object, upto: Offset(upto) })],
         };
         assert_eq!(self.run(command.clone()), Reply::Done);
         let after = self.state.clone();
@@ -418,9 +418,9 @@ fn what_extents_say_of_producers_outlives_the_log_start() {
     log.flush_one(inc, jid, pid, SAYS);
     assert_eq!(log.trim(inc, pid, 70), 60);
     let row = &log.state.partitions[&pid];
-    let told = log.state.producers_told(pid, row);
-    assert_eq!(told.kept.map(|kept| kept.upto), Some(Offset(60)));
-    assert_eq!(told.extents, row.extents);
+    let sources = log.state.producer_sources(pid, row);
+    assert_eq!(sources.snapshot.map(|snapshot| snapshot.upto), Some(Offset(60)));
+    assert_eq!(sources.extents, row.extents);
     log.flush_one(inc, jid, pid, SAYS_ALL);
     assert!(log.state.producers.is_empty());
     assert_eq!(log.state.partitions[&pid].tiered_start(), Offset(70));
@@ -454,7 +454,7 @@ fn merged_extents_that_begin_before_what_was_kept_still_tell_what_comes_after_it
         swaps: vec![ExtentSwap { partition: pid, expect, new: vec![merged] }],
     });
     assert_eq!(reply, Reply::Skipped(vec![]));
-    assert_eq!(log.state.producers_told(pid, &log.state.partitions[&pid]).extents, [merged]);
+    assert_eq!(log.state.producer_sources(pid, &log.state.partitions[&pid]).extents, [merged]);
     assert_eq!(log.trim(inc, pid, 30), 10);
     assert_eq!(log.keep(inc, pid, 30, true), 30);
 }
@@ -468,7 +468,7 @@ fn producers_are_told_only_in_objects_of_the_proposer_and_where_there_are_offset
             broker: BROKER,
             incarnation,
             objects: vec![object_of_producers(oid)],
-            partitions: vec![(pid, ProducersRef { object, upto: Offset(upto) })],
+            partitions: vec![(pid, ProducerSnapshotRef { object, upto: Offset(upto) })],
         })
     };
     let other = ObjectId(oid.0 + 1);
@@ -651,7 +651,7 @@ proptest! {
                         let row = &log.state.partitions[&pid];
                         let ends = row.extents.iter().rev().map(|e| e.end);
                         let upto = ends.chain([Offset::ZERO]).nth((*back).min(row.extents.len())).unwrap();
-                        (pid, ProducersRef { object: some.then_some(oid), upto })
+                        (pid, ProducerSnapshotRef { object: some.then_some(oid), upto })
                     }).collect();
                     let reply = log.run(Command::KeepProducers {
                         broker: BROKER,
@@ -676,12 +676,12 @@ proptest! {
             }
             for (pid, ends) in &mut said {
                 let Some(row) = log.state.partitions.get(pid) else { continue };
-                let told = log.state.producers_told(*pid, row);
+                let sources = log.state.producer_sources(*pid, row);
                 // An extent that says everything stands for all before it.
-                let kept = told.kept.map_or(Offset::ZERO, |kept| kept.upto);
-                let from = told.extents.iter().filter(|e| e.flags.has(ExtentFlags::PRODUCERS_FULL)).map(|e| e.end).max();
+                let kept = sources.snapshot.map_or(Offset::ZERO, |snapshot| snapshot.upto);
+                let from = sources.extents.iter().filter(|e| e.flags.has(ExtentFlags::PRODUCERS_FULL)).map(|e| e.end).max();
                 for end in ends.iter().filter(|end| **end > kept.max(from.unwrap_or_default())) {
-                    let is_told = told.extents.iter().any(|e| e.base < *end && *end <= e.end && e.flags.has(SAYS));
+                    let is_told = sources.extents.iter().any(|e| e.base < *end && *end <= e.end && e.flags.has(SAYS));
                     prop_assert!(is_told, "partition {}: what was said up to {} is forgotten", pid, end);
                 }
             }

@@ -1,10 +1,11 @@
-//! Carries producer state forward: before an extent below the log start is dropped, the producer state that only it
-//! holds is written to a new object.
+//! Carries producer state forward: before an extent below the log start is dropped, the producer
+//! state that only it holds is written to a new object.
 //!
-//! Sequence numbers outlive the records that they came with: a producer that was not answered sends its batch again, and
-//! what retention or a trim has taken meanwhile must not be taken for new. So an extent below the log start stays as long
-//! as it is the only one to say something of producers. Here all of that is said once more, in one object for many
-//! partitions, and the metadata lets go of those extents.
+//! Sequence numbers outlive the records that they came with: a producer that was not answered sends
+//! its batch again, and what retention or a trim has taken meanwhile must not be taken for new. So
+//! an extent below the log start stays as long as it is the only one to say something of producers.
+//! Here all of that is said once more, in one object for many partitions, and the metadata lets go
+//! of those extents.
 
 use crate::context::Context;
 use crate::follow::Follower;
@@ -14,7 +15,7 @@ use crate::objects::producer_state::section_of;
 use crate::objects::tiered::TieredReader;
 use crate::partition::led::Partition;
 use esker_env::BucketError;
-use esker_meta::{Command, FlushedObject, ObjectKind, ProducersRef, State};
+use esker_meta::{Command, FlushedObject, ObjectKind, ProducerSnapshotRef, State};
 use esker_meta_client::MetaError;
 use esker_object::{ObjectBuilder, ProducerKind};
 use esker_plog::ProducerTable;
@@ -92,7 +93,8 @@ impl ProducerSnapshots {
         self.write_snapshot(all).await
     }
 
-    /// The producers of a partition at the end of its objects. What a damaged object says that is due to go, goes.
+    /// The producers of a partition at the end of its objects. What a damaged object says that is
+    /// due to go, goes.
     async fn producers_to_carry(
         &self,
         state: &State,
@@ -134,7 +136,7 @@ impl ProducerSnapshots {
             objects.push(self.put(reserved, &all).await?);
         }
         let object = reserved.as_ref().map(ReservedId::id);
-        let snapshot = |carried: Carried| ProducersRef {
+        let snapshot = |carried: Carried| ProducerSnapshotRef {
             object: object.filter(|_| !carried.producers.is_empty()),
             upto: carried.row.tiered_end,
         };

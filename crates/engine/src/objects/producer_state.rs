@@ -1,8 +1,9 @@
 //! The producers of a partition as its objects say.
 //!
-//! Every extent says what its own batches add (a delta), and every so often one says everything (full). So the state at
-//! the objects' end is the last full one and the deltas after it. What extents said that are gone stands in snapshots:
-//! see [`ProducerSnapshots`](crate::background::producer_snapshot::ProducerSnapshots).
+//! Every extent says what its own batches add (a delta), and every so often one says everything
+//! (full). So the state at the objects' end is the last full one and the deltas after it. What
+//! extents said that are gone stands in snapshots: see
+//! [`ProducerSnapshots`](crate::background::producer_snapshot::ProducerSnapshots).
 
 use crate::objects::error::ObjectReadError;
 use crate::objects::stored::StoredExtent;
@@ -17,7 +18,8 @@ use esker_types::{Offset, PartitionId, Timestamp};
 pub(crate) const FULL_EVERY: usize = 16;
 
 impl TieredReader {
-    /// The producers' state at the objects' end, without those that were last seen before `horizon`.
+    /// The producers' state at the objects' end, without those that were last seen before
+    /// `horizon`.
     pub(crate) async fn producers(
         &self,
         state: &State,
@@ -28,7 +30,8 @@ impl TieredReader {
         self.producers_but(state, row, partition, horizon, |_| false).await
     }
 
-    /// As [`Self::producers`], without what damaged objects say that `may_miss` lets go, by where their extent ends.
+    /// As [`Self::producers`], without what damaged objects say that `may_miss` lets go, by where
+    /// their extent ends.
     pub(crate) async fn producers_but(
         &self,
         state: &State,
@@ -37,9 +40,10 @@ impl TieredReader {
         horizon: Timestamp,
         may_miss: impl Fn(Offset) -> bool,
     ) -> Result<ProducerTable, ObjectReadError> {
-        let told = state.producers_told(partition, row);
-        let snapshot = told.kept.and_then(|kept| StoredExtent::of_producers(state, &kept));
-        let extents = told.extents.iter().map(|extent| StoredExtent::of_extent(state, extent));
+        let sources = state.producer_sources(partition, row);
+        let snapshot =
+            sources.snapshot.and_then(|snapshot| StoredExtent::of_producers(state, &snapshot));
+        let extents = sources.extents.iter().map(|extent| StoredExtent::of_extent(state, extent));
         let mut table = ProducerTable::default();
         for stored in snapshot.into_iter().chain(extents) {
             match self.producers_of_extent(partition, &stored).await {
@@ -63,8 +67,8 @@ impl TieredReader {
         Ok(table_of(&meta, &part))
     }
 
-    /// As [`Self::producers`]. Where an object is damaged that is what memory knows of it, and `None` where memory knows
-    /// nothing.
+    /// As [`Self::producers`]. Where an object is damaged that is what memory knows of it, and
+    /// `None` where memory knows nothing.
     pub(crate) async fn producers_or_memory(
         &self,
         state: &State,

@@ -4,7 +4,7 @@ use crate::objects::error::{ObjectDamage, ObjectReadError};
 use crate::objects::part_flags::extent_flags;
 use esker_cache::CachedObject;
 use esker_env::ObjectKey;
-use esker_meta::{Extent, ExtentFlags, ProducersRef, State};
+use esker_meta::{Extent, ExtentFlags, ProducerSnapshotRef, State};
 use esker_object::{ManifestEntry, OBJECT_HEADER_BYTES, ObjectMeta, Part, data_key};
 use esker_types::{Incarnation, ObjectId, Offset, PartitionId, Timestamp};
 
@@ -55,7 +55,7 @@ impl StoredExtent {
     }
 
     /// The object that says of a partition's producers what no extent says any more.
-    pub(crate) fn of_producers(state: &State, snapshot: &ProducersRef) -> Option<Self> {
+    pub(crate) fn of_producers(state: &State, snapshot: &ProducerSnapshotRef) -> Option<Self> {
         let id = snapshot.object?;
         let object = state.objects.get(&id).expect("what is referred to has a row");
         Some(Self {

@@ -188,7 +188,7 @@ impl State {
     /// Lets go of extents and manifests that end at or before the log start. One that is cut through stays, and so do
     /// those that nothing else has for what they say of producers.
     pub(super) fn drop_below_log_start(&mut self, pid: PartitionId, partition: &mut Partition) {
-        self.drop_told_producers(pid, partition);
+        self.drop_superseded_snapshot(pid, partition);
         let start = partition.log_start;
         let gone = partition.manifests.iter().take_while(|m| m.end <= start).count();
         for manifest in partition.manifests.drain(..gone) {

@@ -18,13 +18,13 @@ pub(crate) struct ReaderId(pub(crate) u64);
 
 /// Chunks that were fetched ahead of their readers.
 #[derive(Debug)]
-pub(crate) struct Unread {
+pub(crate) struct PrefetchLedger {
     chunks_max: usize,
-    state: Mutex<State>,
+    state: Mutex<LedgerEntries>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LedgerEntries {
     chunks: HashMap<ChunkKey, u64>,
     /// In the order in which they were asked for.
     order: BTreeMap<u64, (ChunkKey, ReaderId, MonoTime)>,
@@ -33,7 +33,7 @@ struct State {
     turn: u64,
 }
 
-impl State {
+impl LedgerEntries {
     fn remove(&mut self, key: &ChunkKey) -> bool {
         let Some(turn) = self.chunks.remove(key) else { return false };
         let (_, reader, _) = self.order.remove(&turn).expect("a chunk has a turn");
@@ -46,7 +46,7 @@ impl State {
     }
 }
 
-impl Unread {
+impl PrefetchLedger {
     pub(crate) fn new(bytes_max: u64) -> Self {
         let chunks_max = usize::try_from(bytes_max / CHUNK_BYTES).unwrap_or(usize::MAX);
         Self { chunks_max, state: Mutex::default() }
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn readers_share_the_room_and_none_starves() {
-        let unread = Unread::new(64 * CHUNK_BYTES);
+        let unread = PrefetchLedger::new(64 * CHUNK_BYTES);
         let mut next = 0;
         let mut fetch = |reader: u64, wanted: usize| {
             let reader = ReaderId(reader);
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_nobody_comes_for_keeps_no_room() {
-        let unread = Unread::new(8 * CHUNK_BYTES);
+        let unread = PrefetchLedger::new(8 * CHUNK_BYTES);
         for chunk in 0..4 {
             unread.add(ReaderId(chunk.into()), key(chunk), at(chunk.into()));
         }
