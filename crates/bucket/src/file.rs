@@ -17,8 +17,9 @@
 
 use bytes::Bytes;
 use esker_env::{
-    AlignedBuffer, Blocking, BoxFuture, Bucket, BucketError, BucketErrorKind, Budget, Clock, Disk,
-    DiskFile, DiskLock, Entropy, Env, ListPage, ObjectKey, Open, Permit, PieceSink, Spawner,
+    AlignedBuffer, Blocking, BoxFuture, Bucket, BucketError, BucketErrorKind, Budget, Clock,
+    DeviceShare, Disk, DiskFile, DiskLock, Entropy, Env, ListPage, ObjectKey, Open, Permit,
+    PieceSink, Spawner,
 };
 use esker_types::MonoTime;
 use parking_lot::Mutex;
@@ -27,7 +28,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::buffers::Buffers;
@@ -73,11 +74,11 @@ struct Files {
     /// Held while a piece is written: one alone keeps a disk busy, and what others write waits for no more than that.
     turn: Mutex<()>,
     buffers: Arc<Buffers>,
-    /// Commits to the machine's disk so far, and at the last long read.
-    commits: AtomicU64,
+    /// Whom the disk is shared with. Where a put is urgent nothing waits, not even for its turn, until the puts that are
+    /// under way have ended.
+    device: DeviceShare,
+    /// Commits to the machine's disk at the last long read.
     commits_seen: AtomicU64,
-    /// Nothing waits, not even for its turn, until the puts that are under way have ended.
-    hurried: AtomicBool,
     entropy: Arc<dyn Entropy>,
     root: PathBuf,
     /// Directories whose name is known to be durable.
@@ -115,9 +116,8 @@ impl FileBucket {
             puts: Mutex::new(Puts::new(env.clock.now())),
             turn: Mutex::new(()),
             buffers: Arc::new(Buffers::new(READ_BYTES)),
-            commits: AtomicU64::new(0),
+            device: env.device.clone(),
             commits_seen: AtomicU64::new(0),
-            hurried: AtomicBool::new(false),
             entropy: env.entropy.fork("file bucket"),
             root,
             synced: Mutex::default(),
@@ -143,7 +143,7 @@ impl FileBucket {
         if !is_long(range) {
             return None;
         }
-        let commits = self.files.commits.load(Ordering::Relaxed);
+        let commits = self.files.device.commits();
         let alone = self.files.commits_seen.swap(commits, Ordering::Relaxed) != commits;
         Some(self.reads.acquire(if alone { READS } else { 1 }).await)
     }
@@ -166,14 +166,6 @@ impl Bucket for FileBucket {
             let path = files.path("put", &key)?;
             files.put(&path, &body).map_err(|error| failure("put", key.as_str(), &error))
         })
-    }
-
-    fn hurry(&self) {
-        self.files.hurried.store(true, Ordering::Relaxed);
-    }
-
-    fn give_way(&self) {
-        self.files.commits.fetch_add(1, Ordering::Relaxed);
     }
 
     fn get_range<'a>(
@@ -277,7 +269,7 @@ impl Files {
         let slack = self.puts.lock().begin(self.clock.now());
         let outcome = self.put_within(slack, path, body);
         if self.puts.lock().end(self.clock.now()) {
-            self.hurried.store(false, Ordering::Relaxed);
+            self.device.puts_ended();
         }
         outcome
     }
@@ -335,15 +327,15 @@ impl Files {
                 if filled < piece {
                     continue;
                 }
-                let hurried = || self.hurried.load(Ordering::Relaxed);
-                let turn = (!hurried()).then(|| self.turn.lock());
+                let urgent = || self.device.is_put_urgent();
+                let turn = (!urgent()).then(|| self.turn.lock());
                 let began = self.clock.now();
                 file.write_all_at(buffer.bytes(piece), position)?;
                 drop(turn);
                 position += piece as u64;
                 filled = 0;
                 let wait = slack.min(self.clock.now().since(began) * WAIT_TO_WRITE);
-                if !wait.is_zero() && !hurried() {
+                if !wait.is_zero() && !urgent() {
                     self.clock.pause(wait);
                     slack -= wait;
                 }
@@ -471,12 +463,12 @@ impl Files {
         while filled < needed {
             let position = start - skip as u64 + filled as u64;
             let end = whole.min(filled + READ_BYTES);
-            let (began, commits) = (self.clock.now(), self.commits.load(Ordering::Relaxed));
+            let (began, commits) = (self.clock.now(), self.device.commits());
             match file.read_at(&mut buffer.bytes_mut(end)[filled..], position)? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 read => filled += read,
             }
-            if self.commits.load(Ordering::Relaxed) != commits {
+            if self.device.commits() != commits {
                 self.clock.pause(self.clock.now().since(began) / REST_SHARE);
             }
             // Whoever waits for the processor does not wait until this thread's time is over.

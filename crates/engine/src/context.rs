@@ -1,4 +1,5 @@
-//! What every part of the engine needs: the world, the settings, this registration, the metadata, the bucket.
+//! What every part of the engine needs: the world, the settings, this registration, the metadata,
+//! the bucket.
 
 use crate::options::EngineOptions;
 use esker_env::{Bucket, BucketError, Env, ObjectKey};

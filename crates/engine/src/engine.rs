@@ -26,9 +26,11 @@ use esker_wal::{Wal, WalFailure};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Most bytes that one batch may decompress to when it is searched, and all that are searched at a time.
+/// Most bytes that one batch may decompress to when it is searched, and all that are searched at a
+/// time.
 pub(crate) const DECOMPRESSED_MAX: usize = 256 << 20;
-/// The journal of internal topics; it is flushed early, so that a coordinator's restart has little to read.
+/// The journal of internal topics; it is flushed early, so that a coordinator's restart has little
+/// to read.
 const SYSTEM_JOURNAL: usize = 0;
 
 /// The engine of one broker. Everything that serves requests holds an [`Arc`] of it.
@@ -57,8 +59,8 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Flushes everything if the bucket takes it within `timeout`, then stops. What is not flushed stays in the
-    /// write-ahead log.
+    /// Flushes everything if the bucket takes it within `timeout`, then stops. What is not flushed
+    /// stays in the write-ahead log.
     pub async fn stop(&self, timeout: Duration) {
         let clock = &*self.context.env.clock;
         if esker_env::timeout(clock, timeout, self.flush_all(None)).await.is_err() {
@@ -74,7 +76,8 @@ impl Engine {
         futures_util::future::select(std::pin::pin!(closed), std::pin::pin!(self.failed())).await;
     }
 
-    /// Brings [`Engine::topics`] up to the newest image. Whoever proposed a change calls this before answering.
+    /// Brings [`Engine::topics`] up to the newest image. Whoever proposed a change calls this
+    /// before answering.
     pub fn refresh(&self) {
         self.follower.refresh();
     }
@@ -119,14 +122,15 @@ impl Engine {
         self.listener.failure.get().is_some()
     }
 
-    /// Completes when the write-ahead log fails, with the reason. That is final: the process has to end, and a new
-    /// one reads what the disk really holds.
+    /// Completes when the write-ahead log fails, with the reason. That is final: the process has to
+    /// end, and a new one reads what the disk really holds.
     pub async fn failed(&self) -> WalFailure {
         self.listener.failed().await
     }
 
-    /// Puts everything that is committed now into the bucket, of one topic's journals or all, and returns when that is
-    /// done. (A journal is flushed whole: other topics' records in it come along.)
+    /// Puts everything that is committed now into the bucket, of one topic's journals or all, and
+    /// returns when that is done. (A journal is flushed whole: other topics' records in it come
+    /// along.)
     pub async fn flush_all(&self, topic: Option<TopicId>) {
         self.flusher.flush_all(topic).await;
     }
@@ -142,7 +146,8 @@ impl Engine {
         self.maintenance.run_once().await;
     }
 
-    /// Raises the first readable offset of partitions. Offsets above the high watermark are the caller's mistake.
+    /// Raises the first readable offset of partitions. Offsets above the high watermark are the
+    /// caller's mistake.
     ///
     /// # Errors
     /// See [`MetaError`].
@@ -153,14 +158,14 @@ impl Engine {
         self.maintenance.retention.set_log_starts(partitions).await
     }
 
-    /// Reads every object that the metadata names and checks every checksum in it. `tell` hears of progress, then of
-    /// damage and of the end. Objects that are dropped meanwhile do not count.
+    /// Reads every object that the metadata names and checks every checksum in it. `tell` hears of
+    /// progress, then of damage and of the end. Objects that are dropped meanwhile do not count.
     pub async fn verify(&self, tell: impl FnMut(Verified) + Send) {
         Verifier { context: &self.context, tiered: &self.tiered }.run(tell).await;
     }
 
-    /// How much of the write-ahead log is used beyond the point where produce is slowed down: 0 below it, 1 when it is
-    /// full.
+    /// How much of the write-ahead log is used beyond the point where produce is slowed down: 0
+    /// below it, 1 when it is full.
     #[must_use]
     pub fn pressure(&self) -> f64 {
         wal_space::pressure(&self.wal.space(), &self.context.options)

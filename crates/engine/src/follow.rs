@@ -30,8 +30,8 @@ struct AppliedImage {
 }
 
 impl Follower {
-    /// Opens the partitions that this broker leads, with what was recovered of them. A partition that appears later is
-    /// new, and has no tail.
+    /// Opens the partitions that this broker leads, with what was recovered of them. A partition
+    /// that appears later is new, and has no tail.
     pub(crate) fn new(
         context: &Arc<Context>,
         settings: Arc<dyn ResolveSettings>,
@@ -155,8 +155,8 @@ fn follow_topics(topics: &mut TopicRegistry, old: &State, new: &State) -> BTreeS
     changed
 }
 
-/// Takes over what the metadata decided about open partitions. Answers of which topics partitions are new or led by
-/// another.
+/// Takes over what the metadata decided about open partitions. Answers of which topics partitions
+/// are new or led by another.
 fn follow_partitions(topics: &TopicRegistry, old: &State, new: &State) -> BTreeSet<TopicId> {
     let leadership = |row: &esker_meta::Partition| (row.leader, row.leader_incarnation);
     let mut changed = BTreeSet::new();

@@ -1,13 +1,15 @@
-//! Appends, reads, offloads: the tasks that drive the logs over the journal, the bucket and the metadata.
+//! Appends, reads, offloads: the tasks that drive the logs over the journal, the bucket and the
+//! metadata.
 //!
-//! *Life of a batch.* [`Engine::append`] gives it offsets under its partition's lock and pushes it into the journal; the
-//! write-ahead log's thread syncs it with everything else that waits, shows it to readers and settles the producer's
-//! [`Ack`]. Later the flush puts it into an object, commits that in the metadata, and trims the log. From then on it is
-//! read from memory while it is there, and from the bucket otherwise.
+//! *Life of a batch.* [`Engine::append`] gives it offsets under its partition's lock and pushes it
+//! into the journal; the write-ahead log's thread syncs it with everything else that waits, shows
+//! it to readers and settles the producer's [`Ack`]. Later the flush puts it into an object,
+//! commits that in the metadata, and trims the log. From then on it is read from memory while it is
+//! there, and from the bucket otherwise.
 //!
-//! *Crash consistency.* What is acknowledged is in the log behind a sync, or in an object that the metadata names. A
-//! start seals what earlier registrations of this broker left open, elects itself leader at the sealed tails, and
-//! drains them behind the new journal's appends.
+//! *Crash consistency.* What is acknowledged is in the log behind a sync, or in an object that the
+//! metadata names. A start seals what earlier registrations of this broker left open, elects itself
+//! leader at the sealed tails, and drains them behind the new journal's appends.
 
 mod background;
 mod context;

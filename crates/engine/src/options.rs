@@ -39,8 +39,8 @@ pub struct EngineOptions {
     pub background_memory: ByteCount,
     /// Extents of a partition before it is merged.
     pub merge_extents: usize,
-    /// Most extents of a partition in the metadata before older ones are spilled into a manifest; not more than
-    /// [`esker_meta::Partition::EXTENTS_MAX`], and enough that some stay.
+    /// Most extents of a partition in the metadata before older ones are spilled into a manifest;
+    /// not more than [`esker_meta::Partition::EXTENTS_MAX`], and enough that some stay.
     pub extents_inline: usize,
     /// How long an object that nothing refers to is kept for readers with an older plan.
     pub garbage_grace: Duration,
@@ -48,7 +48,8 @@ pub struct EngineOptions {
     pub housekeeping_every: Duration,
     /// How long a producer that does not write is remembered.
     pub producer_expiry: Duration,
-    /// PartitionSlice of the write-ahead log that may be used before produce is throttled, in percent.
+    /// PartitionSlice of the write-ahead log that may be used before produce is throttled, in
+    /// percent.
     pub throttle_percent: u8,
 }
 

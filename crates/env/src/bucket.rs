@@ -94,12 +94,6 @@ pub trait Bucket: Send + Sync {
         body: Vec<Bytes>,
     ) -> BoxFuture<'a, Result<(), BucketError>>;
 
-    /// Puts that are under way are waited for: one that takes its time out of consideration for others stops doing so.
-    fn hurry(&self) {}
-
-    /// A commit to this machine's disk has ended: others are under way, and gets that use the same disk leave it room.
-    fn give_way(&self) {}
-
     /// Bytes `range` of an object; fewer are an error.
     fn get_range<'a>(
         &'a self,

@@ -11,6 +11,7 @@ mod aligned;
 mod bucket;
 mod budget;
 mod clock;
+mod device_share;
 mod disk;
 mod entropy;
 mod net;
@@ -24,6 +25,7 @@ pub use aligned::AlignedBuffer;
 pub use bucket::{Bucket, BucketError, BucketErrorKind, ListPage, ObjectKey, PieceSink};
 pub use budget::{Budget, Permit};
 pub use clock::{Clock, Elapsed, timeout};
+pub use device_share::DeviceShare;
 pub use disk::{Disk, DiskFile, DiskLock, Open};
 pub use entropy::Entropy;
 pub use net::{ByteStream, Incoming, Listener, Net};
@@ -51,6 +53,8 @@ pub struct Env {
     pub disk: Arc<dyn Disk>,
     /// Sockets.
     pub net: Arc<dyn Net>,
+    /// Who else uses this machine's disk.
+    pub device: DeviceShare,
 }
 
 impl Env {

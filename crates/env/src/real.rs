@@ -23,6 +23,7 @@ impl Env {
             spawner: runtimes.spawner(),
             disk: Arc::new(FileSystem),
             net: Arc::new(TcpNet),
+            device: crate::DeviceShare::default(),
         }
     }
 }

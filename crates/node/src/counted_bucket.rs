@@ -83,14 +83,6 @@ impl Bucket for CountedBucket {
         self.inner.put(key, body)
     }
 
-    fn hurry(&self) {
-        self.inner.hurry();
-    }
-
-    fn give_way(&self) {
-        self.inner.give_way();
-    }
-
     fn get_range<'a>(
         &'a self,
         key: &'a ObjectKey,

@@ -17,7 +17,7 @@ use crate::trace::Trace;
 use esker_broker::{BrokerOptions, CoordinatorOptions, LiveSettings};
 use esker_client::{Client, ClientError, ClientOptions};
 use esker_engine::EngineOptions;
-use esker_env::{Bucket, Clock, Entropy, Env, Net, OneDevice};
+use esker_env::{Bucket, Clock, DeviceShare, Entropy, Env, Net, OneDevice};
 use esker_node::{DataDir, Node, NodeOptions};
 use esker_settings::BrokerSettings;
 use esker_types::{BrokerId, ByteCount, MonoTime};
@@ -196,6 +196,7 @@ impl World {
             spawner: Arc::clone(&spawner) as _,
             disk: Arc::new(OneDevice::new(Arc::clone(&disk) as _)),
             net: Arc::new(net.clone()),
+            device: DeviceShare::default(),
         };
         let options = ClientOptions {
             brokers: vec![format!("{}:{PORT}", machine.host)],

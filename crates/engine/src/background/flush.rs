@@ -1,12 +1,13 @@
 //! From the journal to the bucket.
 //!
-//! A range of a journal becomes one object for all its small partitions and one for each large one. They are *built*,
-//! *stored*, *committed* in one command, and then the flush *finishes*: the log is trimmed. A crash in between leaves
-//! objects that nothing names (they become garbage with their block of ids) or log entries that are flushed already
-//! (their commit is refused as drained).
+//! A range of a journal becomes one object for all its small partitions and one for each large one.
+//! They are *built*, *stored*, *committed* in one command, and then the flush *finishes*: the log
+//! is trimmed. A crash in between leaves objects that nothing names (they become garbage with their
+//! block of ids) or log entries that are flushed already (their commit is refused as drained).
 //!
-//! *Retries.* A put that failed is repeated under a new id, for keys are never written twice; the ids of the failed
-//! attempt are abandoned, so that what it did put is deleted. A commit whose answer was lost is proposed again as it is.
+//! *Retries.* A put that failed is repeated under a new id, for keys are never written twice; the
+//! ids of the failed attempt are abandoned, so that what it did put is deleted. A commit whose
+//! answer was lost is proposed again as it is.
 
 use crate::background::flush_encode::{EncodedObject, PartitionSlice, encode};
 use crate::background::merge::Merger;
@@ -116,7 +117,8 @@ impl Flusher {
                 }
             };
             last = Some(began);
-            // Who is at it half of the time must not fall behind: records would have to be read back from the log.
+            // Who is at it half of the time must not fall behind: records would have to be read
+            // back from the log.
             let has_time = began.since(idle_since) >= took;
             let outcome = self.flush_range(&journal, has_time).await;
             idle_since = clock.now();
@@ -171,8 +173,9 @@ impl Flusher {
         self.failing.load(Ordering::Relaxed)
     }
 
-    /// The journal whose turn it is, or how long none has one: those of earlier registrations first, for a partition's
-    /// extents follow its offsets. The flush before this one began at `last`.
+    /// The journal whose turn it is, or how long none has one: those of earlier registrations
+    /// first, for a partition's extents follow its offsets. The flush before this one began at
+    /// `last`.
     fn next_to_flush(
         &self,
         last: Option<MonoTime>,
@@ -209,8 +212,9 @@ impl Flusher {
         let _either = timeout(&*self.parts.context.env.clock, limit, either).await;
     }
 
-    /// Puts everything that is committed now into the bucket, of one topic's journals or all, and returns when that is
-    /// done. (A journal is flushed whole: other topics' records in it come along.)
+    /// Puts everything that is committed now into the bucket, of one topic's journals or all, and
+    /// returns when that is done. (A journal is flushed whole: other topics' records in it come
+    /// along.)
     pub(crate) async fn flush_all(&self, topic: Option<TopicId>) {
         let journals: Vec<_> = {
             let undrained = self.undrained.lock();
@@ -231,8 +235,9 @@ impl Flusher {
         }
     }
 
-    /// Flushes one range: build objects, store them, commit them, then trim the log. See the head of this file for a
-    /// crash between each two of these. With time to spare, others go first (see [`CpuYield`]).
+    /// Flushes one range: build objects, store them, commit them, then trim the log. See the head
+    /// of this file for a crash between each two of these. With time to spare, others go first (see
+    /// [`CpuYield`]).
     async fn flush_range(
         &self,
         journal: &Arc<OwnedJournal>,
@@ -257,7 +262,8 @@ impl Flusher {
         Ok(())
     }
 
-    /// Builds the objects, in memory alone: a crash loses nothing but the work, and their ids are abandoned.
+    /// Builds the objects, in memory alone: a crash loses nothing but the work, and their ids are
+    /// abandoned.
     async fn build(
         &self,
         slices: Vec<PartitionSlice>,
@@ -292,7 +298,7 @@ impl Flusher {
             match select(puts, behind).await {
                 Either::Left((stored, _)) => stored?,
                 Either::Right(((), puts)) => {
-                    self.parts.context.bucket.hurry();
+                    self.parts.context.env.device.put_is_urgent();
                     puts.await?;
                 }
             }
@@ -311,8 +317,8 @@ impl Flusher {
         try_join_all(lanes).await.map(drop)
     }
 
-    /// Names the objects in the metadata, all in one command. After a crash the log's entries are flushed already, and
-    /// another commit of them is refused.
+    /// Names the objects in the metadata, all in one command. After a crash the log's entries are
+    /// flushed already, and another commit of them is refused.
     async fn commit(
         &self,
         range: &JournalRange,
@@ -337,7 +343,8 @@ impl Flusher {
         }
     }
 
-    /// Tells the partitions and trims the log. After a crash the trim is repeated: the journal is drained up to here.
+    /// Tells the partitions and trims the log. After a crash the trim is repeated: the journal is
+    /// drained up to here.
     async fn finish(&self, journal: &Arc<OwnedJournal>, range: &JournalRange) {
         let FlushParts { context, listener, follower, quarantine, merger, wal, .. } = &self.parts;
         context.env.fail_point("flush: committed").await;
@@ -401,7 +408,8 @@ impl Flusher {
         let mut slices = Vec::with_capacity(owners.len());
         for ((partition, row), batches) in owners.into_iter().zip(tails) {
             let (delta, bytes) = self.producers_of(&batches, cpu);
-            // Damage only makes it no full one: a flush must not wait for it, nor other partitions for this one.
+            // Damage only makes it no full one: a flush must not wait for it, nor other partitions
+            // for this one.
             let before = if next_is_full(row) {
                 let horizon = context.producer_horizon();
                 tiered.producers_or_memory(&state, row, partition, horizon).await?
@@ -478,7 +486,7 @@ mod tests {
             ShardWakers::new(&*context.env.spawner),
             FlushPolicy::new(&context.options),
             no_pressure(),
-            Arc::clone(&context.bucket),
+            context.env.device.clone(),
         ));
         let wal = opened.start(Arc::clone(&listener) as _);
         let (quarantine, memory): (Arc<Quarantine>, _) = (Arc::default(), Budget::new(1 << 20));

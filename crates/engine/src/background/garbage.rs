@@ -1,11 +1,13 @@
 //! Deleting what nothing refers to.
 //!
-//! The metadata alone says what may go: an object whose last reference went some time ago, or an id that was abandoned,
-//! alone or with its block, before it was committed. Neither can come back, so a delete needs no look at the bucket, and
-//! doing it twice is harmless. An object leaves the list when the bucket has confirmed that very one.
+//! The metadata alone says what may go: an object whose last reference went some time ago, or an id
+//! that was abandoned, alone or with its block, before it was committed. Neither can come back, so
+//! a delete needs no look at the bucket, and doing it twice is harmless. An object leaves the list
+//! when the bucket has confirmed that very one.
 //!
-//! Readers with an older image have a grace period, counted from when this process first saw the garbage, on its own
-//! clock that never jumps. A start counts anew: what stays a little longer costs nothing.
+//! Readers with an older image have a grace period, counted from when this process first saw the
+//! garbage, on its own clock that never jumps. A start counts anew: what stays a little longer
+//! costs nothing.
 
 use crate::context::Context;
 use crate::objects::object_ids::ObjectIds;
@@ -60,7 +62,8 @@ impl GarbageCollector {
         Self { context, ids, tiered, seen: Mutex::default() }
     }
 
-    /// Gives up the id blocks of earlier registrations: what of them was never committed becomes garbage.
+    /// Gives up the id blocks of earlier registrations: what of them was never committed becomes
+    /// garbage.
     pub(crate) async fn expire_blocks(&self) -> Result<(), MetaError> {
         let state = self.context.image();
         let old = state.blocks.iter().filter(|(_, block)| {
@@ -72,7 +75,8 @@ impl GarbageCollector {
         Ok(())
     }
 
-    /// Gives up the ids of this registration whose objects came to nothing, in attempts that failed half way.
+    /// Gives up the ids of this registration whose objects came to nothing, in attempts that failed
+    /// half way.
     pub(crate) async fn give_up_abandoned(&self) -> Result<(), MetaError> {
         let objects = self.ids.abandoned();
         if objects.is_empty() {
@@ -155,7 +159,8 @@ impl GarbageCollector {
         let manifest = match self.tiered.manifest(id, row.incarnation, row.len).await {
             Ok(manifest) => manifest,
             Err(error) => {
-                // A manifest that was deleted before the confirmation arrived took its objects with it.
+                // A manifest that was deleted before the confirmation arrived took its objects with
+                // it.
                 tracing::debug!(%error, "cannot read a manifest that is garbage");
                 let gone = self.context.bucket.head(&key).await;
                 return gone.is_err_and(|e| e.kind == esker_env::BucketErrorKind::NotFound);

@@ -69,7 +69,8 @@ impl Maintenance {
         }
     }
 
-    /// Garbage goes beside everything else: a flush may wait for a merge, and nothing for a deletion.
+    /// Garbage goes beside everything else: a flush may wait for a merge, and nothing for a
+    /// deletion.
     pub(crate) async fn run_deletion(&self) {
         let options = &self.context.options;
         let often = options.garbage_grace.max(DELETION_EVERY_MIN);

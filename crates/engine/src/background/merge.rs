@@ -1,7 +1,8 @@
 //! Merging a partition's extents into larger objects of its own.
 //!
-//! Optimistic: the metadata takes the swap only where the extents are still what the writer saw. Bytes of a partition
-//! that moved on meanwhile are dead on arrival, which costs space and nothing else.
+//! Optimistic: the metadata takes the swap only where the extents are still what the writer saw.
+//! Bytes of a partition that moved on meanwhile are dead on arrival, which costs space and nothing
+//! else.
 
 use crate::background::merge_policy::{Benefit, MergePolicy};
 use crate::background::retention::ages_from;
@@ -28,7 +29,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// With so many times the extents that are worth a merge it is urgent: some times more, and the metadata takes no flush.
+/// With so many times the extents that are worth a merge it is urgent: some times more, and the
+/// metadata takes no flush.
 const URGENT_EXTENTS_FACTOR: usize = 2;
 /// After a merge nothing is merged for so many times as long as it took.
 const THROTTLE_FACTOR: u32 = 3;
@@ -76,8 +78,8 @@ pub(crate) struct Merger {
 }
 
 impl Merger {
-    /// A flush, which holds `flush_bytes_max` at most, finds room beside a merge: what is acknowledged does not wait for
-    /// what tidies up.
+    /// A flush, which holds `flush_bytes_max` at most, finds room beside a merge: what is
+    /// acknowledged does not wait for what tidies up.
     pub(crate) fn new(parts: MergeParts, flush_bytes_max: usize) -> Self {
         let options = &parts.context.options;
         let beside = parts.memory.total().saturating_sub(flush_bytes_max);
@@ -103,8 +105,8 @@ impl Merger {
 
     /// Merges every partition that has many small extents.
     ///
-    /// One after the other with rests, for a disk, a line or a processor that is busy with merges makes clients wait;
-    /// without rests when flushes would soon find no room for more extents.
+    /// One after the other with rests, for a disk, a line or a processor that is busy with merges
+    /// makes clients wait; without rests when flushes would soon find no room for more extents.
     pub(crate) async fn merge_due(&self) -> Result<(), MetaError> {
         let MergeParts { context, follower, quarantine, flush_pressure, .. } = &self.parts;
         let image = context.image();

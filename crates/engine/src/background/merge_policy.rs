@@ -20,14 +20,17 @@ pub(crate) struct MergePolicy {
     pub(crate) count: usize,
     /// Most bytes of one.
     pub(crate) bytes_max: u64,
-    /// With so many extents from which something is gained, those that take room cannot wait for more beside them.
+    /// With so many extents from which something is gained, those that take room cannot wait for
+    /// more beside them.
     pub(crate) urgent: usize,
-    /// With more extents than so many in all, neither: the ones after them cannot be spilled before they are alone.
+    /// With more extents than so many in all, neither: the ones after them cannot be spilled before
+    /// they are alone.
     pub(crate) inline: usize,
 }
 
 impl MergePolicy {
-    /// The oldest run of extents that are worth a merge and together fit one object, if there is one.
+    /// The oldest run of extents that are worth a merge and together fit one object, if there is
+    /// one.
     pub(crate) fn run<'a>(
         &self,
         extents: &'a [Extent],
@@ -74,7 +77,8 @@ mod tests {
 
     const RULE: MergePolicy = MergePolicy { count: 3, bytes_max: 100, urgent: 6, inline: 20 };
 
-    /// What is planned for extents of these sizes: those from 50 on are alone and large, those below 10 alone and small.
+    /// What is planned for extents of these sizes: those from 50 on are alone and large, those
+    /// below 10 alone and small.
     fn plan(sizes: &[u64]) -> Option<(usize, usize)> {
         let extents: Vec<_> = (0..)
             .zip(sizes)

@@ -40,7 +40,8 @@ impl Retention {
         Ok(())
     }
 
-    /// Raises the first readable offset of partitions. Offsets above the high watermark are the caller's mistake.
+    /// Raises the first readable offset of partitions. Offsets above the high watermark are the
+    /// caller's mistake.
     pub(crate) async fn set_log_starts(
         &self,
         partitions: Vec<(PartitionId, Offset)>,
@@ -56,8 +57,8 @@ impl Retention {
     }
 }
 
-/// From when an extent or a manifest in `object` ages, of which the metadata says `claimed`: where nobody has proved
-/// that, from when proving began, which is not before it was written.
+/// From when an extent or a manifest in `object` ages, of which the metadata says `claimed`: where
+/// nobody has proved that, from when proving began, which is not before it was written.
 pub(crate) fn ages_from(state: &State, object: ObjectId, claimed: Timestamp) -> Timestamp {
     match state.times_proved.iter().next() {
         Some((first, _)) if *first <= object => claimed,
@@ -66,8 +67,8 @@ pub(crate) fn ages_from(state: &State, object: ObjectId, claimed: Timestamp) -> 
     }
 }
 
-/// Where a partition's log should start by its topic's retention, if further on than it does. Only what the bucket holds
-/// is removed; extents are removed whole.
+/// Where a partition's log should start by its topic's retention, if further on than it does. Only
+/// what the bucket holds is removed; extents are removed whole.
 fn retained_from(
     state: &State,
     settings: &TopicSettings,

@@ -1,7 +1,7 @@
 //! Spilling a partition's oldest extents out of the metadata into manifest segments.
 //!
-//! Optimistic as a [merge](crate::background::merge): the metadata takes the manifest only where the extents are still
-//! what the writer saw.
+//! Optimistic as a [merge](crate::background::merge): the metadata takes the manifest only where
+//! the extents are still what the writer saw.
 
 use crate::background::merge::is_alone;
 use crate::background::retention::ages_from;
@@ -46,7 +46,8 @@ impl Spiller {
             if row.extents.len() <= self.context.options.extents_inline.max(KEPT_INLINE) {
                 continue;
             }
-            // Only objects of this partition alone can leave the metadata; flush objects wait for their merge.
+            // Only objects of this partition alone can leave the metadata; flush objects wait for
+            // their merge.
             let spilled: Vec<_> = row.extents[..row.extents.len() - KEPT_INLINE]
                 .iter()
                 .take_while(|extent| is_alone(&state, row, extent))

@@ -59,8 +59,8 @@ pub(crate) struct Verifier<'a> {
 }
 
 impl Verifier<'_> {
-    /// Reads every object that the metadata names and checks every checksum in it. `tell` hears of progress, then of
-    /// damage and of the end. Objects that are dropped meanwhile do not count.
+    /// Reads every object that the metadata names and checks every checksum in it. `tell` hears of
+    /// progress, then of damage and of the end. Objects that are dropped meanwhile do not count.
     pub(crate) async fn run(&self, mut tell: impl FnMut(Verified) + Send) {
         let state = self.context.image();
         let (objects, unreadable) = self.named_objects(&state, &mut tell).await;
@@ -87,7 +87,8 @@ impl Verifier<'_> {
         tell(Verified::Done { objects: objects.len() as u64, bytes: read, damaged });
     }
 
-    /// All data objects, those that only manifests list among them; and how many manifests cannot be read.
+    /// All data objects, those that only manifests list among them; and how many manifests cannot
+    /// be read.
     async fn named_objects(
         &self,
         state: &State,

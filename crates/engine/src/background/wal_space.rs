@@ -28,7 +28,8 @@ impl Shortage {
     }
 }
 
-/// How much of the write-ahead log is used beyond the point where produce is slowed down: 0 below it, 1 when it is full.
+/// How much of the write-ahead log is used beyond the point where produce is slowed down: 0 below
+/// it, 1 when it is full.
 pub(crate) fn pressure(space: &WalSpace, options: &EngineOptions) -> f64 {
     // The last segment is kept for what frees space.
     let usable = space.capacity.saturating_sub(options.wal_segment.get()).max(1);

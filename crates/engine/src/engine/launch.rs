@@ -46,8 +46,9 @@ struct Durable {
 }
 
 impl Engine {
-    /// Registers the broker, recovers what earlier registrations left, opens journals and starts the background tasks.
-    /// Metadata that is shorter than `log` reaches is refused before it comes here.
+    /// Registers the broker, recovers what earlier registrations left, opens journals and starts
+    /// the background tasks. Metadata that is shorter than `log` reaches is refused before it comes
+    /// here.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -70,11 +71,12 @@ impl Engine {
             ShardWakers::new(&*env.spawner),
             FlushPolicy::new(&options),
             FlushPressure::new(&env.spawner),
-            Arc::clone(&bucket),
+            env.device.clone(),
         ));
         let wal = opened.start(Arc::clone(&listener) as Arc<dyn DurableSink>);
         let incarnation = register(&env, &*meta, &options, store).await?;
-        // Every journal that this log may have held was made by an earlier command of the metadata than this one.
+        // Every journal that this log may have held was made by an earlier command of the metadata
+        // than this one.
         wal.bound_lost_journals(JournalId::new(incarnation.get(), 0));
         let context = Arc::new(Context { env, options, incarnation, meta, bucket });
         let recovery = Recovery {

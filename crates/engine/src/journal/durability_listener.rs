@@ -5,7 +5,7 @@ use crate::journal::owned::OwnedJournal;
 use crate::journal::tail_budget::TailBudget;
 use crate::partition::cpu_yield::FlushPressure;
 use crate::partition::shard_wakers::{ShardWakers, Wakeup};
-use esker_env::{Bucket, Clock};
+use esker_env::{Clock, DeviceShare};
 use esker_types::{JournalId, Seq};
 use esker_wal::{DurableSink, JournalStatus, WalFailure};
 use parking_lot::{Mutex, RwLock};
@@ -17,7 +17,7 @@ pub(crate) struct DurabilityListener {
     clock: Arc<dyn Clock>,
     tail_budget: Arc<TailBudget>,
     wakers: ShardWakers,
-    bucket: Arc<dyn Bucket>,
+    device: DeviceShare,
     /// Who is to be woken by the commit that is being reported; kept for its memory.
     wakeups: Mutex<Vec<Wakeup>>,
     /// When a flush is due.
@@ -43,13 +43,13 @@ impl DurabilityListener {
         wakers: ShardWakers,
         policy: FlushPolicy,
         flush_pressure: Arc<FlushPressure>,
-        bucket: Arc<dyn Bucket>,
+        device: DeviceShare,
     ) -> Self {
         Self {
             clock,
             tail_budget,
             wakers,
-            bucket,
+            device,
             wakeups: Mutex::default(),
             policy,
             journals: RwLock::default(),
@@ -107,7 +107,7 @@ impl DurableSink for DurabilityListener {
         }
         self.wakers.wake_all(&mut wakeups);
         drop(wakeups);
-        self.bucket.give_way();
+        self.device.commit_ended();
         self.room();
         self.changed.notify_waiters();
     }

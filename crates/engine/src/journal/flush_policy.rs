@@ -1,9 +1,10 @@
-//! When unflushed records are due.
+//! When unflushed records are flushed, and how many at once.
 //!
-//! A flush is worth its requests from `esker.flush.bytes` on. Where that much comes in less than a second a flush takes
-//! what comes in one: the larger a partition's part, the less there is to merge, and a merge reads and writes
-//! everything once more. It takes no more than half of the tails' memory, for what has left the memory must be read back
-//! from the log. A log without room is worth a flush whatever it holds: that is what makes room.
+//! A flush starts at `esker.flush.bytes`, at most once a second; at higher rates it takes
+//! everything of the last second: the larger a partition's part, the less there is to merge, and a
+//! merge reads and writes everything once more. It takes no more than half of the tails' memory,
+//! for what has left the memory must be read back from the log. A log without room is worth a flush
+//! whatever it holds: that is what makes room.
 
 use crate::journal::owned::Backlog;
 use crate::options::EngineOptions;
@@ -41,7 +42,7 @@ impl FlushPolicy {
         self.max_bytes
     }
 
-    /// Whether the flush is late with so many unflushed bytes in a journal.
+    /// Whether the flush is behind with so many unflushed bytes in a journal.
     pub(crate) fn is_behind(&self, bytes: usize) -> bool {
         bytes >= self.max_bytes + self.max_bytes / 2
     }
@@ -51,7 +52,8 @@ impl FlushPolicy {
         [1, self.min_bytes, self.max_bytes].iter().any(|limit| before < *limit && *limit <= after)
     }
 
-    /// How long `backlog` may wait, when the last flush for size began at `last`; `None` when there is nothing.
+    /// How long `backlog` may wait, when the last flush for size began at `last`; `None` when there
+    /// is nothing.
     pub(crate) fn wait(
         &self,
         backlog: &Backlog,

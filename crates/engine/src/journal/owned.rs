@@ -1,11 +1,14 @@
-//! The journal that this broker writes: frames in, bundles to the write-ahead log, acknowledgements out.
+//! The journal that this broker writes: frames in, bundles to the write-ahead log, acknowledgements
+//! out.
 //!
-//! Bundles are closed when the log's thread puts its next commit together, not when the first frame arrives: what arrives
-//! during one commit makes the next one, and when the device is idle, what arrives until the log's thread has come to it.
-//! No timer, and no commit of one frame that keeps the others waiting for the device.
+//! Bundles are closed when the log's thread puts its next commit together, not when the first frame
+//! arrives: what arrives during one commit makes the next one, and when the device is idle, what
+//! arrives until the log's thread has come to it. No timer, and no commit of one frame that keeps
+//! the others waiting for the device.
 //!
-//! *Order.* Frames are pushed under their partition's lock, so a partition's frames stand in the journal in the order
-//! of their offsets. *Failure.* When the log fails, nothing that waits is ever acknowledged, and nothing more is taken.
+//! *Order.* Frames are pushed under their partition's lock, so a partition's frames stand in the
+//! journal in the order of their offsets. *Failure.* When the log fails, nothing that waits is ever
+//! acknowledged, and nothing more is taken.
 
 use crate::journal::uncommitted::Uncommitted;
 use crate::partition::cpu_yield::CpuYield;
@@ -27,7 +30,8 @@ use tokio::sync::Notify;
 const BUNDLE_BYTES: usize = 1 << 20;
 /// Bundles on their way to the device.
 const IN_FLIGHT_MAX: usize = 4;
-/// Bundles that are looked at under one lock: a stretch may have ten thousands, and requests wait for the lock, too.
+/// Bundles that are looked at under one lock: a stretch may have ten thousands, and requests wait
+/// for the lock, too.
 const BUNDLES_AT_ONCE: usize = 128;
 
 /// Place of this broker's own store in the ensemble.
@@ -50,8 +54,9 @@ struct JournalQueues {
     /// Committed bundles that the bucket does not hold, oldest first.
     undrained: LongQueue<Committed>,
     undrained_bytes: usize,
-    /// Bundles up to here have moved the high watermarks of their partitions. A flush takes no others: it would find
-    /// less in the partitions than the bundle holds, and the rest would be trimmed from the log.
+    /// Bundles up to here have moved the high watermarks of their partitions. A flush takes no
+    /// others: it would find less in the partitions than the bundle holds, and the rest would be
+    /// trimmed from the log.
     shown: Seq,
     role: Role,
     /// The device has no room: bundles wait until it has.
@@ -65,7 +70,8 @@ struct JournalQueues {
 enum Role {
     /// It writes it.
     Owner(Owner),
-    /// An earlier registration wrote it; everything up to the tail is committed and waits to be drained.
+    /// An earlier registration wrote it; everything up to the tail is committed and waits to be
+    /// drained.
     Sealed { tail: Seq, drained: Seq },
 }
 
@@ -165,7 +171,8 @@ impl OwnedJournal {
         }
     }
 
-    /// A journal of an earlier registration whose tail is fixed: everything in `undrained` is committed.
+    /// A journal of an earlier registration whose tail is fixed: everything in `undrained` is
+    /// committed.
     pub(crate) fn sealed(
         id: JournalId,
         wal: &Wal,
@@ -250,7 +257,8 @@ impl OwnedJournal {
         }
     }
 
-    /// Takes a frame whose checksum is `crc`. Called under the partition's lock, after [`OwnedJournal::accepts`].
+    /// Takes a frame whose checksum is `crc`. Called under the partition's lock, after
+    /// [`OwnedJournal::accepts`].
     ///
     /// Answers false when the journal has failed meanwhile: the frame will never be committed.
     pub(crate) fn push(
@@ -288,7 +296,8 @@ impl OwnedJournal {
         true
     }
 
-    /// The log's thread puts a commit together: closes bundles and submits them. Whether it found the log full that was not.
+    /// The log's thread puts a commit together: closes bundles and submits them. Whether it found
+    /// the log full that was not.
     pub(crate) fn gather(&self) -> bool {
         let state = &mut *self.state.lock();
         if state.failed {
@@ -333,9 +342,9 @@ impl OwnedJournal {
         state.blocked = false;
     }
 
-    /// Everything up to `upto` is durable: shows it to readers and settles acks; `wakeups` gets who is to be woken.
-    /// `remember` is told of every batch that is in memory and where the log has it. Answers how many bytes wait to be
-    /// drained, before and after.
+    /// Everything up to `upto` is durable: shows it to readers and settles acks; `wakeups` gets who
+    /// is to be woken. `remember` is told of every batch that is in memory and where the log has
+    /// it. Answers how many bytes wait to be drained, before and after.
     pub(crate) fn on_durable(
         &self,
         upto: Seq,
@@ -384,8 +393,8 @@ impl OwnedJournal {
         undrained_bytes
     }
 
-    /// Bundles from `from` on were not written for lack of room: submit them again when there is some. Whether this was
-    /// news.
+    /// Bundles from `from` on were not written for lack of room: submit them again when there is
+    /// some. Whether this was news.
     pub(crate) fn on_refused(&self, from: Seq) -> bool {
         let mut state = self.state.lock();
         for flying in state.in_flight.iter_mut().filter(|flying| flying.bundle.seq() >= from) {
@@ -428,7 +437,8 @@ impl OwnedJournal {
         }
     }
 
-    /// The oldest undrained bundles that readers see, up to `bytes_max` (one at least). Asked by one task only.
+    /// The oldest undrained bundles that readers see, up to `bytes_max` (one at least). Asked by
+    /// one task only.
     pub(crate) fn next_range(&self, bytes_max: usize, cpu: &CpuYield) -> Option<JournalRange> {
         let (after, shown) = {
             let state = self.state.lock();

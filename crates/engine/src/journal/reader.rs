@@ -90,8 +90,8 @@ impl JournalReader {
         Ok(tails.iter().flatten().map(loaded_bytes).cloned().collect())
     }
 
-    /// Batches of many tails, with their bytes in memory. An entry of the log holds batches of many partitions, and is
-    /// read once for all of them.
+    /// Batches of many tails, with their bytes in memory. An entry of the log holds batches of many
+    /// partitions, and is read once for all of them.
     pub(crate) async fn load(
         &self,
         mut tails: Vec<Vec<TailBatch>>,

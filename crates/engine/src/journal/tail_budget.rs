@@ -1,8 +1,9 @@
 //! The memory that tails take, together, and who has to give some up.
 //!
-//! Committed batches stay in memory in the order in which they were committed, until the cap is reached; then the
-//! oldest go first. A batch that the bucket holds is dropped; one that it does not is read from the write-ahead log
-//! from then on. So a bucket that is out of reach fills the disk, not the memory.
+//! Committed batches stay in memory in the order in which they were committed, until the cap is
+//! reached; then the oldest go first. A batch that the bucket holds is dropped; one that it does
+//! not is read from the write-ahead log from then on. So a bucket that is out of reach fills the
+//! disk, not the memory.
 
 use crate::partition::led::Partition;
 use esker_plog::BatchLocation;

@@ -1,7 +1,8 @@
 //! Backpressure: how much was appended and waits for the device.
 //!
-//! Who asks for no acknowledgement, and who has given up waiting for one, leaves batches behind that nothing else counts
-//! before they are durable. Connections ask here before they read another request of a producer.
+//! Who asks for no acknowledgement, and who has given up waiting for one, leaves batches behind
+//! that nothing else counts before they are durable. Connections ask here before they read another
+//! request of a producer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;

@@ -95,7 +95,8 @@ impl ObjectReadError {
         move |error| Self::Corrupt { object, source: ObjectDamage::Batch(error) }
     }
 
-    /// The object that is damaged or gone: to be read when somebody has put it back, and not before.
+    /// The object that is damaged or gone: to be read when somebody has put it back, and not
+    /// before.
     pub(crate) fn damaged_object(&self) -> Option<ObjectId> {
         match self {
             Self::Corrupt { object, .. } | Self::Gone { object, .. } => Some(*object),

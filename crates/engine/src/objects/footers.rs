@@ -86,7 +86,8 @@ impl Footers {
         *self.cache.lock() = ParsedCache::default();
     }
 
-    /// An object's footer; one that `footer_included` is part of what is being fetched into the cache.
+    /// An object's footer; one that `footer_included` is part of what is being fetched into the
+    /// cache.
     pub(crate) async fn object(
         &self,
         reader: &ObjectReader,
@@ -109,7 +110,8 @@ impl Footers {
         }
     }
 
-    /// The reading of an object's footer, for a task to drive; `None` where it is there or somebody reads it.
+    /// The reading of an object's footer, for a task to drive; `None` where it is there or somebody
+    /// reads it.
     pub(crate) fn load_object(
         &self,
         reader: &ObjectReader,

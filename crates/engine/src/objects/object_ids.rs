@@ -20,8 +20,9 @@ pub(crate) struct ObjectIds {
 /// Ids that were reserved and came to nothing.
 type Abandoned = Arc<parking_lot::Mutex<Vec<ObjectId>>>;
 
-/// An id that somebody writes an object under. Unless it is [committed](ReservedId::commit) it counts as
-/// abandoned when it goes out of scope, whatever the reason: its object may be in the bucket, and garbage collection must hear of it.
+/// An id that somebody writes an object under. Unless it is [committed](ReservedId::commit) it
+/// counts as abandoned when it goes out of scope, whatever the reason: its object may be in the
+/// bucket, and garbage collection must hear of it.
 pub(crate) struct ReservedId {
     id: ObjectId,
     abandoned: Option<Abandoned>,

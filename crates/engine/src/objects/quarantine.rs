@@ -1,8 +1,9 @@
 //! Objects in which housekeeping found damage.
 //!
-//! What is damaged stays where it is: whoever puts the object back heals it. Nothing else may wait for it, though. Merges go
-//! round it and try it again after a while; and where it keeps a partition's extents from becoming fewer, that partition
-//! takes no more records before the metadata would refuse the flush of all partitions.
+//! What is damaged stays where it is: whoever puts the object back heals it. Nothing else may wait
+//! for it, though. Merges go round it and try it again after a while; and where it keeps a
+//! partition's extents from becoming fewer, that partition takes no more records before the
+//! metadata would refuse the flush of all partitions.
 
 use crate::partition::led::Partition;
 use esker_meta::State;
@@ -13,8 +14,8 @@ use std::time::Duration;
 
 /// A damaged object is tried again after so long.
 const AGAIN_AFTER: Duration = Duration::from_mins(10);
-/// With so many extents a partition with damage takes no more: some fewer than the metadata takes, for what the log has
-/// already is still to be flushed.
+/// With so many extents a partition with damage takes no more: some fewer than the metadata takes,
+/// for what the log has already is still to be flushed.
 const EXTENTS_LIMIT: usize = 2 * esker_meta::Partition::EXTENTS_MAX - 16;
 
 /// The objects, and when each one was last tried.

@@ -1,8 +1,9 @@
-//! Read-ahead for a reader that goes through a partition's objects: into the next objects, and for those beside it.
+//! Read-ahead for a reader that goes through a partition's objects: into the next objects, and for
+//! those beside it.
 //!
-//! An object holds parts of many partitions, and a part may be small. A group reads all its partitions at about the same
-//! pace, so what is fetched ahead for one reader goes on into the parts of those who are about to come: one request
-//! brings what would else be several.
+//! An object holds parts of many partitions, and a part may be small. A group reads all its
+//! partitions at about the same pace, so what is fetched ahead for one reader goes on into the
+//! parts of those who are about to come: one request brings what would else be several.
 
 use crate::objects::stored::StoredExtent;
 use crate::objects::tiered::TieredReader;
@@ -79,7 +80,8 @@ impl Stream for PartitionReadAhead<'_> {
 }
 
 impl PartitionReadAhead<'_> {
-    /// Widens a range of a part, up to the borders of requests, by the parts of those who are about to come to them.
+    /// Widens a range of a part, up to the borders of requests, by the parts of those who are about
+    /// to come to them.
     fn widen_in(&self, meta: &ObjectMeta, part: &Part, range: Range<u64>) -> Range<u64> {
         let request = self.tiered.reader().request_bytes_max();
         let own = meta.range(part);

@@ -11,8 +11,8 @@ use esker_object::{Block, Manifest, ObjectMeta};
 use esker_types::{Bug, Incarnation, ObjectId, Offset, PartitionId, planted};
 use std::sync::Arc;
 
-/// Most bytes that one read takes from an object. From 8 MiB on the allocator gives memory back to the kernel at once, and the
-/// next read takes its pages one by one.
+/// Most bytes that one read takes from an object. From 8 MiB on the allocator gives memory back to
+/// the kernel at once, and the next read takes its pages one by one.
 pub(crate) const READ_BYTES_MAX: u64 = (8 << 20) - (256 << 10);
 
 /// Reads objects.
@@ -71,7 +71,8 @@ impl TieredReader {
         self.footers.object(&self.reader, stored, footer_included).await
     }
 
-    /// Starts fetching an object that is all one reader's and takes one request: its footer comes along.
+    /// Starts fetching an object that is all one reader's and takes one request: its footer comes
+    /// along.
     fn fetch_whole(&self, stored: &StoredExtent, cursor: &Cursor) -> bool {
         self.is_fetched_whole(stored)
             && self.known_object(stored).is_none()
@@ -88,8 +89,9 @@ impl TieredReader {
         self.footers.known_object(stored.object)
     }
 
-    /// Starts reading an object's footer for a reader who is about to come, unless that goes on already. One that
-    /// would come with all of its object waits until there is memory for that, or the reader is there.
+    /// Starts reading an object's footer for a reader who is about to come, unless that goes on
+    /// already. One that would come with all of its object waits until there is memory for that, or
+    /// the reader is there.
     pub(crate) fn load_object(&self, stored: &StoredExtent, cursor: &Cursor) {
         let footer_included = self.fetch_whole(stored, cursor);
         if !footer_included && self.is_fetched_whole(stored) {
@@ -117,8 +119,8 @@ impl TieredReader {
         self.footers.known_manifest(object)
     }
 
-    /// Blocks of one object that stand side by side, verified. What a cache or a request damaged is fetched once more,
-    /// so that only an object that is damaged itself reads as corrupt.
+    /// Blocks of one object that stand side by side, verified. What a cache or a request damaged is
+    /// fetched once more, so that only an object that is damaged itself reads as corrupt.
     pub(crate) async fn blocks(
         &self,
         stored: &StoredExtent,

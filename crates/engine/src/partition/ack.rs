@@ -25,7 +25,8 @@ impl Ack {
         Self::with_shard(None)
     }
 
-    /// As [`Ack::new`], for a request of a task on `shard`: it is woken together with the shard's others.
+    /// As [`Ack::new`], for a request of a task on `shard`: it is woken together with the shard's
+    /// others.
     #[must_use]
     pub fn on_shard(shard: usize) -> Arc<Self> {
         Self::with_shard(Some(shard))
@@ -67,7 +68,8 @@ impl Ack {
         waker.map(|waker| (self.shard, waker))
     }
 
-    /// Whether the wait is over: `Some(true)` when everything is committed, `Some(false)` when the journal failed.
+    /// Whether the wait is over: `Some(true)` when everything is committed, `Some(false)` when the
+    /// journal failed.
     #[must_use]
     pub fn outcome(&self) -> Option<bool> {
         let over = self.pending.load(Ordering::Acquire) == 0;

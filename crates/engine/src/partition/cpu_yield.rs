@@ -1,14 +1,16 @@
-//! Who yields the processor to whom: background work to clients while there is time, clients to a flush that is behind.
+//! Who yields the processor to whom: background work to clients while there is time, clients to a
+//! flush that is behind.
 //!
-//! A kernel lets a thread that has begun run for some milliseconds, whoever wakes meanwhile. On a machine with as many
-//! threads as processors a commit of a fraction of a millisecond would wait that long for a flush, again and again
-//! until it is done. So flush and merge yield their processor whenever they have done a little; where nobody wants it
-//! that costs next to nothing.
+//! A kernel lets a thread that has begun run for some milliseconds, whoever wakes meanwhile. On a
+//! machine with as many threads as processors a commit of a fraction of a millisecond would wait
+//! that long for a flush, again and again until it is done. So flush and merge yield their
+//! processor whenever they have done a little; where nobody wants it that costs next to nothing.
 //!
-//! The other way round, a flush that clients keep from running falls behind. What it has to flush then leaves the
-//! memory and must be read back from the log, which costs more again: on a machine without room to spare it would never
-//! catch up. So a flush that is behind yields nothing, and whoever takes records yields to it. Where the bucket is what
-//! is slow the flush wants no processor, and nobody is held up.
+//! The other way round, a flush that clients keep from running falls behind. What it has to flush
+//! then leaves the memory and must be read back from the log, which costs more again: on a machine
+//! without room to spare it would never catch up. So a flush that is behind yields nothing, and
+//! whoever takes records yields to it. Where the bucket is what is slow the flush wants no
+//! processor, and nobody is held up.
 
 use esker_env::Spawner;
 use std::sync::Arc;

@@ -13,11 +13,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Batches that are copied out under one lock: a flush may want ten thousands, and appends wait for the lock, too.
+/// Batches that are copied out under one lock: a flush may want ten thousands, and appends wait for
+/// the lock, too.
 const BATCHES_AT_ONCE: usize = 128;
 
-/// A partition that this broker leads. One lock guards its log; whoever holds it may take a journal's lock, never the
-/// other way round.
+/// A partition that this broker leads. One lock guards its log; whoever holds it may take a
+/// journal's lock, never the other way round.
 #[derive(Debug)]
 pub struct Partition {
     /// Its id.
@@ -84,8 +85,9 @@ impl Partition {
         self.extent_limit_reached.swap(reached, Ordering::Relaxed)
     }
 
-    /// The visible batches from `tiered_end` on that end at `end` at the latest. The tail forgets none of them before a
-    /// flush has moved the tiered end: a flush asks, and there is one at a time.
+    /// The visible batches from `tiered_end` on that end at `end` at the latest. The tail forgets
+    /// none of them before a flush has moved the tiered end: a flush asks, and there is one at a
+    /// time.
     pub(crate) fn unflushed(
         &self,
         tiered_end: Offset,
@@ -121,8 +123,8 @@ impl Partition {
         row.tiered_bytes() + tail
     }
 
-    /// Notes that a validated batch was refused for a reason that passes: what its producer has sent behind it is out of
-    /// order until it comes again.
+    /// Notes that a validated batch was refused for a reason that passes: what its producer has
+    /// sent behind it is out of order until it comes again.
     pub fn refuse(&self, batch: &BatchView<'_>) {
         if batch.has_producer_id() {
             self.lock().log.refuse(batch);
@@ -146,7 +148,8 @@ impl Partition {
         self.inner.lock().waiters.retain(|other| !Arc::ptr_eq(other, waiter));
     }
 
-    /// Everything below `end` is committed: shows it, settles acks, and adds to `wakeups` who is to be woken.
+    /// Everything below `end` is committed: shows it, settles acks, and adds to `wakeups` who is to
+    /// be woken.
     pub(crate) fn committed(&self, end: Offset, bytes: usize, wakeups: &mut Vec<Wakeup>) {
         let mut inner = self.inner.lock();
         let before = inner.log.position().high_watermark;

@@ -1,4 +1,5 @@
-//! The topics of the image with the partitions that this broker leads: what requests look things up in.
+//! The topics of the image with the partitions that this broker leads: what requests look things up
+//! in.
 
 use crate::partition::led::Partition;
 use crate::partition::settings::TopicSettings;
@@ -27,8 +28,8 @@ pub struct TopicEntry {
 }
 
 impl TopicEntry {
-    /// The partition `index`: the outer `None` when there is no such partition, the inner when another broker leads it
-    /// (or nobody does).
+    /// The partition `index`: the outer `None` when there is no such partition, the inner when
+    /// another broker leads it (or nobody does).
     #[must_use]
     pub fn partition(&self, index: PartitionIndex) -> Option<Option<&Arc<Partition>>> {
         let place = usize::try_from(index.get()).ok()?;

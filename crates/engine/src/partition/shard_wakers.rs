@@ -1,9 +1,9 @@
 //! Waking the shards, each once for a commit.
 //!
-//! A commit settles what many requests wait for. Waking each of their tasks from the write-ahead log's thread would cost
-//! a system call for every one, and on a busy machine a switch of threads, so that the second request waits until the
-//! first is served. Instead wakers are gathered by shard, and a task on each shard wakes the others there, which costs
-//! next to nothing.
+//! A commit settles what many requests wait for. Waking each of their tasks from the write-ahead
+//! log's thread would cost a system call for every one, and on a busy machine a switch of threads,
+//! so that the second request waits until the first is served. Instead wakers are gathered by
+//! shard, and a task on each shard wakes the others there, which costs next to nothing.
 
 use esker_env::{Spawner, TaskPlacement};
 use futures_util::task::AtomicWaker;
@@ -16,7 +16,7 @@ use std::task::{Poll, Waker};
 /// A task that is to be woken, and the shard it runs on; `None` where that is not known.
 pub(crate) type Wakeup = (Option<usize>, Waker);
 
-/// One waker_of_shard a shard. Dropping them ends their tasks.
+/// One waker a shard. Dropping them ends their tasks.
 pub(crate) struct ShardWakers {
     wakers: Vec<Arc<ShardWaker>>,
 }
@@ -24,7 +24,8 @@ pub(crate) struct ShardWakers {
 #[derive(Default)]
 struct ShardWaker {
     waiting: Mutex<Vec<Waker>>,
-    ringer: AtomicWaker,
+    /// The task on the shard that wakes the others.
+    task: AtomicWaker,
     closed: AtomicBool,
 }
 
@@ -32,12 +33,8 @@ impl ShardWakers {
     pub(crate) fn new(spawner: &dyn Spawner) -> Self {
         let wakers: Vec<_> =
             (0..spawner.shard_count()).map(|_| Arc::new(ShardWaker::default())).collect();
-        for (shard, waker_of_shard) in wakers.iter().enumerate() {
-            spawner.spawn(
-                TaskPlacement::Shard(shard),
-                "wake",
-                Box::pin(wake(Arc::clone(waker_of_shard))),
-            );
+        for (shard, own) in wakers.iter().enumerate() {
+            spawner.spawn(TaskPlacement::Shard(shard), "wake", Box::pin(wake(Arc::clone(own))));
         }
         Self { wakers }
     }
@@ -46,36 +43,34 @@ impl ShardWakers {
     pub(crate) fn wake_all(&self, wakeups: &mut Vec<Wakeup>) {
         for (shard, waker) in wakeups.drain(..) {
             match shard.and_then(|shard| self.wakers.get(shard)) {
-                Some(waker_of_shard) => waker_of_shard.waiting.lock().push(waker),
+                Some(own) => own.waiting.lock().push(waker),
                 None => waker.wake(),
             }
         }
-        for waker_of_shard in
-            self.wakers.iter().filter(|waker_of_shard| !waker_of_shard.waiting.lock().is_empty())
-        {
-            waker_of_shard.ringer.wake();
+        for own in self.wakers.iter().filter(|own| !own.waiting.lock().is_empty()) {
+            own.task.wake();
         }
     }
 }
 
 impl Drop for ShardWakers {
     fn drop(&mut self) {
-        for waker_of_shard in &self.wakers {
-            waker_of_shard.closed.store(true, Ordering::Release);
-            waker_of_shard.ringer.wake();
+        for own in &self.wakers {
+            own.closed.store(true, Ordering::Release);
+            own.task.wake();
         }
     }
 }
 
 /// Wakes who waits, until the wakers are gone.
-async fn wake(waker_of_shard: Arc<ShardWaker>) {
+async fn wake(own: Arc<ShardWaker>) {
     poll_fn(|context| {
-        waker_of_shard.ringer.register(context.waker());
-        let waiting = std::mem::take(&mut *waker_of_shard.waiting.lock());
+        own.task.register(context.waker());
+        let waiting = std::mem::take(&mut *own.waiting.lock());
         for waker in waiting {
             waker.wake();
         }
-        if waker_of_shard.closed.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        if own.closed.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
 }

@@ -47,7 +47,8 @@ pub enum AppendError {
     /// The write-ahead log has no room until the bucket takes more. Try again later.
     #[error("the write-ahead log is full; records are taken again when the bucket has taken some")]
     Full,
-    /// The partition has as many extents in the bucket as it may, and damage keeps them from becoming fewer.
+    /// The partition has as many extents in the bucket as it may, and damage keeps them from
+    /// becoming fewer.
     #[error(
         "a damaged object keeps the partition's extents from being merged, and there is no room for more; the broker's log names the object"
     )]
@@ -58,8 +59,9 @@ pub enum AppendError {
 }
 
 impl Engine {
-    /// Gives a validated batch, of whose times `times` is known, its offsets and pushes it into the journal. It is
-    /// committed when `ack` says so, together with whatever else `ack` waits for; without an `ack` nobody is told.
+    /// Gives a validated batch, of whose times `times` is known, its offsets and pushes it into the
+    /// journal. It is committed when `ack` says so, together with whatever else `ack` waits for;
+    /// without an `ack` nobody is told.
     ///
     /// # Errors
     /// See [`AppendError`]; nothing was appended. What may pass is remembered of the batch, as

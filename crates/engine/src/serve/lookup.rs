@@ -210,8 +210,9 @@ enum SearchStep {
     Tail(TailBatch),
 }
 
-/// Looks for the record with the largest timestamp, first where the largest one is promised. What metadata and indexes
-/// say is an upper bound: of records without time, and of what lies before the log start, there may be less.
+/// Looks for the record with the largest timestamp, first where the largest one is promised. What
+/// metadata and indexes say is an upper bound: of records without time, and of what lies before the
+/// log start, there may be less.
 struct LatestSearch<'a> {
     engine: &'a Arc<Engine>,
     state: &'a State,
@@ -329,8 +330,9 @@ impl<'a> LatestSearch<'a> {
     }
 }
 
-/// Tells the records of a batch from `start` on, until it is enough. A batch that cannot be opened stops nobody: its first
-/// record stands for all, at the time that its header claims. Who reads from there misses nothing.
+/// Tells the records of a batch from `start` on, until it is enough. A batch that cannot be opened
+/// stops nobody: its first record stands for all, at the time that its header claims. Who reads
+/// from there misses nothing.
 fn for_each_record(
     batch: &BatchView<'_>,
     start: Offset,

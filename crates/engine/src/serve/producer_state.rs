@@ -1,4 +1,5 @@
-//! The producers of a partition: loaded once from its objects and its tail, then kept up by appends.
+//! The producers of a partition: loaded once from its objects and its tail, then kept up by
+//! appends.
 
 use crate::engine::Engine;
 use crate::partition::led::Partition;
@@ -38,14 +39,15 @@ impl Engine {
                 inner.log.tail_from(row.tiered_end).cloned().collect()
             };
             let bytes = match self.reader.bytes_of_tail(tail).await {
-                // A flush has taken the tail and trimmed the log: the objects say it now. Told as an error, the
-                // next batch on the way would be out of order, and its producer would begin a new epoch.
+                // A flush has taken the tail and trimmed the log: the objects say it now. Told as
+                // an error, the next batch on the way would be out of order, and its producer would
+                // begin a new epoch.
                 Err(_) if partition.position().tiered_end > row.tiered_end => continue,
                 bytes => bytes?,
             };
             let mut inner = partition.lock();
-            // Idempotent batches are refused until this is loaded, so only a flush can have changed anything that
-            // matters: then start again.
+            // Idempotent batches are refused until this is loaded, so only a flush can have changed
+            // anything that matters: then start again.
             if inner.log.position().tiered_end > row.tiered_end {
                 continue;
             }

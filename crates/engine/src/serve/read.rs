@@ -38,8 +38,8 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Whether the data is not what was written, so that trying again does not help. (What the metadata names should be
-    /// there: somebody deleted it behind our back.)
+    /// Whether the data is not what was written, so that trying again does not help. (What the
+    /// metadata names should be there: somebody deleted it behind our back.)
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
@@ -59,7 +59,8 @@ impl From<esker_plog::ReadError> for ReadError {
 }
 
 impl Engine {
-    /// What memory alone can answer: `None` when the data is elsewhere and [`Engine::read`] has to be awaited.
+    /// What memory alone can answer: `None` when the data is elsewhere and [`Engine::read`] has to
+    /// be awaited.
     ///
     /// # Errors
     /// [`ReadError::OffsetOutOfRange`].
@@ -88,8 +89,8 @@ impl Engine {
         }
     }
 
-    /// Batches from the one that holds `from`, wherever they are, up to about `bytes_max`: the first whatever its size
-    /// if `first_whole`.
+    /// Batches from the one that holds `from`, wherever they are, up to about `bytes_max`: the
+    /// first whatever its size if `first_whole`.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -115,7 +116,8 @@ impl Engine {
                         && !planned_anew
                         && has_moved()
                     {
-                        // Merged and deleted since: longer than the grace, or by a clock that jumped.
+                        // Merged and deleted since: longer than the grace, or by a clock that
+                        // jumped.
                         planned_anew = true;
                         continue;
                     }
@@ -212,7 +214,8 @@ enum Taken {
     TooLarge,
 }
 
-/// Takes whole batches out of a block: those before `from` are left out, those beyond the limit too.
+/// Takes whole batches out of a block: those before `from` are left out, those beyond the limit
+/// too.
 fn take_batches(
     block: &Bytes,
     from: Offset,

@@ -1,5 +1,5 @@
-//! The write-ahead log between its opening and the engine's start: it has been read, nothing was changed, and what it
-//! knows of the metadata can be held against the metadata.
+//! The write-ahead log between its opening and the engine's start: it has been read, nothing was
+//! changed, and what it knows of the metadata can be held against the metadata.
 
 use crate::options::EngineOptions;
 use crate::start::error::{EngineError, LogAge, LogDamage};
@@ -44,8 +44,9 @@ impl OpenedLog {
         Ok(opened)
     }
 
-    /// The newest command of the metadata that this log knows of: the one that made its newest journal. Metadata that
-    /// ends before it is older than the log, and would take what it does not know for something long forgotten.
+    /// The newest command of the metadata that this log knows of: the one that made its newest
+    /// journal. Metadata that ends before it is older than the log, and would take what it does not
+    /// know for something long forgotten.
     #[must_use]
     pub fn newest_metadata_index(&self) -> u64 {
         let journals = self.recovered.journals.iter();
@@ -57,8 +58,8 @@ impl OpenedLog {
         self.wal.identity().store
     }
 
-    /// Checks that the log and the metadata are of one time, as far as they tell of each other, before either is
-    /// changed. Where damage explains what is missing, the recovery says so.
+    /// Checks that the log and the metadata are of one time, as far as they tell of each other,
+    /// before either is changed. Where damage explains what is missing, the recovery says so.
     pub(crate) fn compare(&self, image: &State) -> Result<(), EngineError> {
         for (id, row) in &image.journals {
             if row.ensemble.contains(&self.store()) && !self.is_suspect(*id) {
@@ -76,8 +77,9 @@ impl OpenedLog {
     ) -> Result<(), LogDamage> {
         let dir = self.dir.clone();
         let Some(status) = self.status(journal) else {
-            // Between its making in the metadata and its opening in the log there may have been a crash. Partitions
-            // are given to a registration when its journals are durable, and not before.
+            // Between its making in the metadata and its opening in the log there may have been a
+            // crash. Partitions are given to a registration when its journals are durable, and not
+            // before.
             let led = image.partitions.values().any(|partition| {
                 (partition.leader, partition.leader_incarnation) == (row.owner, row.incarnation)
             });

@@ -1,8 +1,9 @@
 //! The start: what earlier registrations of this broker left in the write-ahead log.
 //!
-//! Registering has moved their open journals to `Sealing`. Each is sealed in the log (durably, so that no older process
-//! can append to it), its tail becomes a fact of the metadata, and its undrained batches become the tails of their
-//! partitions. Draining them comes later, behind new appends.
+//! Registering has moved their open journals to `Sealing`. Each is sealed in the log (durably, so
+//! that no older process can append to it), its tail becomes a fact of the metadata, and its
+//! undrained batches become the tails of their partitions. Draining them comes later, behind new
+//! appends.
 
 use crate::journal::durability_listener::DurabilityListener;
 use crate::journal::owned::{Committed, OwnedJournal};
@@ -42,7 +43,8 @@ pub(crate) struct FoundJournal {
 }
 
 impl FoundJournal {
-    /// The journal with its bundles tied to the opened partitions. Batches of deleted partitions are forgotten.
+    /// The journal with its bundles tied to the opened partitions. Batches of deleted partitions
+    /// are forgotten.
     pub(crate) fn attach(
         self,
         at: MonoTime,
@@ -123,9 +125,9 @@ impl Recovery<'_> {
     /// Seals a journal in the log and fixes its tail.
     async fn seal(&self, id: JournalId, row: &esker_meta::Journal) -> Result<Seq, EngineError> {
         let ignored = planted(Bug::WalDamageIgnored);
-        // Damage may have swallowed a journal that the log does not know, unless it was made after the damage was seen;
-        // of each one that it knows the log says what is damaged of it. Sealing would make the unknown one known, and
-        // empty.
+        // Damage may have swallowed a journal that the log does not know, unless it was made after
+        // the damage was seen; of each one that it knows the log says what is damaged of it.
+        // Sealing would make the unknown one known, and empty.
         let logged = self.recovered.journals.iter().any(|found| found.status.journal == id);
         let suspect = self.recovered.lost_before.is_some_and(|before| id < before);
         if suspect && !logged && !ignored {
@@ -208,8 +210,9 @@ pub(crate) async fn wait_for(
     }
 }
 
-/// Where a journal ends that is sealed in this store, by the rules of the journal protocol. `None` when this store
-/// alone cannot tell: it lost something, or the journal has others that may know more.
+/// Where a journal ends that is sealed in this store, by the rules of the journal protocol. `None`
+/// when this store alone cannot tell: it lost something, or the journal has others that may know
+/// more.
 fn find_tail(
     row: &esker_meta::Journal,
     store: StoreId,

@@ -1,4 +1,5 @@
-//! Registering with the metadata, opening this registration's journals, taking the lead of its partitions.
+//! Registering with the metadata, opening this registration's journals, taking the lead of its
+//! partitions.
 
 use crate::context::Context;
 use crate::journal::durability_listener::DurabilityListener;
@@ -44,8 +45,8 @@ pub(crate) async fn register(
     Ok(incarnation)
 }
 
-/// Opens this registration's journals and waits until they are durable: what leads partitions has durable journals, and
-/// a log without them is from an earlier time.
+/// Opens this registration's journals and waits until they are durable: what leads partitions has
+/// durable journals, and a log without them is from an earlier time.
 pub(crate) async fn open_journals(
     context: &Context,
     wal: &Wal,

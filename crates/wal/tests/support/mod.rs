@@ -5,8 +5,8 @@ mod disk;
 pub(crate) use disk::SimDisk;
 
 use esker_env::{
-    BoxFuture, Clock, DiskLoop, Doorbell, Entropy, Env, Listener, LoopState, Net, Ring, Spawner,
-    TaskPlacement,
+    BoxFuture, Clock, DeviceShare, DiskLoop, Doorbell, Entropy, Env, Listener, LoopState, Net,
+    Ring, Spawner, TaskPlacement,
 };
 use esker_types::{MonoTime, Timestamp};
 use std::io;
@@ -151,5 +151,6 @@ pub(crate) fn env(disk: &SimDisk, stepper: &Arc<Stepper>, seed: u64) -> Env {
         spawner: Arc::new(StepSpawner(Arc::clone(stepper))),
         disk: Arc::new(disk.clone()),
         net: Arc::new(NoNet),
+        device: DeviceShare::default(),
     }
 }
