@@ -15,7 +15,7 @@ pub(super) enum Stage {
     Loading,
     /// It serves.
     Serving,
-    /// Its log cannot be read. It stays so until a restart: to read it again for each request would help nobody.
+    /// Its log cannot be read. That is tried again now and then, and not for each request.
     Damaged,
 }
 

@@ -25,6 +25,8 @@ const LOAD_BYTES: usize = 4 << 20;
 const DECOMPRESSED_MAX: usize = 64 << 20;
 /// Wait between two attempts to load a shard.
 const LOAD_RETRY: Duration = Duration::from_millis(500);
+/// The same where what was read is damaged: the disk or the network may have done it, and not the bucket.
+const DAMAGED_RETRY: Duration = Duration::from_secs(20);
 /// A shard without timers still looks up this often.
 const IDLE: Duration = Duration::from_hours(1);
 
@@ -50,7 +52,7 @@ pub(super) async fn run(
     let shard = loop {
         match load(&place, &partition).await {
             Ok(shard) => break shard,
-            Err(Unloadable::Later(_)) if messages.is_closed() => return,
+            Err(_) if messages.is_closed() => return,
             Err(Unloadable::Later(reason)) => {
                 tracing::warn!(reason, partition = %partition.index, "cannot load groups yet");
                 place.env().clock.sleep(LOAD_RETRY).await;
@@ -59,7 +61,7 @@ pub(super) async fn run(
                 // Clients are told that nobody coordinates these groups; other shards go on.
                 tracing::error!(reason, partition = %partition.index, "groups cannot be loaded");
                 stage.send_replace(Stage::Damaged);
-                return;
+                place.env().clock.sleep(DAMAGED_RETRY).await;
             }
         }
     };
