@@ -12,7 +12,7 @@ mod topic;
 use crate::command::{Command, Proposal};
 use crate::reply::{Rejected, Reply};
 use crate::state::State;
-use esker_types::{BrokerId, Incarnation};
+use esker_types::{BrokerId, Bug, Incarnation, planted};
 
 /// What a handler returns; a rejection becomes a reply.
 type Outcome = Result<Reply, Rejected>;
@@ -68,7 +68,9 @@ impl State {
             Command::AllocateProducerIds { broker, incarnation, count } => {
                 self.fence(*broker, *incarnation)?;
                 let first = self.next_producer;
-                self.next_producer += i64::from(*count);
+                if !planted(Bug::ProducerIdsReused) {
+                    self.next_producer += i64::from(*count);
+                }
                 Ok(Reply::ProducerIds(first))
             }
             Command::OpenJournal { broker, incarnation, shard, ensemble, ack_quorum, request } => {

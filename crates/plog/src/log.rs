@@ -340,7 +340,9 @@ impl PartitionLog {
     /// Visible batches of the tail in order, from the one that holds `from`.
     pub fn tail_from(&self, from: Offset) -> impl Iterator<Item = &TailBatch> {
         let high_watermark = self.high_watermark;
-        self.tail.from(self.tail.find(from)).take_while(move |batch| batch.end <= high_watermark)
+        self.tail
+            .from(self.tail.find(from))
+            .take_while(move |batch| batch.end <= high_watermark || planted(Bug::LookupUncommitted))
     }
 
     /// Batches in the tail.
@@ -367,9 +369,15 @@ impl PartitionLog {
             return none;
         }
         let after = self.epochs.partition_point(|(epoch, _)| *epoch <= asked);
-        let end = self.epochs[after].1;
+        let mut end = self.epochs[after].1;
+        if planted(Bug::EpochEndsLate) {
+            end = end.next();
+        }
         match after.checked_sub(1) {
             Some(place) => EpochEnd { epoch: self.epochs[place].0, end },
+            None if planted(Bug::EpochBeforeFirstAtZero) => {
+                EpochEnd { epoch: asked, end: Offset::ZERO }
+            }
             // Asked for an epoch before the first one known: it ended where that one began.
             None => EpochEnd { epoch: asked, end },
         }

@@ -143,7 +143,8 @@ impl ProducerTable {
             state.epoch = epoch;
             state.batches.clear();
         }
-        if state.batches.len() == BATCHES_MAX {
+        let max = BATCHES_MAX - usize::from(planted(Bug::DuplicateWindowShort));
+        if state.batches.len() == max {
             state.batches.pop_front();
         }
         state.batches.push_back(noted);

@@ -21,7 +21,7 @@ pub(crate) const MEMBERS: &str = "sim-members";
 /// The topic that is deleted and made again.
 const AGAIN: &str = "sim-again";
 /// The topic whose records are stamped by one clock and then by the other.
-const STAMPED: &str = "sim-b";
+pub(crate) const STAMPED: &str = "sim-b";
 /// Smallest value of the setting that is raised: above any batch.
 const SETTING_BASE: i64 = 2_000_000;
 
@@ -56,7 +56,7 @@ impl Clients {
         }
     }
 
-    async fn make_topic(
+    pub(crate) async fn make_topic(
         &self,
         name: &str,
         partitions: i32,
@@ -235,7 +235,7 @@ impl Clients {
                         model.problem(Oracle::Group, ("?", record.partition), &what);
                         continue;
                     };
-                    model.read(target, record.offset, &record.value.unwrap_or_default());
+                    model.received(target, &record);
                     self.trace.count(Effect::MemberRead);
                     let end = ends.entry(target).or_default();
                     *end = record.offset + 1;

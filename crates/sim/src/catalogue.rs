@@ -3,8 +3,8 @@
 use crate::bucket::BucketLie;
 use crate::drive::Lie;
 use crate::model::Oracle::{
-    self, Admin, Bucket, Cache, Determinism, Doubled, Edge, Gap, Group, Lost, Metadata, Order,
-    Panic, Poison, Producer, Progress, Start,
+    self, Admin, Bucket, Cache, Determinism, Doubled, Edge, Epoch, Gap, Group, Lost, Metadata,
+    Order, Panic, Poison, Producer, Progress, Session, Start, Time,
 };
 use crate::plan::Feature;
 use esker_types::Bug;
@@ -58,7 +58,7 @@ const fn code(name: &'static str, bug: Bug, found_as: &'static [Oracle]) -> Plan
 pub const CATALOGUE: &[Planted] = &[
     disk("disk-syncs-nothing", Lie::SyncNothing, &[Start, Lost, Edge]),
     disk("disk-syncs-late", Lie::SyncLate, &[Start]),
-    disk("disk-forgets-names", Lie::ForgetNames, &[Start, Lost, Edge]),
+    disk("disk-forgets-names", Lie::ForgetNames, &[Start, Lost, Edge, Producer]),
     disk("disk-loses-write", Lie::LoseWrite, &[Start, Progress]),
     disk("disk-hides-failed-sync", Lie::HideFailure, &[Start, Lost, Edge])
         .under(Feature::SyncError),
@@ -84,10 +84,10 @@ pub const CATALOGUE: &[Planted] = &[
     code("wal-damage-ignored", Bug::WalDamageIgnored, &[Start, Lost]).under(Feature::Rot),
     code("wal-refusal-not-awaited", Bug::WalRefusalNotAwaited, &[Panic]).under(Feature::Full),
     code("wal-trimmed-early", Bug::WalTrimmedEarly, &[Start]),
-    code("meta-sync-missing", Bug::MetaSyncMissing, &[Start, Lost, Edge]),
+    code("meta-sync-missing", Bug::MetaSyncMissing, &[Start, Lost, Edge, Producer]),
     code("meta-damage-cut", Bug::MetaDamageCut, &[Start, Edge]).under(Feature::Rot),
     code("flush-committed-before-put", Bug::FlushCommittedBeforePut, &[Bucket, Progress]),
-    code("flush-committed-twice", Bug::FlushCommittedTwice, &[Panic, Producer]),
+    code("flush-committed-twice", Bug::FlushCommittedTwice, &[Panic, Producer, Time]),
     code("reference-dropped", Bug::ReferenceDropped, &[Metadata, Panic]),
     code("deleted-by-clock", Bug::DeletedByClock, &[Bucket]),
     code("object-ids-reused", Bug::ObjectIdsReused, &[Bucket]),
@@ -96,7 +96,7 @@ pub const CATALOGUE: &[Planted] = &[
     code("sequence-gap-taken", Bug::SequenceGapTaken, &[Producer, Order]).under(Feature::Full),
     code("refusal-forgotten", Bug::RefusalForgotten, &[Producer, Order]).under(Feature::Full),
     code("rest-not-cut-off", Bug::RestNotCutOff, &[Start, Panic, Progress, Cache]),
-    code("visible-before-durable", Bug::VisibleBeforeDurable, &[Lost, Edge]),
+    code("visible-before-durable", Bug::VisibleBeforeDurable, &[Lost, Edge, Session]),
     code("offset-skipped", Bug::OffsetSkipped, &[Panic]),
     code("trim-forgotten", Bug::TrimForgotten, &[Edge]),
     code("merge-loses-batch", Bug::MergeLosesBatch, &[Bucket]),
@@ -104,11 +104,26 @@ pub const CATALOGUE: &[Planted] = &[
     code("large-batch-passed-over", Bug::LargeBatchPassedOver, &[Gap, Edge]),
     code("group-acknowledged-early", Bug::GroupAckEarly, &[Group]),
     code("retention-takes-more", Bug::RetentionTakesMore, &[Lost]),
-    code("claimed-times-believed", Bug::ClaimedTimesBelieved, &[Lost, Edge, Gap]),
+    code("claimed-times-believed", Bug::ClaimedTimesBelieved, &[Lost, Edge, Gap, Time]),
     code("timeless-expires", Bug::TimelessExpires, &[Lost, Edge, Gap]),
-    code("records-not-walked", Bug::RecordsNotWalked, &[Poison]),
+    code("records-not-walked", Bug::RecordsNotWalked, &[Poison, Time]),
     code("producers-forgotten", Bug::ProducersForgotten, &[Doubled]),
     code("deletion-forgotten", Bug::DeletionForgotten, &[Admin]),
+    code("lookup-finds-batch", Bug::LookupFindsBatch, &[Time]),
+    code("lookup-by-create-time", Bug::LookupByCreateTime, &[Time]),
+    code("lookup-below-start", Bug::LookupBelowStart, &[Time]),
+    code("lookup-uncommitted", Bug::LookupUncommitted, &[Time]),
+    code("latest-is-newest", Bug::LatestIsNewest, &[Time]),
+    code("merge-forgets-times", Bug::MergeForgetsTimes, &[Time]),
+    code("epoch-ends-late", Bug::EpochEndsLate, &[Epoch]),
+    code("epoch-before-first-at-zero", Bug::EpochBeforeFirstAtZero, &[Epoch]),
+    code("session-leaves-out", Bug::SessionLeavesOut, &[Session]),
+    code("session-forgets-nothing", Bug::SessionForgetsNothing, &[Session]),
+    code("session-silent-about-gone", Bug::SessionSilentAboutGone, &[Session]),
+    code("session-without-turns", Bug::SessionWithoutTurns, &[Session]),
+    code("fetch-waits-for-first", Bug::FetchWaitsForFirst, &[Session]),
+    code("duplicate-window-short", Bug::DuplicateWindowShort, &[Producer, Doubled]),
+    code("producer-ids-reused", Bug::ProducerIdsReused, &[Producer]),
 ];
 
 impl Planted {

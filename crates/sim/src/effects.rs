@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// Places where the broker's code can be held up or end (`Env::point`), and how often each is chosen as the one where a
 /// life ends: what is seldom reached more often.
-pub const POINTS: [(&str, u64); 15] = [
+pub const POINTS: [(&str, u64); 16] = [
     ("flush: committed", 3),
     ("flush: drained", 3),
     ("flush: stored", 3),
@@ -15,6 +15,7 @@ pub const POINTS: [(&str, u64); 15] = [
     ("garbage: deleted", 4),
     ("ids: reserved", 2),
     ("image: changed", 2),
+    ("lookup: objects searched", 2),
     ("merge: stored", 8),
     ("metadata: outgrown", 6),
     ("producers: stored", 8),
@@ -125,6 +126,20 @@ effects! {
     MemberLeft = Members "leaves",
     GroupStable = Members "stable groups seen",
     Committed = Commits "commits",
+    TimeFound = Times "records found",
+    LatestFound = Times "latest records found",
+    NothingAsLate = Times "times after the last record",
+    EpochEnded = Epochs "ends told",
+    EpochBefore = Epochs "ends of the epoch before told",
+    NewestEpochAsked = Epochs "of the leader asked for",
+    EpochToCome = Epochs "to come asked for",
+    SessionFed = Sessions "rounds with records and everybody",
+    SessionFedSome = Sessions "rounds with records that left somebody out",
+    SessionIdle = Sessions "rounds without records",
+    SessionForgot = Sessions "partitions forgotten",
+    SessionWaited = Sessions "waits in vain",
+    SessionWoken = Sessions "waits that news ended",
+    SessionTopicGone = Sessions "topics deleted under a session",
     Trimmed = Trims "trims",
     TopicMade = Churn "topics made",
     PartitionsAdded = Churn "partitions added",

@@ -2,6 +2,7 @@
 
 use crate::clients::is_explained;
 use crate::model::{Oracle, Problem};
+use crate::plan::Feature;
 use crate::run::End;
 use crate::time::within;
 use crate::world::World;
@@ -79,9 +80,15 @@ impl World {
                     self.host().env.clock.sleep(Duration::from_millis(200)).await;
                 }
             }
+            if self.plan.has(Feature::Sessions) {
+                // Requests that the bucket was slow with are over once everything was read.
+                self.clients.read_everything("settled").await.map_err(failed)?;
+                self.clients.sessions_in_peace().await.map_err(failed)?;
+            }
             let time = self.clients.time();
             self.clients.model.lock().tell(|history| history.last_polls(time));
             self.clients.read_everything("final").await.map_err(failed)?;
+            self.seek_everything(true).await.map_err(failed)?;
             self.clients.commit().await.map_err(failed)?;
             self.clients.read_groups().await.map_err(failed)?;
             self.clients.read_admin().await.map_err(failed)
@@ -92,7 +99,16 @@ impl World {
         Box::pin(self.bucket_settles(node)).await?;
         // From the bucket alone.
         node.engine().clear_cache().await;
-        self.clients.read_everything("cold").await.map_err(failed)
+        self.clients.read_everything("cold").await.map_err(failed)?;
+        self.seek_everything(true).await.map_err(failed)
+    }
+
+    /// Asks for everything by time and by epoch, unless that is left out.
+    pub(crate) async fn seek_everything(&self, healed: bool) -> Result<(), ClientError> {
+        if self.plan.has(Feature::Times) && self.plan.has(Feature::Epochs) {
+            self.clients.seek_everything(healed).await?;
+        }
+        Ok(())
     }
 
     /// Waits until the bucket holds exactly what the metadata names, and reads all of it.

@@ -7,7 +7,7 @@
 //!
 //! [`Model`] holds what the clients were told and says what contradicts it, as an [`Oracle`]. A [`Plan`] is a seed and
 //! what is left out of its simulation; [`shorten`] leaves out what a failure does not need. [`CATALOGUE`] lists bugs that
-//! can be put in, to see that they are found.
+//! can be put in, to see that they are found. [`simulate_within`] gives a seed a limit of real time.
 
 pub mod admin;
 pub mod bucket;
@@ -18,6 +18,7 @@ pub mod disk;
 pub mod drive;
 pub mod effects;
 pub mod entropy;
+pub mod facts;
 mod heal;
 pub mod history;
 mod liars;
@@ -25,15 +26,19 @@ pub mod model;
 mod nemesis;
 pub mod net;
 mod panics;
+mod peace;
 pub mod plan;
 pub mod power;
 pub mod producers;
 pub mod readers;
 pub mod register;
 pub mod run;
+mod seekers;
+mod sessions;
 mod shorten;
 pub mod time;
 pub mod trace;
+mod watchdog;
 mod world;
 
 pub use catalogue::{CATALOGUE, Planted};
@@ -43,3 +48,4 @@ pub use model::{Model, Oracle, PartitionModel, Problem, Target};
 pub use plan::{Feature, Plan};
 pub use run::{Outcome, simulate};
 pub use shorten::shorten;
+pub use watchdog::{SEED_MAX, simulate_within};

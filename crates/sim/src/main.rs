@@ -4,7 +4,7 @@ use clap::Parser;
 use esker_env::Disk;
 use esker_env::real::FileSystem;
 use esker_sim::{
-    CATALOGUE, Effects, Feature, Oracle, Outcome, Plan, Planted, Problem, shorten, simulate,
+    CATALOGUE, Effects, Feature, Oracle, Outcome, Plan, Planted, SEED_MAX, shorten, simulate_within,
 };
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,6 +20,9 @@ struct Options {
     /// Stop after so many minutes of real time.
     #[arg(long, default_value_t = 60)]
     minutes: u64,
+    /// How long one seed may take, in seconds of real time. One that takes longer fails, and ends the program.
+    #[arg(long, default_value_t = SEED_MAX.as_secs())]
+    seed_seconds: u64,
     /// Print every event of a failing seed.
     #[arg(long)]
     trace: bool,
@@ -116,6 +119,10 @@ impl Totals {
 }
 
 impl Options {
+    fn limit(&self) -> Duration {
+        Duration::from_secs(self.seed_seconds)
+    }
+
     fn plan(&self, seed: u64, planted: Option<Planted>) -> Plan {
         let plan = Plan {
             seed,
@@ -132,14 +139,14 @@ impl Options {
 }
 
 /// Says what did not hold, and how to see it again.
-fn tell_failure(options: &Options, plan: &Plan, problems: &[Problem]) {
-    for problem in problems.iter().take(5) {
+fn tell_failure(options: &Options, plan: &Plan, outcome: &Outcome) {
+    for problem in outcome.problems.iter().take(5) {
         say(&format!("seed {}: {problem}", plan.seed));
     }
-    let shorter = if options.as_is { None } else { shorten(plan) };
+    let shorter = if options.as_is { None } else { shorten(plan, options.limit()) };
     let (plan, outcome) = match &shorter {
         Some((plan, outcome)) => (plan, outcome),
-        None => (plan, &simulate(plan)),
+        None => (plan, outcome),
     };
     if let Some(problem) = outcome.problems.first() {
         say(&format!("    {} events, {} lives: {problem}", outcome.trace.1, outcome.lives));
@@ -155,7 +162,7 @@ fn try_catalogue(options: &Options, range: &std::ops::Range<u64>) -> ExitCode {
     let mut missed = 0;
     for planted in CATALOGUE {
         let found = range.clone().find_map(|seed| {
-            let outcome = simulate(&options.plan(seed, Some(*planted)));
+            let outcome = simulate_within(options.limit(), &options.plan(seed, Some(*planted)));
             let problem = outcome.problems.into_iter().next()?;
             Some((seed, problem))
         });
@@ -225,7 +232,7 @@ fn run() -> Result<ExitCode, ExitCode> {
             break;
         }
         let plan = options.plan(seed, planted);
-        let outcome = simulate(&plan);
+        let outcome = simulate_within(options.limit(), &plan);
         totals.add(&outcome);
         if let Some(path) = &options.history {
             write(path, &(outcome.history.join("\n") + "\n"))?;
@@ -234,7 +241,11 @@ fn run() -> Result<ExitCode, ExitCode> {
             totals.failed += 1;
             // What else fails shows itself in one run.
             let twice = first.oracle == Oracle::Determinism;
-            tell_failure(&options, &Plan { twice, ..plan }, &outcome.problems);
+            tell_failure(&options, &Plan { twice, ..plan }, &outcome);
+            if first.oracle == Oracle::Endless {
+                // It goes on, and nothing but the end of the program stops it.
+                break;
+            }
         }
     }
     totals.tell(began.elapsed());

@@ -1,8 +1,10 @@
 //! What the clients were told, and what follows from it.
 
+use crate::facts::{Bounds, EpochEnd, Facts, Found};
 use crate::history::{History, short};
 use crate::register::Register;
 use bytes::Bytes;
+use esker_client::Received;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -24,6 +26,12 @@ pub enum Oracle {
     Order,
     /// Log starts and ends never move back; trims last.
     Edge,
+    /// A record keeps its time; who asks by time is told of the first record that is as late.
+    Time,
+    /// A record keeps its epoch; an epoch ends where the next begins.
+    Epoch,
+    /// A fetch session is told of what is news, of every partition in its turn, and of nothing that it did not ask for.
+    Session,
     /// What no reader can read is not stored.
     Poison,
     /// Producers are answered by the protocol's rules.
@@ -48,6 +56,8 @@ pub enum Oracle {
     Progress,
     /// A seed decides everything.
     Determinism,
+    /// A seed ends within its limit of real time.
+    Endless,
 }
 
 /// Something that does not hold.
@@ -86,6 +96,8 @@ pub struct Model {
     pub settings: BTreeMap<&'static str, Register>,
     /// Topics that were made for a while: whether each was acknowledged and not been told to go.
     pub topics: BTreeMap<String, bool>,
+    /// Ids of producers, and whose they are.
+    pub producer_ids: BTreeMap<i64, String>,
     /// Values that went with a deleted topic, by the topic's name.
     pub deleted: BTreeMap<&'static str, BTreeSet<Bytes>>,
     /// What contradicts what was told before.
@@ -105,6 +117,8 @@ pub struct Model {
 pub struct PartitionModel {
     /// Values by offset, acknowledged or read once: they never change and never go.
     values: BTreeMap<i64, Bytes>,
+    /// What else is known of them.
+    facts: Facts,
     /// Offsets of values that must not appear twice.
     unique: BTreeMap<Bytes, i64>,
     /// Lowest offset that a trim was acknowledged for.
@@ -126,6 +140,18 @@ pub struct Known {
     trimmed: i64,
     /// One past the largest offset that was acknowledged or read.
     values: i64,
+}
+
+impl Known {
+    /// Nothing below the first was there any more, and everything below the second could be seen.
+    pub(crate) fn span(self) -> (i64, i64) {
+        (self.start.max(self.trimmed), self.values)
+    }
+
+    /// What a question that was asked then could find, where the partition had `edges` once it was answered.
+    fn bounds(self, (start, end): (i64, i64)) -> Bounds {
+        Bounds { gone: self.start.max(self.trimmed), start, seen: self.values, end }
+    }
 }
 
 /// The most bytes that a record takes in a log beside its value: a batch of its own.
@@ -185,6 +211,77 @@ impl Model {
     #[must_use]
     pub fn end_of(&self, target: Target) -> i64 {
         self.partitions.get(&target).map_or(0, PartitionModel::end)
+    }
+
+    /// What is known of the records of `target` beside their values.
+    pub fn facts(&mut self, target: Target) -> &mut Facts {
+        &mut self.partitions.entry(target).or_default().facts
+    }
+
+    /// A producer was given an id: nobody else ever was.
+    pub fn identified(&mut self, id: i64, producer: &str) {
+        if let Some(other) = self.producer_ids.insert(id, producer.to_owned()) {
+            let what = format!("producer {producer} was given the id {id} of {other}");
+            self.problems.push(Problem::new(Oracle::Producer, what));
+        }
+    }
+
+    /// The records from `base` on have these times.
+    pub fn timed(&mut self, target: Target, base: i64, times: &[i64]) {
+        for (offset, time) in (base..).zip(times) {
+            if let Err(what) = self.facts(target).note_time(offset, *time) {
+                self.problem(Oracle::Time, target, &what);
+            }
+        }
+    }
+
+    /// A consumer was given a record of `target`.
+    pub fn received(&mut self, target: Target, record: &Received) {
+        let value = record.value.clone().unwrap_or_default();
+        self.read(target, record.offset, &value);
+        self.told_beside(target, record.offset, record.timestamp, record.leader_epoch);
+    }
+
+    /// A consumer was told the time and the epoch of a record of `target`.
+    pub fn told_beside(&mut self, target: Target, offset: i64, timestamp: i64, epoch: i32) {
+        self.timed(target, offset, &[timestamp]);
+        if let Err(what) = self.facts(target).note_epoch(offset, epoch) {
+            self.problem(Oracle::Epoch, target, &what);
+        }
+    }
+
+    /// Somebody who asked for a time when `before` was known was told of a record; after that `target` has `edges`.
+    pub fn found_by_time(
+        &mut self,
+        target: Target,
+        wanted: i64,
+        told: Found,
+        before: Known,
+        edges: (i64, i64),
+    ) {
+        let judged = self.facts(target).judge_found(wanted, told, before.bounds(edges));
+        if let Err(what) = judged {
+            self.problem(Oracle::Time, target, &what);
+        }
+    }
+
+    /// Somebody who asked for an epoch's end was told of one, as in [`Facts::judge_end`].
+    #[expect(clippy::too_many_arguments, reason = "a question, its answer, and what was known")]
+    pub fn found_by_epoch(
+        &mut self,
+        target: Target,
+        asked: i32,
+        told: EpochEnd,
+        current: i32,
+        before: Known,
+        edges: (i64, i64),
+        still: bool,
+    ) {
+        let bounds = before.bounds(edges);
+        let judged = self.facts(target).judge_end(asked, told, current, bounds, still);
+        if let Err(what) = judged {
+            self.problem(Oracle::Epoch, target, &what);
+        }
     }
 
     /// The broker acknowledged `values` from `base` on; when they were first sent, `target` was known up to `after`.

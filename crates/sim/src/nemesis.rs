@@ -4,6 +4,7 @@ use crate::effects::Effect;
 use crate::plan::Feature;
 use crate::producers::SimProducer;
 use crate::readers::Follower;
+use crate::sessions::SessionReader;
 use crate::time::pause;
 use crate::world::{CLIENTS, World};
 use esker_client::ClientError;
@@ -60,6 +61,19 @@ impl World {
                     self.repeat(700, async move || follower.lock().await.step(&clients).await),
                 );
             }
+        }
+        if self.plan.has(Feature::Times) {
+            let clients = self.clients.apart();
+            tasks.push(self.repeat(700, async move || clients.seek_times().await));
+        }
+        if self.plan.has(Feature::Epochs) {
+            let clients = self.clients.apart();
+            tasks.push(self.repeat(2_000, async move || clients.seek_epochs().await));
+        }
+        if self.plan.has(Feature::Sessions) {
+            let clients = self.clients.apart();
+            let reader = tokio::sync::Mutex::new(SessionReader::default());
+            tasks.push(self.repeat(600, async move || reader.lock().await.step(&clients).await));
         }
         if self.plan.has(Feature::Commits) {
             let clients = self.clients.once();

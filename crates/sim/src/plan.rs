@@ -78,6 +78,12 @@ features! {
     Members = "members",
     /// Offsets committed from outside a group.
     Commits = "commits",
+    /// Questions by time.
+    Times = "times",
+    /// Questions by leader epoch.
+    Epochs = "epochs",
+    /// Readers with fetch sessions.
+    Sessions = "sessions",
     /// Batches that say what is not so.
     Liars = "liars",
     /// Trims.

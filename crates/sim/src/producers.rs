@@ -1,5 +1,6 @@
 //! Producers over the wire: with and without sequence numbers. They tell the model what they were told.
 
+use crate::admin::STAMPED;
 use crate::clients::{Clients, pick};
 use crate::effects::Effect;
 use crate::model::{Oracle, Target, UNIQUE};
@@ -27,8 +28,14 @@ const CUT_BEHIND_PERCENT: u64 = 3;
 const LIES_PERCENT: u64 = 20;
 /// So many of a hundred batches are of records without a timestamp.
 const TIMELESS_PERCENT: u64 = 5;
+/// How far the producers' clocks are off. The broker takes what is less than an hour ahead of its own.
+const CLOCKS_MS: [i64; 4] = [0, -3 * 3_600_000, 60_000, -600_000];
+/// How old a record may be that comes in a fresh batch.
+const OLD_MS: u64 = 30 * 86_400_000;
 /// How often a batch goes in the request of the one before it, where that is for another partition.
 const TOGETHER_PERCENT: u64 = 40;
+/// How often a producer with several batches on their way sends the next ones to one partition.
+const STAYS_PERCENT: u64 = 25;
 /// How often a producer that has nothing on its way is a new one from then on.
 const RENEWED_PERCENT: u64 = 3;
 /// Batches that a producer may have on their way at once, as Kafka's clients have.
@@ -39,6 +46,8 @@ const AHEAD_MAX: u64 = 5;
 pub struct SimProducer {
     name: String,
     kind: Kind,
+    /// Which of [`CLOCKS_MS`] it goes by.
+    clock: usize,
     identity: Option<(ProducerId, ProducerEpoch)>,
     /// The next sequence number.
     sequences: BTreeMap<Target, i32>,
@@ -48,6 +57,8 @@ pub struct SimProducer {
     placed: BTreeMap<Target, BTreeMap<i32, i64>>,
     values: u64,
     batches: u64,
+    /// Where it sends, and so many batches more.
+    stays: Option<(Target, u64)>,
 }
 
 /// How a producer sends.
@@ -68,6 +79,8 @@ struct UnderWay {
     target: Target,
     sequence: i32,
     values: Vec<Bytes>,
+    /// The records' times, by their producer.
+    times: Vec<i64>,
     batch: Bytes,
     /// What was known of the partition when it was first sent.
     after: i64,
@@ -78,8 +91,14 @@ struct UnderWay {
     answered: bool,
 }
 
-/// What a broker says of a batch: an error code, an offset, a message.
-type Answer = (i16, i64, String);
+/// What a broker says of a batch.
+struct Answer {
+    code: i16,
+    base: i64,
+    /// The broker's own time for its records, -1 where theirs count.
+    stamp: i64,
+    message: String,
+}
 
 impl SimProducer {
     /// A producer of this number.
@@ -89,12 +108,14 @@ impl SimProducer {
         Self {
             name: format!("{letter}{number}"),
             kind,
+            clock: usize::try_from(number).expect("a few") % CLOCKS_MS.len(),
             identity: None,
             sequences: BTreeMap::new(),
             under_way: VecDeque::new(),
             placed: BTreeMap::new(),
             values: 0,
             batches: 0,
+            stays: None,
         }
     }
 
@@ -140,7 +161,7 @@ impl SimProducer {
             }
         }
         let ahead = match self.kind {
-            Kind::Ahead => clients.entropy.between(1, AHEAD_MAX),
+            Kind::Ahead => clients.entropy.between(1, AHEAD_MAX + 1),
             Kind::Plain | Kind::Idempotent => 1,
         };
         while (self.under_way.len() as u64) < ahead {
@@ -177,6 +198,7 @@ impl SimProducer {
         match ErrorCode::from_code(response.error_code) {
             Some(ErrorCode::None) => {
                 let epoch = ProducerEpoch(response.producer_epoch);
+                clients.model.lock().identified(response.producer_id, &self.name);
                 return Ok(Some((ProducerId(response.producer_id), epoch)));
             }
             Some(code) if code.is_retriable() => {}
@@ -246,7 +268,7 @@ impl SimProducer {
     }
 
     fn judge(&mut self, clients: &Clients, at: usize, again: bool, answer: Answer) {
-        let (code, base, message) = answer;
+        let Answer { code, base, stamp, message } = answer;
         let (behind_any, behind) = (at > 0, self.waits_behind_another(at));
         let sent = &mut self.under_way[at];
         let (target, time) = (sent.target, clients.time());
@@ -254,6 +276,12 @@ impl SimProducer {
         match ErrorCode::from_code(code) {
             Some(ErrorCode::None) => {
                 model.acknowledged(target, base, sent.after, &sent.values);
+                match stamp {
+                    // Who stamps the topic now may not have stamped what came before.
+                    _ if again && target.0 == STAMPED => {}
+                    -1 => model.timed(target, base, &sent.times),
+                    stamp => model.timed(target, base, &vec![stamp; sent.times.len()]),
+                }
                 model.tell(|h| h.send(time, &sent.process, "ok", target, &sent.values, Some(base)));
                 sent.answered = true;
                 clients.trace.count(match (self.kind, again) {
@@ -317,9 +345,46 @@ impl SimProducer {
         self.under_way.is_empty()
     }
 
+    /// Where the next batch goes: somewhere; several of those that are on their way together to one partition.
+    fn choose(&mut self, clients: &Clients) -> Target {
+        let entropy = &clients.entropy;
+        let (target, left) = match self.stays {
+            Some((target, left)) if left > 0 => (target, left - 1),
+            _ => {
+                let stays = self.kind == Kind::Ahead && entropy.chance(STAYS_PERCENT);
+                (pick(entropy), if stays { AHEAD_MAX * 2 } else { 0 })
+            }
+        };
+        self.stays = Some((target, left));
+        target
+    }
+
+    /// The times of the records of a batch, by this producer's own clock; and whether they differ. In their order, all
+    /// at once, in disorder, or with an old one among them.
+    fn times(&self, clients: &Clients) -> (Vec<i64>, bool) {
+        let entropy = &clients.entropy;
+        let count = entropy.between(1, 6);
+        let clock = CLOCKS_MS[self.clock];
+        let now = clients.client.env().clock.wall().get() + clock;
+        let some = |range: u64| i64::try_from(entropy.below(range)).expect("a day at most");
+        let mut times = vec![now; usize::try_from(count).expect("a few")];
+        let kind = entropy.below(100);
+        match kind {
+            0..TIMELESS_PERCENT => times.fill(Timestamp::NONE.get()),
+            TIMELESS_PERCENT..30 => times.iter_mut().for_each(|time| *time -= some(60_000)),
+            30..45 => {
+                let place = usize::try_from(entropy.below(count)).expect("a few");
+                times[place] -= some(OLD_MS);
+            }
+            _ => {}
+        }
+        (times, (TIMELESS_PERCENT..45).contains(&kind))
+    }
+
     fn prepare(&mut self, clients: &Clients) -> UnderWay {
         let entropy = &clients.entropy;
-        let target = pick(entropy);
+        let target = self.choose(clients);
+        let (times, disorder) = self.times(clients);
         let mut builder = BatchBuilder::new(Offset::ZERO);
         if entropy.chance(20) {
             builder = builder.compression(Codec::Lz4, None);
@@ -331,20 +396,20 @@ impl SimProducer {
         }
         let mut values = Vec::new();
         let now = clients.client.env().clock.wall();
-        let stamp = if entropy.chance(TIMELESS_PERCENT) { Timestamp::NONE } else { now };
         let padding = if entropy.chance(15) { LONG_VALUE } else { 700 };
-        for _ in 0..entropy.between(1, 6) {
+        for time in &times {
             self.values += 1;
             let mut value = format!("{}-{}-", self.name, self.values).into_bytes();
             let len = value.len() + usize::try_from(entropy.below(padding)).expect("small");
             value.resize(len, b'.');
-            builder.append(stamp, None, Some(&value), &[]);
+            builder.append(Timestamp(*time), None, Some(&value), &[]);
             values.push(value.into());
             *next += 1;
         }
         self.batches += 1;
         let mut batch = builder.build();
-        if entropy.chance(LIES_PERCENT) {
+        // What is written later than the header says, between the first record and the claim, nobody finds by time.
+        if entropy.chance(LIES_PERCENT) && !disorder {
             let ages = [Timestamp::NONE, Timestamp(0), Timestamp(now.get() + 1_800_000)];
             let claimed = ages[usize::try_from(entropy.below(3)).expect("one of three")];
             BatchMut::parse(&mut batch).expect("it was just built").set_create_time(claimed);
@@ -361,6 +426,7 @@ impl SimProducer {
             target,
             sequence,
             values,
+            times,
             batch: batch.into(),
             after: model.end_of(target),
             again: false,
@@ -381,7 +447,7 @@ pub(crate) async fn produce_one(
 ) -> Result<i16, ClientError> {
     let (_, connection) = clients.client.leader(name, index).await?;
     let told = produce(&connection, vec![((name, index), batch)]).await?;
-    Ok(told[0].0)
+    Ok(told[0].code)
 }
 
 /// Sends batches in one request; what is said of each, in their order.
@@ -414,7 +480,8 @@ async fn produce(
         let row = topics
             .find_map(|topic| topic.partition_responses.iter().find(|row| row.index == index))?;
         let message = row.error_message.unwrap_or_default().to_owned();
-        Some((row.error_code, row.base_offset, message))
+        let (code, base, stamp) = (row.error_code, row.base_offset, row.log_append_time_ms);
+        Some(Answer { code, base, stamp, message })
     });
     answers.collect::<Option<_>>().ok_or_else(|| {
         ClientError::Invalid("produce was answered without what was asked".to_owned())

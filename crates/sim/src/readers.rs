@@ -130,6 +130,11 @@ impl Clients {
         }
     }
 
+    /// Where a partition begins.
+    pub(crate) async fn start_of(&self, target: Target) -> Result<i64, ClientError> {
+        self.edge(target, At::Start).await
+    }
+
     async fn edge(&self, target: Target, at: At) -> Result<i64, ClientError> {
         let wanted = [(target.0.to_owned(), target.1, at)];
         let found = self.client.list_offsets(&wanted, false).await?;
@@ -157,10 +162,9 @@ impl Clients {
             for (stretch, offsets) in stretches.iter().zip(&mut offsets) {
                 let mut polled = Vec::new();
                 for record in records.iter().filter(|record| stretch.is_of(record)) {
-                    let value = record.value.clone().unwrap_or_default();
                     offsets.push(record.offset);
                     polled.push(record);
-                    model.read(stretch.target, record.offset, &value);
+                    model.received(stretch.target, record);
                 }
                 model.stretch(time, stretch.target, stretch.from, offsets);
                 model.tell(|h| h.poll(time, &stretch.process, stretch.target, &polled));

@@ -24,7 +24,7 @@ use std::time::Duration;
 const PRODUCERS: u64 = 6;
 
 /// What came of a simulation.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// What did not hold; empty when all is well.
     pub problems: Vec<Problem>,

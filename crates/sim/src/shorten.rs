@@ -1,26 +1,33 @@
 //! Making a failing simulation short: leaving out what its failure does not need.
 
+use crate::model::Oracle;
 use crate::plan::{Feature, Plan};
-use crate::run::{Outcome, simulate};
+use crate::run::Outcome;
+use crate::watchdog::simulate_within;
 use std::time::Duration;
 
 /// Attempts at most: each is a run.
 const ATTEMPTS: usize = 80;
 
-/// The shortest plan found that fails as `plan` does, by the same oracle, with its outcome. `None` where `plan` passes.
+/// The shortest plan found that fails as `plan` does, by the same oracle, with its outcome. `None` where `plan` passes. No
+/// run takes longer than `limit`; the first one that would ends the search.
 #[must_use]
-pub fn shorten(plan: &Plan) -> Option<(Plan, Outcome)> {
-    let outcome = simulate(plan);
+pub fn shorten(plan: &Plan, limit: Duration) -> Option<(Plan, Outcome)> {
+    let outcome = simulate_within(limit, plan);
     let wanted = outcome.problems.first()?.oracle;
     let mut best = (plan.clone(), outcome);
-    let mut attempts = 0;
+    let mut attempts = if wanted == Oracle::Endless { ATTEMPTS } else { 0 };
     let mut attempt = |best: &mut (Plan, Outcome), plan: Plan| -> bool {
         if attempts == ATTEMPTS {
             return false;
         }
         attempts += 1;
-        let outcome = simulate(&plan);
-        let same = outcome.problems.first().is_some_and(|problem| problem.oracle == wanted);
+        let outcome = simulate_within(limit, &plan);
+        let found = outcome.problems.first().map(|problem| problem.oracle);
+        if found == Some(Oracle::Endless) {
+            attempts = ATTEMPTS;
+        }
+        let same = found == Some(wanted);
         if same && outcome.trace.1 <= best.1.trace.1 {
             *best = (plan, outcome);
         }

@@ -331,6 +331,7 @@ impl World {
     async fn first_look(&self) -> Result<(), ClientError> {
         self.clients.make_topics().await?;
         self.clients.read_everything("first").await?;
+        self.seek_everything(false).await?;
         self.clients.read_groups().await?;
         self.clients.read_admin().await
     }

@@ -1,6 +1,6 @@
 //! Every bug of the catalogue is put in, and found as what it is.
 
-use esker_sim::{CATALOGUE, Plan, Planted, simulate};
+use esker_sim::{CATALOGUE, Plan, Planted, SEED_MAX, simulate_within};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Seeds that are tried until one finds the bug. Without it they pass. A cache that is wrong for good is found by one seed of
@@ -10,7 +10,7 @@ const SEEDS: std::ops::Range<u64> = 0..500;
 /// What is wrong, if the bug is not found or found as something that the catalogue does not expect.
 fn misses(planted: Planted) -> Option<String> {
     let found = SEEDS.into_iter().find_map(|seed| {
-        let outcome = simulate(&Plan::new(seed).planted(planted));
+        let outcome = simulate_within(SEED_MAX, &Plan::new(seed).planted(planted));
         Some((seed, outcome.problems.into_iter().next()?))
     });
     match found {

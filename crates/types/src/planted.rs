@@ -77,6 +77,36 @@ pub enum Bug {
     ProducersForgotten,
     /// The deletion of a topic is acknowledged and not carried out.
     DeletionForgotten,
+    /// A lookup by time answers the first record of the batch that holds the one it looks for.
+    LookupFindsBatch,
+    /// A lookup by time judges what the broker stamped by what its producer said.
+    LookupByCreateTime,
+    /// A lookup by time finds records below the log start.
+    LookupBelowStart,
+    /// A lookup by time finds records that are not committed.
+    LookupUncommitted,
+    /// The record with the largest timestamp is looked for in what comes last.
+    LatestIsNewest,
+    /// A merge promises no later times than its last extent.
+    MergeForgetsTimes,
+    /// An epoch ends one record after the next began.
+    EpochEndsLate,
+    /// An epoch before the first that is known ends at 0.
+    EpochBeforeFirstAtZero,
+    /// A round of a fetch session leaves out its last partition that has data.
+    SessionLeavesOut,
+    /// A fetch session goes on about what its client forgot.
+    SessionForgetsNothing,
+    /// A fetch session is silent about a topic that is gone.
+    SessionSilentAboutGone,
+    /// Every answer of a fetch session begins with the same partition.
+    SessionWithoutTurns,
+    /// A fetch of several partitions waits for data of the first.
+    FetchWaitsForFirst,
+    /// Of the batches of a producer one less is remembered than may be on their way.
+    DuplicateWindowShort,
+    /// A block of producer ids is handed out again by the next broker that asks.
+    ProducerIdsReused,
 }
 
 #[cfg(feature = "planted")]

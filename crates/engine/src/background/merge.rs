@@ -197,6 +197,11 @@ impl Merger {
         let encoded = self.build(object, state, partition, run).await?;
         context.put(object, &encoded).await?;
         context.env.fail_point("merge: stored").await;
+        let mut new = extents_of(object, &encoded);
+        if planted(Bug::MergeForgetsTimes) {
+            new.iter_mut()
+                .for_each(|extent| extent.max_timestamp = run[run.len() - 1].max_timestamp);
+        }
         let command = Command::ReplaceExtents {
             broker: context.options.broker,
             incarnation: context.incarnation,
@@ -206,11 +211,7 @@ impl Merger {
                 len: encoded.len,
                 meta_position: encoded.meta_pos,
             }],
-            swaps: vec![ExtentSwap {
-                partition: partition.id,
-                expect: run.to_vec(),
-                new: extents_of(object, &encoded),
-            }],
+            swaps: vec![ExtentSwap { partition: partition.id, expect: run.to_vec(), new }],
         };
         context.propose_until_known(command).await?;
         reserved.commit();

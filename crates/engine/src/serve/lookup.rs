@@ -12,7 +12,7 @@ use esker_meta::{ManifestRef, State};
 use esker_object::Block;
 use esker_plog::{EpochEnd, TailBatch};
 use esker_record::{BatchView, Codec, batches, content_max};
-use esker_types::{LeaderEpoch, Offset, PartitionId, Timestamp};
+use esker_types::{Bug, LeaderEpoch, Offset, PartitionId, Timestamp, planted};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -179,6 +179,9 @@ impl Engine {
                     return ControlFlow::Continue(());
                 }
                 first = Some(found);
+                if planted(Bug::LookupFindsBatch) {
+                    first = Some(OffsetAt { offset: batch.base_offset().max(start), ..found });
+                }
                 ControlFlow::Break(())
             });
             if first.is_some() {
@@ -320,6 +323,7 @@ impl<'a> LatestSearch<'a> {
                     (best.timestamp, Reverse(best.offset))
                         < (found.timestamp, Reverse(found.offset))
                 };
+                let newer = |best: &OffsetAt| newer(best) || planted(Bug::LatestIsNewest);
                 if found.timestamp > Timestamp::NONE && self.best.as_ref().is_none_or(newer) {
                     self.best = Some(found);
                 }
@@ -338,6 +342,7 @@ fn for_each_record(
     start: Offset,
     mut tell: impl FnMut(OffsetAt) -> ControlFlow<()>,
 ) {
+    let start = if planted(Bug::LookupBelowStart) { Offset::ZERO } else { start };
     if batch.last_offset() < start || batch.is_control() {
         return;
     }
@@ -354,7 +359,10 @@ fn for_each_record(
             return;
         };
         let offset = batch.offset_of(record.offset_delta);
-        let timestamp = batch.timestamp_of(record.timestamp_delta);
+        let mut timestamp = batch.timestamp_of(record.timestamp_delta);
+        if planted(Bug::LookupByCreateTime) {
+            timestamp = batch.created_at(record.timestamp_delta);
+        }
         if offset >= start && tell(OffsetAt { offset, timestamp, leader_epoch }).is_break() {
             return;
         }

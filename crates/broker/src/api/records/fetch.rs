@@ -8,7 +8,7 @@ use crate::lookup::{check_epoch, find_partition, find_topic};
 use esker_engine::{DataWaiter, FetchedBatches, Partition};
 use esker_env::{TaskPlacement, timeout};
 use esker_plog::Position;
-use esker_types::{LeaderEpoch, Offset, TopicId};
+use esker_types::{Bug, LeaderEpoch, Offset, TopicId, planted};
 use esker_wire::api::fetch::{
     EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch,
     PartitionData,
@@ -49,6 +49,9 @@ struct Fetched {
     batches: FetchedBatches,
     /// Memory did not have it.
     cold: bool,
+    /// It is cold, and nobody before it had anything: it gets its first batch whatever the size, or it would never have
+    /// its turn beside others that memory has.
+    first: bool,
 }
 
 pub(crate) async fn handle(call: &Call<'_>, request: FetchRequest<'_>) -> Outcome {
@@ -133,13 +136,16 @@ fn collect(call: &Call<'_>, request: &FetchRequest<'_>, context: &Context) -> Ve
             .or_insert(Entry { wanted, told: None });
     }
     // As in Kafka, what is asked for and forgotten in one request is forgotten, and a new session forgets nothing.
-    let is_incremental = matches!(context, Context::Incremental(_));
-    for topic in request.forgotten_topics_data.iter().filter(|_| is_incremental) {
+    let forgets =
+        matches!(context, Context::Incremental(_)) && !planted(Bug::SessionForgetsNothing);
+    for topic in request.forgotten_topics_data.iter().filter(|_| forgets) {
         for partition in &topic.partitions {
             session.partitions.remove(&(key(topic.topic, topic.topic_id), partition));
         }
     }
-    session.turn = session.turn.wrapping_add(1);
+    if !planted(Bug::SessionWithoutTurns) {
+        session.turn = session.turn.wrapping_add(1);
+    }
     let count = session.partitions.len();
     let skip = if count == 0 { 0 } else { session.turn % count };
     let entries = || {
@@ -203,6 +209,7 @@ impl Item {
 /// Reads what is in memory, within the limits. Answers the bytes.
 fn read_memory(call: &Call<'_>, items: &mut [Item], bytes_max: usize) -> usize {
     let mut bytes = 0;
+    let mut first = true;
     for item in items {
         item.result = Fetched::default();
         let partition = match &item.partition {
@@ -230,12 +237,16 @@ fn read_memory(call: &Call<'_>, items: &mut [Item], bytes_max: usize) -> usize {
             }
         }
         let limit = limit(item.wanted.bytes_max, bytes_max, bytes);
-        match call.broker.engine().read_memory(partition, from, limit, bytes == 0) {
+        match call.broker.engine().read_memory(partition, from, limit, first) {
             Ok(Some(batches)) => {
                 bytes += batches.bytes;
+                first &= batches.bytes == 0;
                 item.result.batches = batches;
             }
-            Ok(None) => item.result.cold = true,
+            Ok(None) => {
+                item.result.cold = true;
+                item.result.first = std::mem::take(&mut first);
+            }
             Err(error) => item.result.error = error_code::of_read(&error),
         }
     }
@@ -270,6 +281,7 @@ async fn wait_for_data(call: &Call<'_>, items: &[Item], bytes: usize, wait: Dura
     let waiter = DataWaiter::new(bytes, Some(call.client.shard));
     let watched: Vec<_> = items
         .iter()
+        .take(if planted(Bug::FetchWaitsForFirst) { 1 } else { items.len() })
         .filter_map(|item| {
             let partition = item.partition.as_ref().ok()?;
             // What was read just now is not news.
@@ -315,7 +327,7 @@ async fn read_cold(
             continue;
         }
         let limit = limit(item.wanted.bytes_max, bytes_max, bytes);
-        let first = bytes == 0;
+        let first = item.result.first;
         if limit == 0 && !first {
             continue;
         }
@@ -414,7 +426,9 @@ fn unchanged(
             || entry.told != Some(told);
         // An error is told every time, until it is gone.
         entry.told = (!error).then_some(told);
-        if !news {
+        let left_out = (place > 0 && place + 1 == items.len() && planted(Bug::SessionLeavesOut))
+            || (item.is_unknown() && planted(Bug::SessionSilentAboutGone));
+        if !news || left_out {
             silent.insert(place);
         }
     }
