@@ -78,6 +78,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn answers_are_compared_with_those_of_like_length() {
+        let mib = 1 << 20;
+        let lengths = [1, mib, mib + 1, 2 * mib, 2 * mib + 1, 8 * mib, 8 * mib + 1, u64::MAX];
+        assert_eq!(lengths.map(class), [0, 0, 1, 1, 2, 3, 4, 4]);
+    }
+
+    #[test]
     fn the_wait_follows_the_slowest_of_its_like_and_the_share_is_kept() {
         let hedge = Hedge::default();
         for number in 0..1000 {

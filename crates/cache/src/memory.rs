@@ -195,6 +195,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_forgotten_is_gone_and_its_memory_is_free() {
+        let cache = MemoryCache::new(20);
+        cache.insert(key(0), Bytes::from(vec![0; 10]));
+        cache.insert(key(1), Bytes::from(vec![0; 10]));
+        cache.forget(&key(0));
+        assert!(!cache.holds(&key(0)) && cache.holds(&key(1)));
+        assert_eq!(cache.stats().memory_bytes, 10);
+        cache.insert(key(2), Bytes::from(vec![0; 10]));
+        assert!(cache.holds(&key(1)) && cache.holds(&key(2)));
+    }
+
+    #[test]
     fn keys_differ_by_object_and_by_incarnation() {
         let other = ChunkKey::first(ObjectId(1), &ObjectKey::new("d/1-2"));
         assert_ne!(key(0), other);

@@ -101,6 +101,14 @@ fn offsets_are_written_as_kafka_writes_them() {
 }
 
 #[test]
+fn words_of_any_length_come_back() {
+    for length in [0, 126, 127, 128, 300, 16_383, 20_000] {
+        let written = committed(7, 1, &"x".repeat(length));
+        assert_eq!(parse_offset_value(&offset_value(&written)), Ok(written), "{length}");
+    }
+}
+
+#[test]
 fn groups_are_written_as_kafka_writes_them() {
     let (key, value) = record("group");
     assert_eq!(group_key(&GroupId::new("group")), key);
