@@ -15,7 +15,8 @@ use crate::call::{PendingResponse, Response};
 use crate::client_info::ClientInfo;
 use crate::dispatch;
 use crate::protocol_violation::ProtocolViolation;
-use bytes::{Buf, BytesMut};
+use crate::read_buffer::{READ_BYTES, ReadBuffer};
+use bytes::BytesMut;
 use esker_env::{BoxFuture, ByteStream, Permit, SendQueue, poll_again_later};
 use esker_types::MonoTime;
 use esker_wire::ApiKey;
@@ -28,19 +29,6 @@ use tokio_util::io::poll_read_buf;
 
 /// Produce requests of one connection that may wait for the disk at once.
 const OVERLAP_MAX: usize = 64;
-/// What is read at once while nothing is known of the next frame. Needs no permit.
-const READ_BYTES: usize = 16 << 10;
-/// Least that is read at once.
-const READ_BYTES_MIN: usize = 1 << 10;
-/// Most bytes that are set aside for several frames at once, and for a single one whose length is a guess.
-const AHEAD_MAX: usize = 64 << 10;
-const GUESS_MAX: usize = 1 << 20;
-/// The part of its memory that a frame has to fill to stay where it was read.
-const KEPT_SHARE: usize = 4;
-/// Room beyond what is expected, and this part of a frame, for the next one is rarely of just the same length: a read that
-/// fills everything means that more was there.
-const SLACK_BYTES: usize = 64;
-const SLACK_SHARE: usize = 64;
 /// Most bytes sent before the other connections of the shard have had their turn: a large answer is copied into the
 /// socket for a millisecond or two, and a small one must not wait for several of these.
 const SENT_MAX: usize = 256 << 10;
@@ -51,10 +39,7 @@ pub(crate) struct Connection {
     broker: Arc<Broker>,
     client: Arc<ClientInfo>,
     stream: Box<dyn ByteStream>,
-    received: BytesMut,
-    /// Length of the last frame, its length field included: what is expected of the next one.
-    last_frame: usize,
-    burst: Burst,
+    buffer: ReadBuffer,
     /// Permit of what was set aside ahead of knowing the frames that come.
     ahead: Option<Permit>,
     /// Permit of the frame that is being received, and the wait for it.
@@ -74,14 +59,6 @@ pub(crate) struct Connection {
     idle: Option<BoxFuture<'static, ()>>,
     last_active: MonoTime,
     closing: bool,
-}
-
-/// What came since the buffer was last empty.
-#[derive(Debug, Default)]
-struct Burst {
-    frames: usize,
-    /// A read found more than there was room for.
-    filled: bool,
 }
 
 /// Why a connection ended.
@@ -108,9 +85,7 @@ impl Connection {
             broker,
             client,
             stream,
-            received: BytesMut::new(),
-            last_frame: 0,
-            burst: Burst::default(),
+            buffer: ReadBuffer::default(),
             ahead: None,
             permit: None,
             permit_wait: None,
@@ -200,93 +175,66 @@ impl Connection {
             && self.unsent.bytes() < UNSENT_MAX
     }
 
-    /// Length of the frame at the front, without its length field, once that is known.
-    fn frame_len(&self) -> Result<Option<usize>, Ended> {
-        let Some(prefix) = self.received.first_chunk::<4>() else { return Ok(None) };
-        let len = i32::from_be_bytes(*prefix);
-        match usize::try_from(len) {
-            Ok(len) if len <= self.broker.options().request_bytes_max => Ok(Some(len)),
-            _ => Err(Ended::Protocol(ProtocolViolation::RequestSize(len))),
-        }
-    }
-
-    /// Makes room for the first read of a burst: for as many frames as the last one brought. Not for more, because a
-    /// batch that stays in memory keeps the whole of it.
+    /// Makes room for the first read of a burst.
     fn set_aside(&mut self) {
-        let frames = (self.burst.frames + usize::from(self.burst.filled)).max(1);
-        let expected = match self.last_frame {
-            0 => READ_BYTES,
-            one => {
-                let slack = SLACK_BYTES + one / SLACK_SHARE;
-                let most = AHEAD_MAX.max((one + slack).min(GUESS_MAX));
-                (one * frames + slack).clamp(READ_BYTES_MIN, most)
-            }
-        };
-        self.burst = Burst::default();
+        let expected = self.buffer.begin_burst();
         if expected > READ_BYTES {
             self.ahead = self.broker.request_memory().try_acquire(expected);
         }
-        self.received.reserve(if self.ahead.is_some() {
-            expected
-        } else {
-            READ_BYTES.min(expected)
+        let room = if self.ahead.is_some() { expected } else { READ_BYTES.min(expected) };
+        self.buffer.received.reserve(room);
+    }
+
+    /// Takes the permit of a frame out of what was set aside, where it needs one.
+    fn take_permit_from_ahead(&mut self, len: usize) {
+        if self.permit.is_none() && len > READ_BYTES {
+            self.permit = self.ahead.as_mut().and_then(|ahead| ahead.split(len));
+        }
+    }
+
+    /// Waits for the permit of a frame, where it needs one.
+    fn wait_for_permit(&mut self, context: &mut Context<'_>, len: usize) -> Poll<()> {
+        self.take_permit_from_ahead(len);
+        if self.permit.is_some() || len <= READ_BYTES {
+            return Poll::Ready(());
+        }
+        // Who waits holds nothing that others wait for.
+        self.ahead = None;
+        let broker = &self.broker;
+        let wait = self.permit_wait.get_or_insert_with(|| {
+            let budget = broker.request_memory().clone();
+            Box::pin(async move { budget.acquire(len).await })
         });
+        self.permit = Some(ready!(wait.as_mut().poll(context)));
+        self.permit_wait = None;
+        Poll::Ready(())
     }
 
     /// Reads until a whole frame is there. `Ready(None)` when the client closed.
     fn receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<BytesMut>, Ended>> {
         loop {
-            let frame_len = self.frame_len()?;
-            if let Some(len) = frame_len {
-                if self.received.len() >= 4 + len {
-                    self.received.advance(4);
-                    let room = self.received.capacity();
-                    let mut frame = self.received.split_to(len);
-                    self.last_frame = 4 + len;
-                    self.burst.frames += 1;
-                    if self.permit.is_none() && len > READ_BYTES {
-                        self.permit = self.ahead.as_mut().and_then(|ahead| ahead.split(len));
-                    }
-                    if self.received.is_empty() {
-                        // A short frame where a long one was expected must not keep the room of that.
-                        if len < room / KEPT_SHARE {
-                            frame = BytesMut::from(&frame[..]);
-                        }
-                        // Idle connections own no buffer.
-                        self.received = BytesMut::new();
+            let frame_len = self.buffer.frame_len(self.broker.options().request_bytes_max);
+            if let Some(len) = frame_len.map_err(Ended::Protocol)? {
+                if self.buffer.has(len) {
+                    self.take_permit_from_ahead(len);
+                    let frame = self.buffer.take(len);
+                    if self.buffer.received.is_empty() {
                         self.ahead = None;
                     }
                     return Poll::Ready(Ok(Some(frame)));
                 }
-                if self.permit.is_none() && len > READ_BYTES {
-                    self.permit = self.ahead.as_mut().and_then(|ahead| ahead.split(len));
-                }
-                if self.permit.is_none() && len > READ_BYTES {
-                    // Who waits holds nothing that others wait for.
-                    self.ahead = None;
-                    let broker = &self.broker;
-                    let wait = self.permit_wait.get_or_insert_with(|| {
-                        let budget = broker.request_memory().clone();
-                        Box::pin(async move { budget.acquire(len).await })
-                    });
-                    self.permit = Some(ready!(wait.as_mut().poll(context)));
-                    self.permit_wait = None;
-                }
-                // Large frames arrive in memory of just their size.
-                let missing = 4 + len - self.received.len();
-                self.received.reserve(missing);
-            } else if self.received.is_empty() {
+                ready!(self.wait_for_permit(context, len));
+                self.buffer.make_room(len);
+            } else if self.buffer.received.is_empty() {
                 ready!(self.stream.poll_read_ready(context)).map_err(Ended::Network)?;
                 self.set_aside();
             } else {
-                self.received.reserve(READ_BYTES);
+                self.buffer.received.reserve(READ_BYTES);
             }
             let stream = Pin::new(&mut self.stream);
-            match ready!(poll_read_buf(stream, context, &mut self.received)) {
+            match ready!(poll_read_buf(stream, context, &mut self.buffer.received)) {
                 Ok(0) => return Poll::Ready(Ok(None)),
-                Ok(_) => {
-                    self.burst.filled |= self.received.len() == self.received.capacity();
-                }
+                Ok(_) => self.buffer.was_read(),
                 Err(error) => return Poll::Ready(Err(Ended::Network(error))),
             }
         }

@@ -22,6 +22,7 @@ mod live_settings;
 mod lookup;
 mod options;
 mod protocol_violation;
+mod read_buffer;
 mod throttled;
 mod topic_creation;
 
