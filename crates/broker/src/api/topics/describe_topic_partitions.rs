@@ -3,6 +3,8 @@
 use crate::access::{Access, Operation, Resource};
 use crate::api::topics::metadata::replicas_of;
 use crate::call::{Call, Outcome};
+use crate::lookup::is_led;
+use esker_meta::{Partition, State};
 use esker_types::{PartitionIndex, TopicName, is_internal_topic};
 use esker_wire::api::describe_topic_partitions::{
     DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
@@ -51,17 +53,7 @@ pub(crate) async fn handle(
         let Some((id, topic)) =
             state.topic_names.get(name).and_then(|id| Some((id, state.topics.get(id)?)))
         else {
-            let code = if TopicName::new(name).is_ok() {
-                ErrorCode::UnknownTopicOrPartition
-            } else {
-                ErrorCode::InvalidTopicException
-            };
-            topics.push(DescribeTopicPartitionsResponseTopic {
-                error_code: code.code(),
-                name: Some(name),
-                topic_authorized_operations: TOPIC_OPERATIONS,
-                ..Default::default()
-            });
+            topics.push(unknown(name));
             continue;
         };
         let first = if name == from_topic { from_partition } else { 0 };
@@ -74,21 +66,7 @@ pub(crate) async fn handle(
                 break;
             }
             left -= 1;
-            let led = state
-                .brokers
-                .get(&row.leader)
-                .is_some_and(|leader| leader.incarnation == row.leader_incarnation);
-            let replicas = replicas_of(call.broker, row.leader.get());
-            partitions.push(DescribeTopicPartitionsResponsePartition {
-                partition_index: row.index.get(),
-                leader_id: if led { row.leader.get() } else { -1 },
-                leader_epoch: row.leader_epoch.get(),
-                replica_nodes: replicas.clone(),
-                isr_nodes: replicas,
-                eligible_leader_replicas: Some(Array::new()),
-                last_known_elr: Some(Array::new()),
-                ..Default::default()
-            });
+            partitions.push(describe(call, &state, row));
         }
         topics.push(DescribeTopicPartitionsResponseTopic {
             name: Some(topic.name.as_str()),
@@ -107,4 +85,36 @@ pub(crate) async fn handle(
         next_cursor,
         ..Default::default()
     })
+}
+
+fn unknown(name: &str) -> DescribeTopicPartitionsResponseTopic<'_> {
+    let code = if TopicName::new(name).is_ok() {
+        ErrorCode::UnknownTopicOrPartition
+    } else {
+        ErrorCode::InvalidTopicException
+    };
+    DescribeTopicPartitionsResponseTopic {
+        error_code: code.code(),
+        name: Some(name),
+        topic_authorized_operations: TOPIC_OPERATIONS,
+        ..Default::default()
+    }
+}
+
+fn describe(
+    call: &Call<'_>,
+    state: &State,
+    row: &Partition,
+) -> DescribeTopicPartitionsResponsePartition<'static> {
+    let replicas = replicas_of(call.broker, row.leader.get());
+    DescribeTopicPartitionsResponsePartition {
+        partition_index: row.index.get(),
+        leader_id: if is_led(state, row) { row.leader.get() } else { -1 },
+        leader_epoch: row.leader_epoch.get(),
+        replica_nodes: replicas.clone(),
+        isr_nodes: replicas,
+        eligible_leader_replicas: Some(Array::new()),
+        last_known_elr: Some(Array::new()),
+        ..Default::default()
+    }
 }
