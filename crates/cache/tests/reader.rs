@@ -26,6 +26,8 @@ struct Watched {
     failures: AtomicUsize,
     /// This many requests are never answered.
     stuck: AtomicUsize,
+    /// This many requests are answered without their last byte.
+    short: AtomicUsize,
     in_flight: AtomicUsize,
     in_flight_most: AtomicUsize,
 }
@@ -61,7 +63,8 @@ impl Bucket for Watched {
                 let (kind, key) = (BucketErrorKind::Retry, key.to_string());
                 return Err(BucketError { kind, operation: "get", key, message: "no".to_owned() });
             }
-            self.inner.get_range(key, range).await
+            let bytes = self.inner.get_range(key, range).await?;
+            Ok(if take_one(&self.short) { bytes.slice(..bytes.len() - 1) } else { bytes })
         })
     }
 
@@ -121,6 +124,7 @@ async fn world(env: &Env, len: u64, cache_bytes: u64, permits: usize, o: &Reader
         gate: Semaphore::new(permits),
         failures: AtomicUsize::new(0),
         stuck: AtomicUsize::new(0),
+        short: AtomicUsize::new(0),
         in_flight: AtomicUsize::new(0),
         in_flight_most: AtomicUsize::new(0),
     });
@@ -416,6 +420,63 @@ fn a_stuck_request_is_asked_again_for_one_who_waits() {
         let totals = world.reader.stats().totals();
         assert_eq!(totals.gets, 64 * 3 + 1 + totals.hedges);
         assert!(totals.hedges * 20 <= totals.gets, "{totals:?}");
+    });
+}
+
+#[test]
+fn an_answer_that_ends_early_brings_its_whole_chunks_and_the_rest_is_asked_for_again() {
+    run(async |env| {
+        // The last chunk is a short one by itself.
+        let len = 3 * MIB - 100;
+        let world = world(&env, len, 64 * MIB, OPEN, &ReaderOptions::default()).await;
+        world.bucket.short.store(1, Ordering::SeqCst);
+        let read = world.reader.read(&world.object, 0..len, ReadHint::SINGLE).await;
+        assert_eq!(read.unwrap_err().kind, BucketErrorKind::Retry);
+        world.check(0..2 * MIB, ReadHint::SINGLE).await;
+        assert_eq!(world.seen().await, vec![0..len; 1], "two chunks came whole");
+        world.check(0..len, ReadHint::SINGLE).await;
+        assert_eq!(world.seen().await, [0..len, 2 * MIB..len]);
+        // The same for who reads past the cache.
+        world.bucket.short.store(1, Ordering::SeqCst);
+        let footer = world.reader.read_uncached(&world.object, len - 77..len, true).await;
+        assert_eq!(footer.unwrap_err().kind, BucketErrorKind::Retry);
+    });
+}
+
+#[test]
+fn a_chunk_in_the_cache_that_is_not_as_long_as_its_place_is_fetched_anew() {
+    run(async |env| {
+        let len = 3 * MIB - 100;
+        let world = world(&env, len, 64 * MIB, OPEN, &ReaderOptions::default()).await;
+        let first = ChunkKey::first(world.object.id, &world.object.key);
+        for wrong in [0, 100, (1 << 20) - 1] {
+            world.cache.insert(first.at(1), Bytes::from(vec![7; wrong]));
+            world.check(0..len, ReadHint::SINGLE).await;
+            world.check(MIB + 3..2 * MIB, ReadHint::SINGLE).await;
+        }
+        // The last one is shorter than the others, and no longer.
+        for wrong in [1 << 20, (1 << 20) - 101] {
+            world.cache.insert(first.at(2), Bytes::from(vec![7; wrong]));
+            world.check(0..len, ReadHint::SINGLE).await;
+        }
+    });
+}
+
+#[test]
+fn one_damaged_chunk_of_several_is_forgotten_and_fetched_alone() {
+    run(async |env| {
+        let world = world(&env, 3 * MIB, 64 * MIB, OPEN, &ReaderOptions::default()).await;
+        world.check(0..3 * MIB, ReadHint::SINGLE).await;
+        let first = ChunkKey::first(world.object.id, &world.object.key);
+        world.cache.insert(first.at(1), Bytes::from(vec![7; 1 << 20]));
+        // Whoever finds that it is not what was put says so.
+        world.reader.forget(&world.object, &(2 * MIB - 9..2 * MIB)).unwrap();
+        world.check(0..3 * MIB, ReadHint::SINGLE).await;
+        assert_eq!(world.seen().await, [0..3 * MIB, MIB..2 * MIB]);
+        // Where it crosses a border both sides are.
+        world.reader.forget(&world.object, &(2 * MIB - 9..2 * MIB + 1)).unwrap();
+        world.check(0..3 * MIB, ReadHint::SINGLE).await;
+        assert_eq!(world.seen().await[2..], [MIB..3 * MIB]);
     });
 }
 

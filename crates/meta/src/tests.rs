@@ -509,6 +509,25 @@ fn topics_collide_by_name_and_metric_name() {
 }
 
 #[test]
+fn no_id_is_given_out_twice_whoever_asks_and_whatever_was_restarted_between() {
+    let mut log = Log::new();
+    let (mut producers, mut objects) = (0, 0);
+    for (process, count) in [(1, 1000), (2, 1), (2, 1000), (3, 3)] {
+        let incarnation = log.register(process);
+        for _ in 0..2 {
+            let command = Command::AllocateProducerIds { broker: BROKER, incarnation, count };
+            let Reply::ProducerIds(first) = log.run(command) else { panic!("no ids") };
+            assert!(first >= producers, "{first} was in a block that ended at {producers}");
+            producers = first + i64::from(count);
+            let first = log.ids(incarnation, count).get();
+            assert!(first >= objects, "{first} was in a block that ended at {objects}");
+            objects = first + u64::from(count);
+        }
+        log.state = State::decode_snapshot(&log.state.encode_snapshot()).unwrap();
+    }
+}
+
+#[test]
 fn damage_to_a_snapshot_is_noticed() {
     let mut log = Log::new();
     let inc = log.register(1);

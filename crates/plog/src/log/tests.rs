@@ -96,6 +96,49 @@ fn repeats_are_recognised_and_gaps_refused() {
     assert_eq!(log.position().log_end, Offset(34));
 }
 
+/// Whether each of six batches of one producer, sent again, is known as one that is in the log.
+fn known_again(log: &mut PartitionLog) -> Vec<bool> {
+    let again = |log: &mut PartitionLog, first| {
+        let outcome = append(log, sequenced(0, first, 2));
+        assert!(!matches!(outcome, Ok(Appended::New { .. })), "{first} was taken twice");
+        outcome.is_ok()
+    };
+    [0, 2, 4, 6, 8, 10].into_iter().map(|first| again(log, first)).collect()
+}
+
+#[test]
+fn the_last_five_batches_of_a_producer_are_known_and_the_one_before_them_is_not() {
+    let mut log = open();
+    for first in [0, 2, 4, 6, 8, 10] {
+        assert!(matches!(append(&mut log, sequenced(0, first, 2)), Ok(Appended::New { .. })));
+    }
+    let last_five = [false, true, true, true, true, true];
+    assert_eq!(known_again(&mut log), last_five);
+    // As objects keep it, in two stretches that meet anywhere, or overlap.
+    let all = log.producers().unwrap().clone();
+    log.advance_high_watermark(Offset(32));
+    let tail: Vec<_> = log.tail_from(Offset(20)).cloned().collect();
+    let noted = |from: i64| {
+        let mut table = ProducerTable::default();
+        for batch in tail.iter().filter(|batch| batch.base >= Offset(from)) {
+            table.note(&BatchView::parse(batch.bytes().unwrap()).unwrap(), Timestamp(9));
+        }
+        table
+    };
+    for meeting in [22, 24, 26, 28, 30] {
+        for later in [meeting - 2, meeting] {
+            let mut table = noted(20).until(Offset(meeting));
+            table.merge(noted(later));
+            let mut log = open();
+            *log.producers_mut().unwrap() = table;
+            assert_eq!(known_again(&mut log), last_five, "{later} to {meeting}");
+        }
+    }
+    let mut again = open();
+    *again.producers_mut().unwrap() = all;
+    assert_eq!(known_again(&mut again), last_five);
+}
+
 fn refuse(log: &mut PartitionLog, batch: &[u8]) {
     log.refuse(&BatchView::parse(batch).unwrap());
 }

@@ -74,6 +74,37 @@ fn what_a_failed_sync_left_in_the_systems_memory_is_written_again_before_it_coun
 }
 
 #[test]
+fn a_commit_of_several_pieces_is_written_again_in_full_after_a_failed_sync() {
+    const LEN: usize = 2_000_000;
+    let options = WalOptions { segment_bytes: 4 << 20, capacity_bytes: 16 << 20, prefill: false };
+    let mut found = 0;
+    // The file grows before the commit is written: somewhere among these is the sync of the commit.
+    for seed in 0..40 {
+        let (disk, random) = (SimDisk::default(), Random::new(seed));
+        let world = try_open(&disk, seed, options.clone()).unwrap();
+        world.wal.open_journal(J1, Bytes::new()).unwrap();
+        world.fill(J1, 1, 1, 100);
+        world.wal.append(bundle(J1, 2, LEN)).unwrap();
+        disk.fail_after(seed % 8);
+        world.settle();
+        let was_told = world.last(J1) == Seq(2);
+        let disk = world.kill();
+        disk.mend();
+        let world = try_open(&disk, seed + 1000, options.clone()).unwrap();
+        let counts = world.recovered(J1).last == Seq(2);
+        assert!(counts || !was_told);
+        world.kill().cut_power(&random);
+        let world = try_open(&disk, seed + 2000, options.clone()).unwrap();
+        world.assert_sound();
+        if counts {
+            found += usize::from(!was_told);
+            assert_eq!(world.read(J1, 2), Some(payload(J1, Seq(2), LEN)), "seed {seed}");
+        }
+    }
+    assert!(found > 0, "no sync of the commit failed");
+}
+
+#[test]
 fn a_segment_that_a_killed_process_named_has_its_name_synced_before_it_counts() {
     for seed in 0..40 {
         let (disk, random) = (SimDisk::default(), Random::new(seed));

@@ -5,6 +5,7 @@ use crate::world::{DIR, J1, J2, bundle, open, options, payload, payload_of, segm
 use bytes::Bytes;
 use esker_types::{JournalId, Seq};
 use esker_wal::{AppendError, ReadError, WalError, inspect};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,67 +40,106 @@ fn sample() -> (SimDisk, Vec<Place>) {
     (disk, records)
 }
 
+/// Where the last commit of a log begins: its file and position.
+fn last_commit(disk: &SimDisk, records: &[Place]) -> (PathBuf, u64) {
+    let newest = segments(disk).pop().unwrap();
+    let starts = records.iter().filter(|r| r.0 == newest && r.1 % 4096 == 0);
+    let start = starts.map(|r| r.1).max().unwrap();
+    (newest, start)
+}
+
+/// A copy of `disk` on which other bytes stand in a stretch of a file.
+fn rotten(disk: &SimDisk, path: &Path, stretch: Range<u64>) -> SimDisk {
+    let rotten = disk.copy();
+    rotten.corrupt(path, |bytes| {
+        for byte in &mut bytes[stretch.start as usize..stretch.end as usize] {
+            *byte ^= 0x5A;
+        }
+    });
+    rotten
+}
+
+/// Whatever was damaged: what is served is right, and what is missing is reported, but for what is `torn`: nothing tells
+/// that from what never finished. With `told` opening again finds the same.
+fn assert_told(rotten: &SimDisk, torn: impl Fn(JournalId, Seq) -> bool, told: bool, context: &str) {
+    let world = open(rotten, 6);
+    let context = format!("{context}: {:?}", world.recovered);
+    for (id, count, len) in [(J1, 17, 15_000), (J2, 16, 300)] {
+        let found = world.recovered.journals.iter().find(|j| j.status.journal == id);
+        let Some(found) = found else {
+            assert!(world.recovered.lost_before.is_some(), "{context}");
+            continue;
+        };
+        let status = found.status;
+        for seq in status.trimmed.next().get()..=count {
+            let read = world.wal.read_bundle(id, Seq(seq));
+            let reported = status.damaged_from.is_some_and(|from| from <= Seq(seq));
+            match read {
+                Ok(Some(bytes)) => {
+                    assert_eq!(payload_of(bytes), payload(id, Seq(seq), len), "{context}");
+                }
+                Err(ReadError::Lost { .. }) => assert!(reported, "{context}"),
+                Ok(None) => assert!(reported || torn(id, Seq(seq)), "{id} {seq}, {context}"),
+                Err(error) => panic!("{error}: {context}"),
+            }
+        }
+        if status.damaged_from.is_some() {
+            let refused = world.wal.append(bundle(id, status.last.get() + 1, 1));
+            assert!(matches!(refused, Err(AppendError::Damaged { .. })));
+        }
+    }
+    if !told {
+        return;
+    }
+    // Also after the log has gone on in a new segment.
+    let before = world.recovered.clone();
+    world.wal.open_journal(JournalId(9), Bytes::new()).unwrap();
+    world.fill(JournalId(9), 1, 1, 10);
+    let world = open(&world.kill(), 7);
+    assert_eq!(world.recovered.lost_before, before.lost_before, "{context}");
+    for found in &before.journals {
+        assert_eq!(world.recovered(found.status.journal), found.status, "{context}");
+    }
+    assert_eq!(world.recovered(JournalId(9)).last, Seq(1));
+}
+
 #[test]
 fn damage_in_the_middle_is_told_from_a_torn_end() {
     let (disk, records) = sample();
-    let newest = segments(&disk).pop().unwrap();
-    let starts = records.iter().filter(|r| r.0 == newest && r.1 % 4096 == 0);
-    let last_commit = starts.map(|r| r.1).max().unwrap();
+    let (newest, last_commit) = last_commit(&disk, &records);
     for (index, (path, position, len, journal, seq)) in records.iter().enumerate() {
         // Once in the header, once in the payload (if any), once everything.
         let places = [(*position + 4, 1), (*position + 48, (*len).min(1)), (*position, 48 + len)];
-        for (at, count) in places {
-            if count == 0 {
-                continue;
-            }
-            let rotten = disk.copy();
-            rotten.corrupt(path, |bytes| {
-                for byte in &mut bytes[at as usize..(at + count) as usize] {
-                    *byte ^= 0x5A;
-                }
-            });
-            let world = open(&rotten, 6);
-            let context = format!("record {index} {journal} {seq} at {at}: {:?}", world.recovered);
-            // Whatever was damaged: what is served is right, and what is missing is reported.
-            for (id, count, len) in [(J1, 17, 15_000), (J2, 16, 300)] {
-                let found = world.recovered.journals.iter().find(|j| j.status.journal == id);
-                let Some(found) = found else {
-                    assert!(world.recovered.lost_before.is_some(), "{context}");
-                    continue;
+        for (at, count) in places.into_iter().filter(|(_, count)| *count > 0) {
+            let is_last = *path == newest && *position >= last_commit;
+            let torn = |id, seq| is_last && seq == if id == J1 { Seq(17) } else { Seq(16) };
+            let context = format!("record {index} {journal} {seq} at {at}");
+            assert_told(&rotten(&disk, path, at..at + count), torn, !is_last, &context);
+        }
+    }
+}
+
+#[test]
+fn damage_across_neighbouring_commits_is_told_from_a_torn_end() {
+    let (disk, records) = sample();
+    let (newest, last_commit) = last_commit(&disk, &records);
+    for count in [2, 3] {
+        for stretch in records.windows(count).filter(|some| some.iter().all(|r| r.0 == some[0].0)) {
+            let (first, last) = (&stretch[0], &stretch[count - 1]);
+            // From the last byte of the first one, and from its beginning; to the header of the last, and to its end.
+            let ends = [first.1, (first.1 + 48 + first.2) - 1];
+            for (from, to) in ends.into_iter().flat_map(|from| [(from, 48), (from, 48 + last.2)]) {
+                // Where the last commit cannot be read nothing vouches for those before it.
+                let is_last = first.0 == newest && last.1 >= last_commit;
+                let hit = |r: &&Place| is_last && r.1 >= first.1 && r.0 == newest;
+                let torn = |id, seq| {
+                    let gone = records.iter().filter(hit).filter(|r| r.3 == id && r.4 > Seq(0));
+                    gone.map(|r| r.4).min().is_some_and(|from| seq >= from)
                 };
-                let status = found.status;
-                // Nothing tells a rotten last commit from one that never finished.
-                let torn = *path == newest && *position >= last_commit;
-                for seq in status.trimmed.next().get()..=count {
-                    let read = world.wal.read_bundle(id, Seq(seq));
-                    let reported = status.damaged_from.is_some_and(|from| from <= Seq(seq));
-                    match read {
-                        Ok(Some(bytes)) => {
-                            assert_eq!(payload_of(bytes), payload(id, Seq(seq), len), "{context}");
-                        }
-                        Err(ReadError::Lost { .. }) => assert!(reported, "{context}"),
-                        Ok(None) => assert!(reported || (torn && seq == count), "{context}"),
-                        Err(error) => panic!("{error}: {context}"),
-                    }
-                }
-                if status.damaged_from.is_some() {
-                    let refused = world.wal.append(bundle(id, status.last.get() + 1, 1));
-                    assert!(matches!(refused, Err(AppendError::Damaged { .. })));
-                }
+                let context = format!("{} to {} of {}", first.1, last.1, first.0.display());
+                let rotten = rotten(&disk, &first.0, from..last.1 + to);
+                assert_told(&rotten, torn, !is_last, &context);
             }
-            if *path == newest && *position >= last_commit {
-                continue;
-            }
-            // Opening again finds the same, also after the log has gone on in a new segment.
-            let before = world.recovered.clone();
-            world.wal.open_journal(JournalId(9), Bytes::new()).unwrap();
-            world.fill(JournalId(9), 1, 1, 10);
-            let world = open(&world.kill(), 7);
-            assert_eq!(world.recovered.lost_before, before.lost_before, "{context}");
-            for found in &before.journals {
-                assert_eq!(world.recovered(found.status.journal), found.status, "{context}");
-            }
-            assert_eq!(world.recovered(JournalId(9)).last, Seq(1));
         }
     }
 }
