@@ -476,7 +476,8 @@ fn one_damaged_chunk_of_several_is_forgotten_and_fetched_alone() {
         // Where it crosses a border both sides are.
         world.reader.forget(&world.object, &(2 * MIB - 9..2 * MIB + 1)).unwrap();
         world.check(0..3 * MIB, ReadHint::SINGLE).await;
-        assert_eq!(world.seen().await[2..], [MIB..3 * MIB]);
+        let asked = world.seen().await;
+        assert_eq!((asked.len(), asked.last()), (3, Some(&(MIB..3 * MIB))));
     });
 }
 
