@@ -21,6 +21,7 @@ mod listener;
 mod live_settings;
 mod lookup;
 mod options;
+mod placement;
 mod protocol_violation;
 mod read_buffer;
 mod throttled;

@@ -4,6 +4,7 @@ use crate::api_error::ApiError;
 use crate::coordinator_options::CoordinatorOptions;
 use crate::live_settings::check_topic_setting;
 use crate::options::BrokerOptions;
+use crate::placement;
 use esker_engine::Engine;
 use esker_meta::{Command, NewPartition};
 use esker_types::{TopicId, TopicName, is_internal_topic};
@@ -47,12 +48,11 @@ impl TopicCreator {
     /// Creates a topic and waits until requests find it.
     pub(crate) async fn create(&self, new: NewTopic) -> Result<TopicId, ApiError> {
         let topic = TopicId(Uuid::from_u128(self.engine.env().entropy.next_u128()));
-        let leader = self.engine.options().broker;
         let count = usize::try_from(new.partitions).expect("the caller checked the number");
         let command = Command::CreateTopic {
             topic,
             name: new.name,
-            partitions: vec![NewPartition { leader }; count],
+            partitions: self.leaders(count),
             replication_factor: new.replication_factor,
             configs: new.configs,
         };
@@ -60,6 +60,13 @@ impl TopicCreator {
         self.engine.refresh();
         created?;
         Ok(topic)
+    }
+
+    /// Who leads so many new partitions.
+    pub(crate) fn leaders(&self, count: usize) -> Vec<NewPartition> {
+        let entropy = &*self.engine.env().entropy;
+        let own = self.engine.options().broker;
+        placement::leaders(&self.engine.meta().image(), entropy, own, count)
     }
 
     /// Creates a topic that a client asked for without creating it, with the broker's defaults.

@@ -6,4 +6,6 @@ mod node;
 
 pub use counted_bucket::BucketRequests;
 pub use data_dir::{DataDir, DataDirError, Identity};
-pub use node::{Node, NodeError, NodeOptions};
+pub use esker_meta_raft::Voter;
+pub use esker_peer::{PeerSecurity, derived_id};
+pub use node::{Node, NodeError, NodeOptions, PeerNodes};

@@ -7,11 +7,14 @@ use esker_engine::{Engine, EngineError, EngineOptions, OpenedLog, ResolveSetting
 use esker_env::{Bucket, Env, Listener};
 use esker_meta::Command;
 use esker_meta_client::{MetaClient, MetaError};
-use esker_meta_raft::{Quorum, QuorumError, QuorumOptions};
+use esker_meta_raft::{Quorum, QuorumError, QuorumOptions, QuorumService, Voter};
+use esker_peer::{Greeting, PeerListener, PeerSecurity, Peers, PeersOptions, ServiceId, Services};
 use esker_types::ClusterId;
+use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// What a node is made of.
 #[derive(Debug, Clone)]
@@ -32,6 +35,24 @@ pub struct NodeOptions {
     pub stop_patience: Duration,
 }
 
+/// The other nodes of a cluster.
+pub struct PeerNodes {
+    /// Where they reach this one.
+    pub listener: Box<dyn Listener>,
+    /// What nodes prove to each other.
+    pub security: PeerSecurity,
+    /// The voters of the metadata quorum, this node among them.
+    pub voters: Vec<Voter>,
+    /// A voter that hears nothing from the leader for so long stands for election.
+    pub election_timeout: Duration,
+}
+
+impl std::fmt::Debug for PeerNodes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PeerNodes").field("voters", &self.voters).finish_non_exhaustive()
+    }
+}
+
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -50,6 +71,8 @@ pub enum NodeError {
 #[derive(Debug)]
 pub struct Node {
     quorum: Quorum,
+    /// Where other nodes reach this one.
+    peers: Option<PeerListener>,
     engine: Arc<Engine>,
     broker: Arc<Broker>,
     listening: Listening,
@@ -69,6 +92,7 @@ impl Node {
         cache: Arc<dyn ChunkCache>,
         settings: Arc<LiveSettings>,
         options: NodeOptions,
+        peers: Option<PeerNodes>,
     ) -> Result<Self, NodeError> {
         let log = OpenedLog::open(env, options.cluster, &options.engine).await?;
         let quorum_options = QuorumOptions {
@@ -81,7 +105,14 @@ impl Node {
             snapshot_every: options.metadata_snapshot_entries,
             snapshot_every_bytes: options.metadata_snapshot_bytes,
         };
-        let quorum = Quorum::open_alone(env, quorum_options).await?;
+        let (quorum, peers) = match peers {
+            None => (Quorum::open_alone(env, quorum_options).await?, None),
+            Some(peers) => {
+                let (quorum, listener) =
+                    join_peers(env, options.cluster, quorum_options, peers).await?;
+                (quorum, Some(listener))
+            }
+        };
         quorum.propose(Command::FoundCluster { cluster: options.cluster }).await?;
         let meta: Arc<dyn MetaClient> = Arc::new(quorum.clone());
         let resolve: Arc<dyn ResolveSettings> = Arc::clone(&settings) as _;
@@ -92,7 +123,7 @@ impl Node {
         let broker = Broker::new(Arc::clone(&engine), settings, options.broker);
         let listening = Listening::start(Arc::clone(&broker), listener);
         let stop_patience = options.stop_patience;
-        Ok(Self { quorum, engine, broker, listening, bucket_requests, stop_patience })
+        Ok(Self { quorum, peers, engine, broker, listening, bucket_requests, stop_patience })
     }
 
     /// Where clients connect.
@@ -135,5 +166,27 @@ impl Node {
         self.listening.stop().await;
         self.engine.stop(self.stop_patience).await;
         self.quorum.close().await;
+        if let Some(peers) = &self.peers {
+            peers.stop();
+        }
     }
+}
+
+/// Answers the other nodes, and opens the quorum with them.
+async fn join_peers(
+    env: &Env,
+    cluster: ClusterId,
+    options: QuorumOptions,
+    nodes: PeerNodes,
+) -> Result<(Quorum, PeerListener), QuorumError> {
+    let PeerNodes { listener, security, voters, election_timeout } = nodes;
+    let greeting = Greeting { cluster, node: options.node, directory: Uuid::nil() };
+    let greeting = Arc::new(Mutex::new(greeting));
+    let service = QuorumService::default();
+    let services: Services = [(ServiceId::Quorum, Arc::new(service.clone()) as _)].into();
+    let answering =
+        PeerListener::start(env, listener, Arc::clone(&greeting), security.clone(), services);
+    let peers = Peers::new(env.clone(), greeting, PeersOptions::new(security));
+    let options = QuorumOptions { voters, election_timeout, ..options };
+    Ok((Quorum::open(env, options, peers, service).await?, answering))
 }

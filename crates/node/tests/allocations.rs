@@ -194,7 +194,7 @@ fn a_request_costs_as_many_allocations_for_thousands_of_records_as_for_one() {
         let settings = Arc::new(LiveSettings::new(BrokerId(1), BrokerSettings::default()));
         let cache = Arc::new(MemoryCache::new(1 << 20));
         let bucket = Arc::new(MemoryBucket::new());
-        Node::start(&env, listener, bucket, cache, settings, options).await.unwrap()
+        Node::start(&env, listener, bucket, cache, settings, options, None).await.unwrap()
     });
     let stream = TcpStream::connect(node.kafka_address()).unwrap();
     stream.set_nodelay(true).unwrap();

@@ -23,7 +23,7 @@ pub use client::{Peers, PeersOptions};
 pub use error::{CallError, ServiceError};
 pub use frame::{FRAME_LEN_MAX, ServiceId};
 pub use greeting::Greeting;
-pub use security::{PeerSecurity, SECRET_LEN_MIN, SecurityError};
+pub use security::{PeerSecurity, SECRET_LEN_MIN, SecurityError, derived_id};
 pub use server::{Caller, PeerListener, Service, Services};
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! certificate says the same on every node. Each process draws a key of its own and certifies it. So there is nothing to
 //! hand out but the secret, and whoever has it is a node.
 
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use esker_env::{ByteStream, Clock};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -175,8 +176,19 @@ impl PeerSecurity {
     }
 }
 
+/// A number that follows from the cluster's secret and from what it is `of`: nodes that know both need not agree on one.
+#[must_use]
+pub fn derived_id(secret: &[u8], of: &[u8]) -> u128 {
+    let salt = Salt::new(HKDF_SHA256, b"esker cluster id");
+    let mut bytes = [0; 32];
+    let derived = salt.extract(secret);
+    let derived = derived.expand(&[of], HKDF_SHA256).and_then(|id| id.fill(&mut bytes));
+    derived.expect("HKDF gives 32 bytes");
+    let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = bytes;
+    u128::from_le_bytes(id)
+}
+
 fn authority_key(secret: &[u8]) -> Result<KeyPair, SecurityError> {
-    use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
     let salt = Salt::new(HKDF_SHA256, b"esker cluster authority");
     let mut seed = [0; 32];
     let derived =

@@ -5,6 +5,7 @@ mod command;
 mod config;
 mod logging;
 mod metrics;
+mod peers;
 mod run;
 
 use clap::Parser;

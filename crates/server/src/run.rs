@@ -4,6 +4,7 @@ use crate::admin::Admin;
 use crate::command::Arguments;
 use crate::config::{Config, ConfigProblem};
 use crate::logging;
+use crate::peers::Neighbours;
 use clap::CommandFactory;
 use esker_broker::{BrokerOptions, CoordinatorOptions, LiveSettings};
 use esker_bucket::{BucketUrl, marker};
@@ -111,9 +112,20 @@ async fn run(env: &Env, config: Config) -> Result<End, ConfigProblem> {
     marker::check_marker(&*bucket, ClusterId::ZERO)
         .await
         .map_err(|error| format!("bucket {bucket_url}: {error}"))?;
-    let mut data_dir =
-        DataDir::open(&*env.disk, &config.data_dir, broker_id, env.entropy.next_u128())
-            .map_err(|error| error.to_string())?;
+    let neighbours = Neighbours::of(env, &config)?;
+    let fresh = match &neighbours {
+        None => env.entropy.next_u128(),
+        Some(neighbours) => {
+            let cluster = neighbours.cluster(&*bucket).await;
+            cluster.map_err(|error| format!("bucket {bucket_url}: {error}"))?.0.as_u128()
+        }
+    };
+    let peers = match neighbours {
+        None => None,
+        Some(neighbours) => Some(neighbours.listen(env, &config).await?),
+    };
+    let mut data_dir = DataDir::open(&*env.disk, &config.data_dir, broker_id, fresh)
+        .map_err(|error| error.to_string())?;
     let identity = data_dir.identity().clone();
     if let Err(error) = marker::claim(&*bucket, identity.cluster).await {
         // The bucket's trouble is what the operator must hear of.
@@ -137,7 +149,7 @@ async fn run(env: &Env, config: Config) -> Result<End, ConfigProblem> {
     let options = node_options(&config, typed, &data_dir)?;
     let cache = cache_of(env, typed, &config.bucket.url, &data_dir);
     let settings = Arc::new(LiveSettings::new(broker_id, config.settings));
-    let node = Node::start(env, kafka, bucket, cache, settings, options)
+    let node = Node::start(env, kafka, bucket, cache, settings, options, peers)
         .await
         .map_err(|error| error.to_string())?;
     data_dir.note_served(&*env.disk).map_err(|error| error.to_string())?;

@@ -381,9 +381,10 @@ impl World {
         let bucket: Arc<dyn Bucket> = Arc::clone(&host.bucket) as _;
         let trace = Arc::clone(&self.trace);
         let cache = SimCache::new(1 << 20, trace, &self.entropy, self.cache);
-        let node = Node::start(&host.env, listener, bucket, Arc::new(cache), settings, options)
-            .await
-            .map_err(|error| error.to_string())?;
+        let node =
+            Node::start(&host.env, listener, bucket, Arc::new(cache), settings, options, None)
+                .await
+                .map_err(|error| error.to_string())?;
         Ok((dir, Arc::new(node)))
     }
 

@@ -39,11 +39,13 @@ impl Spiller {
         Self { context: Arc::clone(context), ids: Arc::clone(ids) }
     }
 
-    /// Moves the oldest extents of partitions that have too many into manifest segments.
+    /// Moves the oldest extents of partitions that have too many into manifest segments: of those that this broker leads,
+    /// so that two do not do it at once.
     pub(crate) async fn spill_due(&self) -> Result<(), MetaError> {
         let state = self.context.image();
         for (pid, row) in &state.partitions {
-            if row.extents.len() <= self.context.options.extents_inline.max(KEPT_INLINE) {
+            let enough = self.context.options.extents_inline.max(KEPT_INLINE);
+            if row.leader != self.context.options.broker || row.extents.len() <= enough {
                 continue;
             }
             // Only objects of this partition alone can leave the metadata; flush objects wait for

@@ -87,6 +87,7 @@ impl Engine {
             recovered: &recovered,
             dir: &context.options.wal_dir,
             store,
+            broker: context.options.broker,
         };
         let found = recovery.run().await?;
         let uncommitted = Arc::new(Uncommitted::new(context.options.uncommitted_max.as_usize()));

@@ -17,7 +17,8 @@ use esker_meta_client::MetaClient;
 use esker_plog::{BatchLocation, TailBatch};
 use esker_record::unproved_age;
 use esker_types::{
-    Bug, JournalId, LongQueue, MonoTime, Offset, PartitionId, Seq, StoreId, Timestamp, planted,
+    BrokerId, Bug, JournalId, LongQueue, MonoTime, Offset, PartitionId, Seq, StoreId, Timestamp,
+    planted,
 };
 use esker_wal::{FrameFlags, JournalStatus, ReadError, Recovered, Wal};
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,6 +81,7 @@ pub(crate) struct Recovery<'a> {
     /// The log's directory, and the disk that it is on.
     pub(crate) dir: &'a Path,
     pub(crate) store: StoreId,
+    pub(crate) broker: BrokerId,
 }
 
 impl Recovery<'_> {
@@ -95,7 +97,8 @@ impl Recovery<'_> {
             }
         }
         let mut found = RecoveredJournals { tails: BTreeMap::new(), journals: Vec::new() };
-        for (id, row) in rows {
+        // Journals of other brokers are on other disks.
+        for (id, row) in rows.into_iter().filter(|(_, row)| row.owner == self.broker) {
             let tail = self.tail_of(id, &row).await?;
             if tail <= row.drained {
                 self.wal.drop_journal(id)?;

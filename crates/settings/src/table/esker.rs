@@ -5,6 +5,14 @@ use super::why::NOT_YET;
 settings! { ESKER
     "esker.admin.listener": Text = Some("127.0.0.1:9600"), NonEmpty, ReadOnly, Honoured;
         "Address of the admin interface: health, metrics, and what the `tier`, `cache` and `wal` commands ask."
+    "esker.peer.listener": Text = None, NonEmpty, ReadOnly, Honoured;
+        "Address at which the other nodes of the cluster reach this one, as in `0.0.0.0:9194`; this node's entry of `controller.quorum.voters` names it to them."
+    "esker.cluster.secret": Password = None, NonEmpty, ReadOnly, Honoured;
+        "One secret for all nodes of a cluster, at least 16 bytes: who has it is a node. From it each node derives the cluster's authority and issues its own certificate for TLS between nodes. The variable ESKER_CLUSTER_SECRET does the same."
+    "esker.cluster.secret.file": Text = None, NonEmpty, ReadOnly, Honoured;
+        "File that holds `esker.cluster.secret`; the end of its last line does not count."
+    "esker.quorum.election.timeout.ms": Duration = Some("500"), AtLeast(50), ReadOnly, Honoured;
+        "A voter that hears nothing from the leader of the metadata quorum for so long, or up to twice as long, stands for election."
     "esker.stop.patience.ms": Duration = Some("30000"), AtLeast(0), ReadOnly, Honoured;
         "How long a stopping broker may wait for the bucket. What does not get there stays in the write-ahead log."
     "esker.metadata.snapshot.entries": Long = Some("5000"), AtLeast(1), ReadOnly, Honoured;

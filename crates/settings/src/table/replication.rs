@@ -39,8 +39,8 @@ settings! { REPLICATION
         "Length of such a window."
     "follower.fetch.last.tiered.offset.enable": Boolean = Some("false"), Any, ClusterWide, Accepted(QUORUM);
         "Whether a new follower starts at the end of what is offloaded."
-    "controller.quorum.voters": List = Some(""), Voters, ReadOnly, Accepted(CONTROL);
-        "The controllers, as `ID@HOST:PORT`."
+    "controller.quorum.voters": List = Some(""), Voters, ReadOnly, Honoured;
+        "The voters of the metadata quorum, as `ID@HOST:PORT` of their `esker.peer.listener`. Empty, or this node alone: it is a quorum by itself."
     "controller.quorum.bootstrap.servers": List = Some(""), Endpoints, ReadOnly, Accepted(CONTROL);
         "Addresses at which the controllers are found."
     "controller.quorum.auto.join.enable": Boolean = Some("false"), Any, ReadOnly, Accepted(CONTROL);

@@ -112,6 +112,16 @@ pub struct Broker {
     pub advertised: Vec<Listener>,
     /// `esker.admin.listener`.
     pub admin_listener: String,
+    /// `controller.quorum.voters`: `ID@HOST:PORT` each.
+    pub voters: Vec<String>,
+    /// `esker.peer.listener`.
+    pub peer_listener: Option<String>,
+    /// `esker.cluster.secret`.
+    pub cluster_secret: Option<String>,
+    /// `esker.cluster.secret.file`.
+    pub cluster_secret_file: Option<String>,
+    /// `esker.quorum.election.timeout.ms`.
+    pub election_timeout: Duration,
     /// `esker.stop.patience.ms`.
     pub stop_patience: Duration,
     /// `esker.metadata.snapshot.entries`.
@@ -203,6 +213,11 @@ impl Broker {
             listeners: of("listeners")?,
             advertised: of("advertised.listeners")?,
             admin_listener: read.text("esker.admin.listener").expect("it has a default"),
+            voters: read.list("controller.quorum.voters"),
+            peer_listener: read.text("esker.peer.listener"),
+            cluster_secret: read.text("esker.cluster.secret"),
+            cluster_secret_file: read.text("esker.cluster.secret.file"),
+            election_timeout: read.duration("esker.quorum.election.timeout.ms"),
             stop_patience: read.duration("esker.stop.patience.ms"),
             metadata_snapshot_entries: read.bytes("esker.metadata.snapshot.entries").get(),
             metadata_snapshot_bytes: read

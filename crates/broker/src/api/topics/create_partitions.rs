@@ -5,7 +5,7 @@ use crate::api::topics::assignment::check_assignments;
 use crate::api_error::{ApiError, code_of, text_of};
 use crate::call::{Call, Outcome};
 use crate::dedup::{named_twice, once};
-use esker_meta::{Command, NewPartition};
+use esker_meta::Command;
 use esker_wire::ErrorCode;
 use esker_wire::api::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopic,
@@ -81,7 +81,7 @@ async fn grow(
     let command = Command::CreatePartitions {
         topic,
         expect: u32::try_from(current).unwrap_or(u32::MAX),
-        partitions: vec![NewPartition { leader: engine.options().broker }; new],
+        partitions: call.broker.topics.leaders(new),
     };
     let created = engine.meta().propose(command).await;
     engine.refresh();
