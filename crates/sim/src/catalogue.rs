@@ -100,7 +100,8 @@ pub const CATALOGUE: &[Planted] = &[
     code("offset-skipped", Bug::OffsetSkipped, &[Panic]),
     code("trim-forgotten", Bug::TrimForgotten, &[Edge]),
     code("merge-loses-batch", Bug::MergeLosesBatch, &[Bucket]),
-    code("block-checksum-skipped", Bug::BlockChecksumSkipped, &[Progress, Time]).under(Feature::Bodies),
+    code("block-checksum-skipped", Bug::BlockChecksumSkipped, &[Progress, Time])
+        .under(Feature::Bodies),
     code("large-batch-passed-over", Bug::LargeBatchPassedOver, &[Gap, Edge, Session]),
     code("group-acknowledged-early", Bug::GroupAckEarly, &[Group]),
     code("retention-takes-more", Bug::RetentionTakesMore, &[Lost]),
