@@ -84,7 +84,6 @@ impl Neighbours {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a variable is part of the configuration")]
 fn secret(env: &Env, config: &Config) -> Result<Option<Vec<u8>>, ConfigProblem> {
     let typed = &config.typed;
     if let Some(secret) = &typed.cluster_secret {
