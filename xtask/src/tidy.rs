@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["esker-plog", "esker-group", "esker-cache", "esker-meta-client"],
     &["esker-meta-raft", "esker-cache-foyer", "esker-bucket-aws"],
-    &["esker-engine", "esker-client"],
+    &["esker-engine", "esker-client", "esker-controller"],
     &["esker-load"],
     &["esker-broker", "esker-cli"],
     &["esker-node"],

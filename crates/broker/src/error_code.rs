@@ -74,7 +74,9 @@ fn of_rejection(reason: &Rejected) -> ErrorCode {
         | Rejected::TooManyExtents(_)
         | Rejected::ExtentsChanged(_)
         | Rejected::BadSwap(_)
-        | Rejected::OtherVoter(..) => ErrorCode::UnknownServerError,
+        | Rejected::OtherVoter(..)
+        | Rejected::BrokerIdInUse(_) => ErrorCode::UnknownServerError,
+        Rejected::BrokerAlive(_) | Rejected::BrokerHolds { .. } => ErrorCode::InvalidRequest,
     }
 }
 

@@ -31,12 +31,6 @@ pub(crate) fn find_row<'a>(
     state.partitions.get(id).map(|row| &**row)
 }
 
-/// Whether the broker that leads a partition is there.
-pub(crate) fn is_led(state: &State, row: &esker_meta::Partition) -> bool {
-    let leader = state.brokers.get(&row.leader);
-    leader.is_some_and(|leader| leader.incarnation == row.leader_incarnation)
-}
-
 /// Finds a partition that this broker leads.
 pub(crate) fn find_partition(topic: &TopicEntry, index: i32) -> Result<&Arc<Partition>, ErrorCode> {
     match topic.partition(PartitionIndex(index)) {

@@ -1,7 +1,7 @@
 //! Which brokers lead the partitions of a topic that is made.
 
 use esker_env::Entropy;
-use esker_meta::{BrokerState, NewPartition, State};
+use esker_meta::{NewPartition, State};
 use esker_types::BrokerId;
 
 /// Leaders of `count` new partitions: all brokers that serve, one after the other, from one that is drawn, so that topics of one
@@ -12,8 +12,7 @@ pub(crate) fn leaders(
     own: BrokerId,
     count: usize,
 ) -> Vec<NewPartition> {
-    let serving = state.brokers.iter().filter(|(_, row)| row.state == BrokerState::Active);
-    let mut brokers: Vec<BrokerId> = serving.map(|(id, _)| *id).collect();
+    let mut brokers: Vec<BrokerId> = state.placeable().map(|(id, _)| id).collect();
     if brokers.is_empty() {
         brokers.push(own);
     }

@@ -13,6 +13,8 @@ pub struct EngineOptions {
     pub host: String,
     /// Where clients reach it.
     pub port: u16,
+    /// Where other nodes reach this one, as `host:port`; none for a node that is alone.
+    pub peer: Option<String>,
     /// Kafka's `broker.rack`.
     pub rack: Option<String>,
     /// Directory of the write-ahead log.
@@ -61,6 +63,7 @@ impl EngineOptions {
             broker,
             host: "localhost".to_owned(),
             port: 9092,
+            peer: None,
             rack: None,
             wal_dir,
             wal_capacity: ByteCount::gib(2),

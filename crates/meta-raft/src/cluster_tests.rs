@@ -5,7 +5,9 @@ use esker_env::Env;
 use esker_env::real::Runtimes;
 use esker_meta::{Command, ConfigChange, ConfigResource, Rejected};
 use esker_meta_client::{MetaClient, MetaError};
-use esker_peer::{Greeting, PeerListener, PeerSecurity, Peers, PeersOptions, Service, ServiceId};
+use esker_peer::{
+    Greeting, Liveness, PeerListener, PeerSecurity, Peers, PeersOptions, Service, ServiceId,
+};
 use esker_types::{BrokerId, ClusterId};
 use parking_lot::Mutex;
 use std::path::Path;
@@ -13,6 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use uuid::Uuid;
+
+/// When a voter stands for election.
+const SOON: Duration = Duration::from_millis(300);
 
 /// One voter's place: it outlives its process.
 struct Seat {
@@ -54,6 +59,7 @@ async fn open(
     seat: &Voter,
     dir: &Path,
     voters: Vec<Voter>,
+    election_timeout: Duration,
 ) -> Result<Running, QuorumError> {
     let greeting =
         Greeting { cluster: ClusterId::default(), node: seat.node, directory: Uuid::nil() };
@@ -61,7 +67,12 @@ async fn open(
     let peers =
         Peers::new(env.clone(), Arc::clone(&greeting), PeersOptions::new(PeerSecurity::Open));
     let service = QuorumService::default();
-    let services = [(ServiceId::Quorum, Arc::new(service.clone()) as Arc<dyn Service>)].into();
+    let liveness = Arc::new(Liveness::new(Arc::clone(&env.clock))) as Arc<dyn Service>;
+    let services = [
+        (ServiceId::Quorum, Arc::new(service.clone()) as Arc<dyn Service>),
+        (ServiceId::Liveness, liveness),
+    ];
+    let services = services.into();
     let socket = loop {
         // Whoever had the port before may be on its way out.
         if let Ok(socket) = env.net.bind(&seat.address).await {
@@ -73,7 +84,7 @@ async fn open(
         dir: dir.to_owned(),
         node: seat.node,
         voters,
-        election_timeout: Duration::from_millis(300),
+        election_timeout,
         propose_timeout: Duration::from_secs(60),
         snapshot_every: 50,
         snapshot_every_bytes: 1 << 20,
@@ -85,7 +96,7 @@ async fn open(
 
 async fn start(env: &Env, seats: &[Seat], place: usize) -> Running {
     let seat = &seats[place];
-    open(env, &seat.voter, seat.dir.path(), voters(seats)).await.unwrap()
+    open(env, &seat.voter, seat.dir.path(), voters(seats), SOON).await.unwrap()
 }
 
 async fn start_all(env: &Env, seats: &[Seat]) -> Vec<Running> {
@@ -157,6 +168,28 @@ fn a_quorum_goes_on_without_its_leader_and_the_leader_catches_up() {
 }
 
 #[test]
+fn a_leader_whose_process_has_ended_is_replaced_before_its_time_is_over() {
+    run(async |env| {
+        let seats = seats(env, 3).await;
+        // Nobody is impatient: founders stand for election once, and that is all.
+        let hour = Duration::from_secs(3600);
+        let starting =
+            seats.iter().map(|seat| open(env, &seat.voter, seat.dir.path(), voters(&seats), hour));
+        let nodes = futures_util::future::join_all(starting).await;
+        let mut others: Vec<_> = nodes.into_iter().map(Result::unwrap).collect();
+        others[0].quorum.propose(set("before", "1")).await.unwrap();
+        let ended = others[0].quorum.leader().await.unwrap();
+        others.remove(usize::try_from(ended.0 - 1).unwrap()).stop().await;
+        let mut leaders = others[0].quorum.leaders();
+        leaders.wait_for(|leader| leader.filter(|id| *id != ended)).await.unwrap();
+        others[1].quorum.propose(set("after", "1")).await.unwrap();
+        for node in others {
+            node.stop().await;
+        }
+    });
+}
+
+#[test]
 fn nothing_is_decided_by_a_minority() {
     run(async |env| {
         let seats = seats(env, 3).await;
@@ -188,7 +221,7 @@ fn one_that_comes_late_joins_and_one_that_lost_its_disk_is_refused() {
         assert_eq!(value(&late.quorum, "early").as_deref(), Some("1"));
         late.stop().await;
         let empty = tempfile::tempdir().unwrap();
-        let wiped = open(env, &seats[2].voter, empty.path(), voters(&seats)).await;
+        let wiped = open(env, &seats[2].voter, empty.path(), voters(&seats), SOON).await;
         let error = wiped.err().expect("the quorum knows another directory").to_string();
         assert!(error.contains("esker quorum remove 3"), "{error}");
         // The directory that it knows comes back.

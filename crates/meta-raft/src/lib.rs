@@ -11,6 +11,7 @@
 mod disk_full_retry;
 mod entry;
 mod founding;
+mod leader_watch;
 mod log_compaction;
 mod log_file;
 mod log_store;

@@ -2,6 +2,7 @@
 
 use crate::disk_full_retry::DiskGate;
 use crate::founding::{Asking, Beginning, Voter};
+use crate::leader_watch::{EndedLeader, LeaderWatch};
 use crate::log_compaction::compact_by_bytes;
 use crate::log_file::{LogContent, LogFile, LogFileError};
 use crate::log_store::LogStore;
@@ -17,7 +18,7 @@ use esker_env::watch;
 use esker_env::{Blocking, BoxFuture, Elapsed, Env, TaskPlacement, timeout};
 use esker_meta::{Command, Proposal, Reply, State};
 use esker_meta_client::{MetaClient, MetaError, settle};
-use esker_peer::{Greeting, PeerSecurity, Peers, PeersOptions, ServiceId};
+use esker_peer::{Greeting, PeerSecurity, Peers, PeersOptions, Sentinel, ServiceId};
 use esker_types::{BrokerId, ClusterId, Timestamp};
 use openraft::{BasicNode, Config, SnapshotPolicy};
 use std::collections::BTreeMap;
@@ -101,6 +102,7 @@ pub struct Quorum {
     propose_timeout: Duration,
     disk_gate: Arc<DiskGate>,
     image: watch::Receiver<Arc<State>>,
+    leaders: watch::Receiver<Option<BrokerId>>,
     closed: Arc<Mutex<bool>>,
     service: QuorumService,
 }
@@ -203,6 +205,7 @@ impl Quorum {
             directory: directory.directory,
             founder: directory.founder,
             arriving: Arc::default(),
+            ended_leader: EndedLeader::default(),
         };
         service.is_member(member.clone());
         if beginning == Some(Beginning::Found) {
@@ -210,8 +213,18 @@ impl Quorum {
         } else if options.voters.len() < 2 {
             raft.trigger().elect(false).await.map_err(|e| failed(&e))?;
         }
+        let (leaders_sender, leaders) = watch::channel(None);
+        let watching = LeaderWatch {
+            member: member.clone(),
+            sentinel: Sentinel::new(&peers, Arc::clone(&env.clock)),
+            clock: Arc::clone(&env.clock),
+            patience: options.election_timeout,
+            leaders: leaders_sender,
+        };
+        env.spawner.spawn(TaskPlacement::Meta, "metadata leader", Box::pin(watching.run()));
         let propose_timeout = options.propose_timeout;
-        let quorum = Self { member, peers, propose_timeout, disk_gate, image, closed, service };
+        let quorum =
+            Self { member, peers, propose_timeout, disk_gate, image, leaders, closed, service };
         quorum.catch_up(&directory).await?;
         let short = compact_by_bytes(env.clone(), raft, growth, options.snapshot_every_bytes);
         env.spawner.spawn(TaskPlacement::Meta, "metadata log", Box::pin(short));
@@ -289,10 +302,25 @@ impl Quorum {
 
     /// The node that leads the quorum, as far as is known here.
     pub async fn leader(&self) -> Option<BrokerId> {
-        match self.member.leader().await {
-            Leader::Nobody => None,
-            Leader::Here => Some(self.member.node),
-            Leader::There(voter) => Some(voter.node),
+        self.member.leader().await.node(self.member.node)
+    }
+
+    /// The node that leads the quorum, as far as is known here, and its changes.
+    #[must_use]
+    pub fn leaders(&self) -> watch::Receiver<Option<BrokerId>> {
+        self.leaders.clone()
+    }
+
+    /// Has `command` ordered, if this voter leads when it is, and waits until it is applied here.
+    ///
+    /// # Errors
+    /// See [`MetaError`]; [`MetaError::Unavailable`] when another leads.
+    pub async fn propose_as_leader(&self, command: Command) -> Result<Reply, MetaError> {
+        match self.member.propose(command).await {
+            Proposed::Applied(_, reply) => settle(reply),
+            Proposed::NotLeader => Err(MetaError::Unavailable("another voter leads".to_owned())),
+            Proposed::Unavailable(reason) => Err(MetaError::Unavailable(reason)),
+            Proposed::Failed(reason) => Err(MetaError::Failed(reason)),
         }
     }
 

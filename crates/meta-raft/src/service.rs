@@ -1,6 +1,7 @@
 //! Answering other voters, and brokers that propose.
 
 use crate::founding::Voter;
+use crate::leader_watch::EndedLeader;
 use crate::rpc::{self, Proposed, Request, SnapshotPiece, Status};
 use crate::snapshot_file;
 use crate::types::{Payload, Raft, Snapshot, SnapshotMeta, Vote};
@@ -38,6 +39,7 @@ pub(crate) struct Member {
     /// It has been a voter since its quorum was founded, and its log knows what it voted.
     pub(crate) founder: bool,
     pub(crate) arriving: Arc<Mutex<Arriving>>,
+    pub(crate) ended_leader: EndedLeader,
 }
 
 /// A snapshot of which pieces have arrived.
@@ -97,9 +99,11 @@ impl Member {
                 let done = self.raft.append_entries(request).await;
                 Ok(rpc::encode_appended(&done.map_err(ServiceError::new)?))
             }
-            Request::Vote(request) => {
+            Request::Vote(mut request) => {
                 self.check(&caller)?;
                 self.check_may_vote()?;
+                // Nobody waits for a leader whose process has ended.
+                request.leadership_transfer |= self.has_leader_ended().await;
                 let done = self.raft.vote(request).await;
                 Ok(rpc::encode_voted(&done.map_err(ServiceError::new)?))
             }
@@ -132,6 +136,24 @@ impl Member {
         let known = self.image.borrow().voters.get(&self.node).copied();
         let may_vote = known.map_or(self.founder, |known| known == self.directory);
         if may_vote { Ok(()) } else { Err(ServiceError::new("this voter has not caught up yet")) }
+    }
+
+    async fn has_leader_ended(&self) -> bool {
+        match self.leader().await {
+            Leader::There(voter) => self.ended_leader.is(voter.node),
+            Leader::Here | Leader::Nobody => false,
+        }
+    }
+
+    /// How many voters stand for election before this one when that leader has ended, and how many in all.
+    pub(crate) async fn turn_after(&self, leader: BrokerId) -> (u32, u32) {
+        let now = self.raft.wait(None).metrics(|_| true, "now").await;
+        let Ok(now) = now else { return (0, 1) };
+        let (own, leader) = (*self.raft.node_id(), u64::try_from(leader.0).unwrap_or_default());
+        let voters = now.membership_config.membership().voter_ids();
+        let others: Vec<_> = voters.filter(|voter| *voter != leader).collect();
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        (count(others.iter().filter(|voter| **voter < own).count()), count(others.len()))
     }
 
     /// Has a command ordered, if this voter leads.
@@ -207,4 +229,15 @@ pub(crate) enum Leader {
     Nobody,
     Here,
     There(Voter),
+}
+
+impl Leader {
+    /// The node that leads, as seen by node `own`.
+    pub(crate) fn node(&self, own: BrokerId) -> Option<BrokerId> {
+        match self {
+            Self::Nobody => None,
+            Self::Here => Some(own),
+            Self::There(voter) => Some(voter.node),
+        }
+    }
 }

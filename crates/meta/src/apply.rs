@@ -9,7 +9,7 @@ mod object;
 mod producers;
 mod topic;
 
-use crate::command::{Command, Proposal};
+use crate::command::{Command, Proposal, Registration};
 use crate::reply::{Rejected, Reply};
 use crate::state::State;
 use esker_types::{BrokerId, Bug, Incarnation, planted};
@@ -34,15 +34,30 @@ impl State {
             Command::Noop => Ok(Reply::Done),
             Command::FoundCluster { cluster } => self.found_cluster(*cluster),
             Command::RegisterBroker { broker, process, host, port, rack, stores } => {
-                let entry = broker::registration(
-                    Incarnation(index),
-                    *process,
-                    host,
-                    *port,
-                    rack.as_deref(),
-                    stores,
-                );
-                Ok(self.register_broker(*broker, entry))
+                let registration = Registration {
+                    process: *process,
+                    host: host.clone(),
+                    port: *port,
+                    peer: None,
+                    rack: rack.clone(),
+                    stores: stores.clone(),
+                };
+                Ok(self.register_broker(*broker, Incarnation(index), &registration))
+            }
+            Command::Register { broker, registration } => {
+                self.check_disk(*broker, registration)?;
+                Ok(self.register_broker(*broker, Incarnation(index), registration))
+            }
+            Command::FenceBroker { broker, incarnation } => {
+                self.fence_broker(*broker, *incarnation);
+                Ok(Reply::Done)
+            }
+            Command::DrainBroker { broker } => self.set_drained(*broker, true),
+            Command::ResumeBroker { broker } => self.set_drained(*broker, false),
+            Command::RemoveBroker { broker } => self.remove_broker(*broker),
+            Command::TransferLeaders { broker, incarnation, partitions } => {
+                self.fence(*broker, *incarnation)?;
+                Ok(self.transfer_leaders(*broker, *incarnation, partitions))
             }
             Command::CreateTopic { topic, name, partitions, replication_factor, configs } => {
                 self.create_topic(*topic, name, partitions, *replication_factor, configs)
@@ -147,12 +162,12 @@ impl State {
         }
     }
 
-    /// Refuses a proposer that is not the broker's current registration.
+    /// Refuses a proposer that is not the broker's current registration, or is thought dead.
     fn fence(&self, broker: BrokerId, incarnation: Incarnation) -> Result<(), Rejected> {
         match self.brokers.get(&broker) {
             None => Err(Rejected::UnknownBroker(broker)),
-            Some(current) if current.incarnation != incarnation => Err(Rejected::Fenced(broker)),
-            Some(_) => Ok(()),
+            Some(current) if current.incarnation == incarnation && current.is_alive() => Ok(()),
+            Some(_) => Err(Rejected::Fenced(broker)),
         }
     }
 }

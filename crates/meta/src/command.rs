@@ -275,6 +275,76 @@ pub enum Command {
         /// The id that was drawn when its metadata directory was made.
         directory: Uuid,
     },
+    /// A broker process introduces itself. An older registration of the same broker is fenced at once, unless it is thought
+    /// alive and on another disk. Logs of before there were several brokers have [`Command::RegisterBroker`].
+    Register {
+        /// Its number.
+        broker: BrokerId,
+        /// What it says of itself.
+        registration: Box<Registration>,
+    },
+    /// A broker is thought dead: it proposes nothing any more, and its journals are sealed. Changes nothing once the broker
+    /// has registered again.
+    FenceBroker {
+        /// Its number.
+        broker: BrokerId,
+        /// The registration that is thought dead.
+        incarnation: Incarnation,
+    },
+    /// A broker is to lead nothing and to hold no new journals, until [`Command::ResumeBroker`]; that is kept over restarts.
+    DrainBroker {
+        /// Its number.
+        broker: BrokerId,
+    },
+    /// Ends [`Command::DrainBroker`].
+    ResumeBroker {
+        /// Its number.
+        broker: BrokerId,
+    },
+    /// Forgets a broker that is fenced, leads nothing, and whose journals are in the bucket.
+    RemoveBroker {
+        /// Its number.
+        broker: BrokerId,
+    },
+    /// A leader gives partitions away, all of whose records are in the bucket.
+    TransferLeaders {
+        /// Who leads them.
+        broker: BrokerId,
+        /// Who leads them.
+        incarnation: Incarnation,
+        /// The partitions and their next leaders.
+        partitions: Vec<LeaderTransfer>,
+    },
+}
+
+/// What a broker process says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// Random, one per process.
+    pub process: u128,
+    /// Where clients reach it.
+    pub host: String,
+    /// Where clients reach it.
+    pub port: u16,
+    /// Where nodes reach it, as `host:port`; none for a node that is alone.
+    pub peer: Option<String>,
+    /// Kafka's `broker.rack`.
+    pub rack: Option<String>,
+    /// Its write-ahead logs.
+    pub stores: Vec<StoreId>,
+}
+
+/// A partition that changes hands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaderTransfer {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The epoch that ends.
+    pub expect: LeaderEpoch,
+    /// Log end offset, which is where the objects end, too: where the new epoch begins.
+    pub start: Offset,
+    /// The next leader.
+    pub to: BrokerId,
 }
 
 /// A partition to be created.

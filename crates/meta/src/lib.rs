@@ -10,7 +10,8 @@
 //! the bucket).
 //!
 //! *Fencing*: a command that touches a partition or a journal names the incarnation of the broker that proposes it,
-//! and is refused when that is not the broker's current registration. Nothing else fences.
+//! and is refused when that is not the broker's current registration, or when the broker is thought dead
+//! ([`BrokerState::Fenced`]). Nothing else fences.
 //!
 //! *Idempotence*: every command can be proposed again after a lost reply; natural keys make the second application
 //! answer as the first.
@@ -23,8 +24,8 @@ mod snapshot;
 mod state;
 
 pub use command::{
-    Command, ConfigChange, Envelope, ExtentSwap, FlushPart, FlushedObject, NewPartition,
-    PartitionElection, Proposal,
+    Command, ConfigChange, Envelope, ExtentSwap, FlushPart, FlushedObject, LeaderTransfer,
+    NewPartition, PartitionElection, Proposal, Registration,
 };
 pub use reply::{Rejected, Reply};
 pub use snapshot::{SNAPSHOT_LEN_MAX, SnapshotError};

@@ -34,8 +34,8 @@ pub enum Rejected {
     /// The cluster has another id.
     #[error("the cluster is `{0}`")]
     OtherCluster(ClusterId),
-    /// A newer registration of this broker exists: the proposer must stop.
-    #[error("broker {0} has registered again since; this process is fenced")]
+    /// A newer registration of this broker exists, or it is thought dead: the proposer must stop.
+    #[error("broker {0} has registered again since, or was thought dead; this process is fenced")]
     Fenced(BrokerId),
     /// No such broker.
     #[error("broker {0} is not registered")]
@@ -79,4 +79,24 @@ pub enum Rejected {
     /// Another directory is the voter of this node.
     #[error("voter {0} is the metadata directory {1}")]
     OtherVoter(BrokerId, Uuid),
+    /// A process that is thought alive has this number, on another disk.
+    #[error(
+        "broker {0} is there, on another disk: give each broker a `node.id` of its own, or wait until the other is thought dead"
+    )]
+    BrokerIdInUse(BrokerId),
+    /// The broker is alive.
+    #[error("broker {0} is alive: stop it first")]
+    BrokerAlive(BrokerId),
+    /// The broker cannot be forgotten yet.
+    #[error(
+        "broker {broker} leads {partitions} partitions, and {journals} journals of it or on its disk are not in the bucket yet"
+    )]
+    BrokerHolds {
+        /// Its number.
+        broker: BrokerId,
+        /// What it leads.
+        partitions: usize,
+        /// Journals that it wrote, or that its stores hold.
+        journals: usize,
+    },
 }

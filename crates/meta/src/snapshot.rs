@@ -3,8 +3,8 @@
 //! A header, then sections of (type, length, checksum, zstd-compressed postcard). A reader skips nothing: metadata of
 //! a newer program could mean anything, so an unknown section is refused.
 
-use crate::state::State;
-use esker_types::{ClusterId, ObjectId, PartitionId, Timestamp};
+use crate::state::{Broker, BrokerState, State};
+use esker_types::{BrokerId, ClusterId, Incarnation, ObjectId, PartitionId, StoreId, Timestamp};
 use imbl::OrdMap;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -51,6 +51,28 @@ struct Counters {
     next_producer: i64,
 }
 
+/// Brokers as they were before they had addresses for each other.
+const BROKERS_BEFORE_PEERS: u16 = 2;
+
+#[derive(Clone, Serialize, Deserialize)]
+struct BrokerBeforePeers {
+    incarnation: Incarnation,
+    process: u128,
+    host: String,
+    port: u16,
+    rack: Option<String>,
+    stores: Vec<StoreId>,
+    state: BrokerState,
+}
+
+impl From<BrokerBeforePeers> for Broker {
+    fn from(before: BrokerBeforePeers) -> Self {
+        let BrokerBeforePeers { incarnation, process, host, port, rack, stores, state } = before;
+        let (peer, drained_by_operator) = (None, false);
+        Self { incarnation, process, host, port, peer, rack, stores, state, drained_by_operator }
+    }
+}
+
 macro_rules! sections {
     ($($number:literal => $field:ident),* $(,)?) => {
         impl State {
@@ -60,6 +82,10 @@ macro_rules! sections {
 
             fn decode_section(&mut self, number: u16, body: &[u8], at: usize) -> Result<(), SnapshotError> {
                 match number {
+                    BROKERS_BEFORE_PEERS => {
+                        let Rows(before): Rows<BrokerId, BrokerBeforePeers> = decode_body(body, at)?;
+                        self.brokers = before.into_iter().map(|(id, row)| (id, Broker::from(row))).collect();
+                    }
                     $($number => Rows(self.$field) = decode_body(body, at)?,)*
                     _ => return Err(SnapshotError::Newer(number)),
                 }
@@ -77,7 +103,6 @@ macro_rules! sections {
 }
 
 sections! {
-    2 => brokers,
     3 => topics,
     4 => topic_names,
     5 => partitions,
@@ -89,6 +114,7 @@ sections! {
     11 => producers,
     12 => times_proved,
     13 => voters,
+    14 => brokers,
 }
 
 /// A table. Its rows are taken in one by one: the length that the bytes claim is worth nothing until they are there.
@@ -252,7 +278,7 @@ mod tests {
     #[test]
     fn a_claimed_length_reserves_nothing() {
         let empty = State::default().encode_snapshot();
-        for number in 2..=12 {
+        for number in 2..=14 {
             let mut bytes = empty.clone();
             let last = bytes.len();
             put_section(&mut bytes, number, &(u64::MAX / 64, 1_u8));
@@ -263,5 +289,29 @@ mod tests {
                 SnapshotError::Corrupt { at: last + SECTION_HEADER_LEN, what: "content" };
             assert_eq!(State::decode_snapshot(&bytes), Err(expected), "section {number}");
         }
+    }
+
+    #[test]
+    fn brokers_of_a_snapshot_from_before_they_had_peers_are_read() {
+        let before = BrokerBeforePeers {
+            incarnation: Incarnation(7),
+            process: 1,
+            host: "a".to_owned(),
+            port: 9092,
+            rack: Some("r".to_owned()),
+            stores: vec![StoreId(uuid::Uuid::from_u128(3))],
+            state: BrokerState::Active,
+        };
+        let mut bytes = State::default().encode_snapshot();
+        put_section(
+            &mut bytes,
+            BROKERS_BEFORE_PEERS,
+            &Rows(OrdMap::unit(BrokerId(4), before.clone())),
+        );
+        bytes[16..20].copy_from_slice(&(SECTION_COUNT + 1).to_le_bytes());
+        let crc = checksum(&bytes[..20]);
+        bytes[20..24].copy_from_slice(&crc.to_le_bytes());
+        let state = State::decode_snapshot(&bytes).unwrap();
+        assert_eq!(state.brokers, OrdMap::unit(BrokerId(4), Broker::from(before)));
     }
 }

@@ -88,12 +88,42 @@ pub struct Broker {
     pub host: String,
     /// Where clients reach it.
     pub port: u16,
+    /// Where nodes reach it, as `host:port`; none for a node that is alone.
+    pub peer: Option<String>,
     /// Kafka's `broker.rack`.
     pub rack: Option<String>,
     /// Its write-ahead logs.
     pub stores: Vec<StoreId>,
     /// Whether it serves.
     pub state: BrokerState,
+    /// An operator wants it to lead nothing; kept over registrations.
+    pub drained_by_operator: bool,
+}
+
+impl Broker {
+    /// Whether it takes part: it is not thought dead.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.state != BrokerState::Fenced
+    }
+}
+
+impl State {
+    /// The brokers that may be given partitions and journals.
+    pub fn placeable(&self) -> impl Iterator<Item = (BrokerId, &Broker)> {
+        let active = |(id, row): (&BrokerId, _)| (*id, row);
+        self.brokers
+            .iter()
+            .map(active)
+            .filter(|(_, row): &(_, &Broker)| row.state == BrokerState::Active)
+    }
+
+    /// Whether the leader that a partition was given to is there still: not dead, not registered again.
+    #[must_use]
+    pub fn has_leader(&self, row: &Partition) -> bool {
+        let leader = self.brokers.get(&row.leader);
+        leader.is_some_and(|l| l.is_alive() && l.incarnation == row.leader_incarnation)
+    }
 }
 
 /// Whether a broker serves.

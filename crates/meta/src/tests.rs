@@ -30,14 +30,11 @@ impl Log {
     }
 
     fn register(&mut self, process: u128) -> Incarnation {
-        let reply = self.run(Command::RegisterBroker {
-            broker: BROKER,
-            process,
-            host: "localhost".into(),
-            port: 9092,
-            rack: None,
-            stores: vec![StoreId(Uuid::from_u128(process))],
-        });
+        self.register_as(BROKER, process, 1)
+    }
+
+    fn register_as(&mut self, broker: BrokerId, process: u128, store: u128) -> Incarnation {
+        let reply = self.run(registration(broker, process, store));
         let Reply::Registered(incarnation) = reply else { panic!("{reply:?}") };
         incarnation
     }
@@ -73,6 +70,18 @@ impl Log {
         let Reply::ObjectIds(first) = reply else { panic!("{reply:?}") };
         first
     }
+}
+
+fn registration(broker: BrokerId, process: u128, store: u128) -> Command {
+    let registration = Registration {
+        process,
+        host: "localhost".into(),
+        port: 9092,
+        peer: None,
+        rack: None,
+        stores: vec![StoreId(Uuid::from_u128(store))],
+    };
+    Command::Register { broker, registration: Box::new(registration) }
 }
 
 fn object(id: ObjectId, kind: ObjectKind) -> FlushedObject {
@@ -486,6 +495,125 @@ fn producers_are_told_only_in_objects_of_the_proposer_and_where_there_are_offset
     assert_eq!(run(&mut log, inc, Some(oid), 10), Reply::Done);
     assert!(log.state.producers.is_empty() && log.state.objects.is_empty());
     assert!(log.state.garbage.contains_key(&oid));
+}
+
+#[test]
+fn a_broker_that_is_thought_dead_proposes_nothing_and_its_partitions_go_to_others() {
+    let mut log = Log::new();
+    let (dead, alive) = (log.register(1), log.register_as(BrokerId(2), 2, 2));
+    let (_, pids) = log.topic("t", 2);
+    let journal = log.journal(dead);
+    log.run(Command::FenceBroker { broker: BROKER, incarnation: Incarnation(dead.0 + 1) });
+    assert_eq!(log.state.brokers[&BROKER].state, BrokerState::Active, "another registration");
+    log.run(Command::FenceBroker { broker: BROKER, incarnation: dead });
+    assert_eq!(log.state.brokers[&BROKER].state, BrokerState::Fenced);
+    assert_eq!(log.state.journals[&journal].state, JournalState::Sealing);
+    assert!(!log.state.has_leader(&log.state.partitions[&pids[0]]));
+    let fenced = Reply::Rejected(Rejected::Fenced(BROKER));
+    assert_eq!(log.run(flush(dead, journal, (0, 1), vec![], vec![])), fenced);
+    let roll = Command::RollJournal {
+        broker: BROKER,
+        incarnation: dead,
+        journal,
+        end: Seq(1),
+        ensemble: vec![],
+        ack_quorum: 1,
+        request: 9,
+    };
+    assert_eq!(log.run(roll), fenced);
+
+    let elect = |start| Command::ElectLeaders {
+        broker: BrokerId(2),
+        incarnation: alive,
+        partitions: vec![PartitionElection {
+            partition: pids[0],
+            expect: LeaderEpoch(0),
+            start: Offset(start),
+        }],
+    };
+    assert_eq!(log.run(elect(5)), Reply::Elected(vec![]), "the tail is not known");
+    log.run(Command::FixTail { journal, tail: Seq(3) });
+    assert_eq!(log.run(elect(5)), Reply::Elected(vec![pids[0]]));
+    assert_eq!(log.run(elect(5)), Reply::Elected(vec![pids[0]]), "a repeat");
+    let row = &log.state.partitions[&pids[0]];
+    assert_eq!((row.leader, row.leader_epoch), (BrokerId(2), LeaderEpoch(1)));
+    assert!(log.state.has_leader(row));
+
+    let remove = Command::RemoveBroker { broker: BROKER };
+    let holds = Rejected::BrokerHolds { broker: BROKER, partitions: 1, journals: 1 };
+    assert_eq!(log.run(remove), Reply::Rejected(holds));
+    let two = Command::RemoveBroker { broker: BrokerId(2) };
+    assert_eq!(log.run(two), Reply::Rejected(Rejected::BrokerAlive(BrokerId(2))));
+}
+
+#[test]
+fn a_number_is_taken_while_its_broker_is_thought_alive_and_its_disk_may_come_back_at_once() {
+    let mut log = Log::new();
+    let first = log.register_as(BROKER, 1, 1);
+    let other = registration(BROKER, 2, 2);
+    assert_eq!(log.run(other.clone()), Reply::Rejected(Rejected::BrokerIdInUse(BROKER)));
+    let second = log.register_as(BROKER, 3, 1);
+    assert_ne!(first, second, "the same disk");
+    log.run(Command::FenceBroker { broker: BROKER, incarnation: second });
+    assert!(
+        matches!(log.run(other.clone()), Reply::Registered(_)),
+        "a new disk, once the old is dead"
+    );
+    assert!(matches!(log.run(other), Reply::Registered(_)), "a repeat");
+}
+
+#[test]
+fn what_an_operator_drains_stays_drained_over_restarts() {
+    let mut log = Log::new();
+    log.register_as(BROKER, 1, 1);
+    assert_eq!(log.run(Command::DrainBroker { broker: BROKER }), Reply::Done);
+    assert_eq!(log.state.placeable().count(), 0);
+    log.register_as(BROKER, 2, 1);
+    assert_eq!(log.state.brokers[&BROKER].state, BrokerState::Draining);
+    let incarnation = log.state.brokers[&BROKER].incarnation;
+    log.run(Command::FenceBroker { broker: BROKER, incarnation });
+    log.run(Command::ResumeBroker { broker: BROKER });
+    assert_eq!(log.state.brokers[&BROKER].state, BrokerState::Fenced, "dead is not resumed");
+    log.register_as(BROKER, 3, 1);
+    assert_eq!(log.state.brokers[&BROKER].state, BrokerState::Active);
+    let unknown = Command::DrainBroker { broker: BrokerId(9) };
+    assert_eq!(log.run(unknown), Reply::Rejected(Rejected::UnknownBroker(BrokerId(9))));
+}
+
+#[test]
+fn a_leader_gives_away_only_what_is_in_the_bucket_and_only_to_who_may_lead() {
+    let mut log = Log::new();
+    let inc = log.register(1);
+    log.register_as(BrokerId(2), 2, 2);
+    let (_, pids) = log.topic("t", 1);
+    let journal = log.journal(inc);
+    let oid = log.ids(inc, 8);
+    let objects = vec![object(oid, ObjectKind::Flush)];
+    log.run(flush(inc, journal, (0, 5), objects, vec![part(pids[0], 0, 10, oid)]));
+    let transfer = |start, to| Command::TransferLeaders {
+        broker: BROKER,
+        incarnation: inc,
+        partitions: vec![LeaderTransfer {
+            partition: pids[0],
+            expect: LeaderEpoch(0),
+            start: Offset(start),
+            to,
+        }],
+    };
+    let nothing = Reply::Elected(vec![]);
+    assert_eq!(log.run(transfer(11, BrokerId(2))), nothing, "one record is not in the bucket");
+    assert_eq!(log.run(transfer(10, BrokerId(3))), nothing, "nobody has this number");
+    log.run(Command::DrainBroker { broker: BrokerId(2) });
+    assert_eq!(log.run(transfer(10, BrokerId(2))), nothing, "it is leaving");
+    log.run(Command::ResumeBroker { broker: BrokerId(2) });
+    for _repeat in 0..2 {
+        assert_eq!(log.run(transfer(10, BrokerId(2))), Reply::Elected(vec![pids[0]]));
+    }
+    let row = &log.state.partitions[&pids[0]];
+    assert_eq!(
+        (row.leader, row.leader_epoch, row.epochs.last().unwrap().start),
+        (BrokerId(2), LeaderEpoch(1), Offset(10))
+    );
 }
 
 #[test]

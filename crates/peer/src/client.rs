@@ -68,6 +68,13 @@ impl Peers {
         Self(Arc::new(Inner { env, options, greeting, links }))
     }
 
+    /// Others to the same peers, with connections of their own.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        let Inner { env, options, greeting, .. } = &*self.0;
+        Self::new(env.clone(), Arc::clone(greeting), options.clone())
+    }
+
     /// What this node says of itself.
     #[must_use]
     pub fn greeting(&self) -> Greeting {
@@ -172,7 +179,12 @@ impl Link {
         let greeted = timeout(&*self.inner.env.clock, limit, greeted).await;
         let (stream, theirs) = greeted
             .map_err(|_| unreachable(&self.address, "it did not greet in time"))?
-            .map_err(|error| unreachable(&self.address, error))?;
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::ConnectionRefused => {
+                    CallError::NobodyListens { address: self.address.clone() }
+                }
+                _ => unreachable(&self.address, error),
+            })?;
         let objection = mine
             .objection(&theirs)
             .or_else(|| (theirs.node != self.node).then(|| format!("it is node {}", theirs.node)));

@@ -11,6 +11,12 @@ pub enum CallError {
         /// What failed.
         reason: String,
     },
+    /// The peer's machine says that no process listens there.
+    #[error("peer {address} is not reachable: nobody listens there")]
+    NobodyListens {
+        /// Where it was looked for.
+        address: String,
+    },
     /// The peer belongs to another cluster, is another node than the one meant, or speaks another protocol.
     #[error("peer {address} is not the one that is meant: {reason}")]
     Stranger {

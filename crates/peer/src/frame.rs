@@ -24,6 +24,8 @@ pub enum ServiceId {
     Quorum = 1,
     /// Journals that other brokers write.
     Store = 2,
+    /// Whether the node is there.
+    Liveness = 3,
 }
 
 impl ServiceId {
@@ -31,6 +33,7 @@ impl ServiceId {
         match number {
             1 => Some(Self::Quorum),
             2 => Some(Self::Store),
+            3 => Some(Self::Liveness),
             _ => None,
         }
     }

@@ -16,6 +16,7 @@ mod client;
 mod error;
 mod frame;
 mod greeting;
+mod liveness;
 mod security;
 mod server;
 
@@ -23,6 +24,7 @@ pub use client::{Peers, PeersOptions};
 pub use error::{CallError, ServiceError};
 pub use frame::{FRAME_LEN_MAX, ServiceId};
 pub use greeting::Greeting;
+pub use liveness::{Liveness, Sentinel, Sign};
 pub use security::{PeerSecurity, SECRET_LEN_MIN, SecurityError, derived_id};
 pub use server::{Caller, PeerListener, Service, Services};
 

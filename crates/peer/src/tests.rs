@@ -1,8 +1,8 @@
 //! Two nodes over real sockets.
 
 use crate::{
-    CallError, Caller, Greeting, PeerListener, PeerSecurity, Peers, PeersOptions, SecurityError,
-    Service, ServiceError, ServiceId,
+    CallError, Caller, Greeting, Liveness, PeerListener, PeerSecurity, Peers, PeersOptions,
+    SecurityError, Sentinel, Service, ServiceError, ServiceId, Sign,
 };
 use bytes::Bytes;
 use esker_env::real::Runtimes;
@@ -10,6 +10,7 @@ use esker_env::{BoxFuture, Env};
 use esker_types::{BrokerId, ClusterId};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 struct Echo;
@@ -62,6 +63,30 @@ fn run(test: impl AsyncFnOnce(&Env)) {
 }
 
 const ONE: BrokerId = BrokerId(1);
+
+#[test]
+fn a_node_is_seen_alive_silent_and_gone() {
+    run(async |env| {
+        let listener = env.net.bind("127.0.0.1:0").await.unwrap();
+        let liveness = Arc::new(Liveness::new(Arc::clone(&env.clock))) as Arc<dyn Service>;
+        let services = [(ServiceId::Liveness, liveness)].into();
+        let listener =
+            PeerListener::start(env, listener, greeting(1, 7), secured(env, SECRET), services);
+        let at = listener.address().to_string();
+        let sentinel = Sentinel::new(&peers(env, 7), Arc::clone(&env.clock));
+        let (soon, long) = (Duration::from_millis(1), Duration::from_secs(60));
+        assert_eq!(sentinel.look(ONE, &at, soon, long).await, Sign::Alive);
+        assert_eq!(sentinel.look(BrokerId(3), &at, soon, long).await, Sign::Silent, "another");
+        // The answer would come in a minute; that it is gone is known at once.
+        let watching = sentinel.look(ONE, &at, Duration::from_secs(60), long);
+        let ending = async {
+            env.clock.sleep(Duration::from_millis(20)).await;
+            drop(listener);
+        };
+        let (sign, ()) = futures_util::join!(watching, ending);
+        assert_eq!(sign, Sign::Gone);
+    });
+}
 
 #[test]
 fn calls_are_answered_and_refusals_are_told() {

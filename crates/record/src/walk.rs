@@ -22,7 +22,10 @@ pub(crate) fn walk(payload: &[u8], count: i32) -> Option<Walked> {
     let mut walked = Walked { delta_min: i64::MAX, delta_max: i64::MIN, keyed: true };
     let mut rest = payload;
     for index in 0..count {
-        let step = step(rest)?;
+        let step = match plain_step(rest) {
+            Some(step) => step,
+            None => any_step(rest)?,
+        };
         if step.offset_delta != index {
             return None;
         }
@@ -34,24 +37,17 @@ pub(crate) fn walk(payload: &[u8], count: i32) -> Option<Walked> {
     rest.is_empty().then_some(walked)
 }
 
-/// Bytes of the longest of `count` records, without its length. `None` where [`walk`] says so.
+/// Bytes of the longest of `count` records, without its length. `None` where they end before. It looks at lengths alone:
+/// [`walk`] tells whether there are records.
 pub(crate) fn longest(payload: &[u8], count: i32) -> Option<usize> {
     let mut rest = payload;
     let mut longest = 0;
     for _ in 0..count {
-        let step = step(rest)?;
-        longest = longest.max(step.body);
-        rest = rest.get(step.len..)?;
+        let length = usize::try_from(split_i32(&mut rest).ok()?).ok()?;
+        rest = rest.get(length..)?;
+        longest = longest.max(length);
     }
     Some(longest)
-}
-
-#[inline]
-fn step(rest: &[u8]) -> Option<Step> {
-    match plain_step(rest) {
-        Some(step) => Some(step),
-        None => any_step(rest),
-    }
 }
 
 /// One record of the walk.
@@ -59,8 +55,6 @@ struct Step {
     timestamp_delta: i64,
     offset_delta: i32,
     keyed: bool,
-    /// Bytes of the record behind its length.
-    body: usize,
     /// Bytes of the record.
     len: usize,
 }
@@ -88,7 +82,7 @@ fn plain_step(rest: &[u8]) -> Option<Step> {
     // No headers, and nothing behind their count.
     let whole = at + 1 == len && *rest.get(at)? == 0;
     let timestamp_delta = i64::from(timestamp_delta);
-    whole.then_some(Step { timestamp_delta, offset_delta, keyed: key >= 0, body: length, len })
+    whole.then_some(Step { timestamp_delta, offset_delta, keyed: key >= 0, len })
 }
 
 /// Eight bytes, and the numbers that begin in them.
@@ -167,7 +161,7 @@ fn any_step(mut rest: &[u8]) -> Option<Step> {
     let keyed = skip_nullable(&mut body)?;
     skip_nullable(&mut body)?;
     skip_headers(&mut body)?;
-    Some(Step { timestamp_delta, offset_delta, keyed, body: length, len: all - others.len() })
+    Some(Step { timestamp_delta, offset_delta, keyed, len: all - others.len() })
 }
 
 /// Skips a byte string; whether it is one and not null.

@@ -6,7 +6,12 @@ use std::collections::BTreeSet;
 const DUMP: &str = include_str!("../testdata/kafka-4.4.0.tsv");
 
 /// Defaults that are ours, and why.
-const DEFAULTS: [(&str, &str); 9] = [
+const DEFAULTS: [(&str, &str); 11] = [
+    (
+        "broker.heartbeat.interval.ms",
+        "others take over what a dead broker led within a second or two",
+    ),
+    ("broker.session.timeout.ms", "others take over what a dead broker led within a second or two"),
     (
         "streams.assignor.name",
         "Kafka shows the first of `group.streams.assignors` where nobody set it",

@@ -9,14 +9,17 @@ use crate::options::EngineOptions;
 use crate::start::error::EngineError;
 use crate::start::recovery::{RecoveredTails, wait_for};
 use esker_env::Env;
-use esker_meta::{Command, PartitionElection, Reply};
-use esker_meta_client::MetaClient;
+use esker_meta::{Command, PartitionElection, Registration, Rejected, Reply};
+use esker_meta_client::{MetaClient, MetaError};
 use esker_types::{Incarnation, JournalId, StoreId};
 use esker_wal::Wal;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Journals that one broker writes: one for internal topics, one for the rest.
 const JOURNALS: u8 = 2;
+/// Between two attempts to register under a number that another process has.
+const REGISTER_AGAIN: Duration = Duration::from_millis(200);
 
 /// Registers this broker, whose log is on the disk `store`.
 pub(crate) async fn register(
@@ -25,16 +28,26 @@ pub(crate) async fn register(
     options: &EngineOptions,
     store: StoreId,
 ) -> Result<Incarnation, EngineError> {
-    let reply = meta
-        .propose(Command::RegisterBroker {
-            broker: options.broker,
-            process: env.entropy.next_u128(),
-            host: options.host.clone(),
-            port: options.port,
-            rack: options.rack.clone(),
-            stores: vec![store],
-        })
-        .await?;
+    let registration = Registration {
+        process: env.entropy.next_u128(),
+        host: options.host.clone(),
+        port: options.port,
+        peer: options.peer.clone(),
+        rack: options.rack.clone(),
+        stores: vec![store],
+    };
+    let command =
+        Command::Register { broker: options.broker, registration: Box::new(registration) };
+    let reply = loop {
+        match meta.propose(command.clone()).await {
+            // The process before on another disk may be dead and not be thought so yet.
+            Err(MetaError::Rejected(reason @ Rejected::BrokerIdInUse(_))) => {
+                tracing::warn!(%reason, "waiting to register");
+                env.clock.sleep(REGISTER_AGAIN).await;
+            }
+            reply => break reply?,
+        }
+    };
     let Reply::Registered(incarnation) = reply else {
         panic!("a registration is answered with an incarnation, not {reply:?}")
     };

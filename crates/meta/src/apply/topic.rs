@@ -1,9 +1,9 @@
 //! Topics, partitions, leadership, log start.
 
 use super::Outcome;
-use crate::command::{NewPartition, PartitionElection};
+use crate::command::{LeaderTransfer, NewPartition, PartitionElection};
 use crate::reply::{Rejected, Reply};
-use crate::state::{EpochStart, Partition, State, Topic};
+use crate::state::{BrokerState, EpochStart, Partition, State, Topic};
 use esker_types::{
     BrokerId, Bug, Incarnation, LeaderEpoch, Offset, PartitionId, PartitionIndex, TopicId,
     TopicName, planted,
@@ -142,8 +142,7 @@ impl State {
                 continue;
             }
             // The old leader may still be appending while one of its journals has no fixed tail.
-            let old_leader_stopped = self.current_incarnation(row.leader)
-                != Some(row.leader_incarnation)
+            let old_leader_stopped = !self.has_leader(row)
                 && !self.journals.values().any(|journal| {
                     journal.owner == row.leader
                         && journal.incarnation == row.leader_incarnation
@@ -155,21 +154,42 @@ impl State {
             {
                 continue;
             }
-            let mut partition = Partition::clone(row);
-            partition.leader = broker;
-            partition.leader_incarnation = incarnation;
-            partition.leader_epoch = partition.leader_epoch.next();
-            let start = election.start;
-            // An epoch in which nothing was written leaves no trace.
-            partition.epochs.retain(|earlier| earlier.start < start);
-            partition.epochs.push(EpochStart { epoch: partition.leader_epoch, start });
-            if partition.epochs.len() > Partition::EPOCHS_MAX {
-                partition.epochs.remove(0);
-            }
-            self.partitions.insert(election.partition, Arc::new(partition));
+            let row = led_by(row, broker, incarnation, election.start);
+            self.partitions.insert(election.partition, Arc::new(row));
             elected.push(election.partition);
         }
         Reply::Elected(elected)
+    }
+
+    /// A transfer that does not fit is skipped: the partition is led by whom it was.
+    pub(super) fn transfer_leaders(
+        &mut self,
+        broker: BrokerId,
+        incarnation: Incarnation,
+        transfers: &[LeaderTransfer],
+    ) -> Reply {
+        let mut transferred = Vec::new();
+        for transfer in transfers {
+            let Some(row) = self.partitions.get(&transfer.partition) else { continue };
+            let next = self.brokers.get(&transfer.to);
+            let Some(next) = next.filter(|next| next.state == BrokerState::Active) else {
+                continue;
+            };
+            if row.leader == transfer.to && row.leader_epoch == transfer.expect.next() {
+                // A repeat after a lost reply.
+                transferred.push(transfer.partition);
+                continue;
+            }
+            let is_leader = (row.leader, row.leader_incarnation) == (broker, incarnation);
+            let is_tiered = row.tiered_end == transfer.start;
+            if !is_leader || row.leader_epoch != transfer.expect || !is_tiered {
+                continue;
+            }
+            let row = led_by(row, transfer.to, next.incarnation, transfer.start);
+            self.partitions.insert(transfer.partition, Arc::new(row));
+            transferred.push(transfer.partition);
+        }
+        Reply::Elected(transferred)
     }
 
     pub(super) fn set_log_start(&mut self, changes: &[(PartitionId, Offset)]) {
@@ -205,4 +225,19 @@ impl State {
         let kept_from = partition.epochs.partition_point(|epoch| epoch.start <= start);
         partition.epochs.drain(..kept_from.saturating_sub(1));
     }
+}
+
+/// The row of a partition under its next leader, whose epoch begins at `start`.
+fn led_by(row: &Partition, broker: BrokerId, incarnation: Incarnation, start: Offset) -> Partition {
+    let mut partition = row.clone();
+    partition.leader = broker;
+    partition.leader_incarnation = incarnation;
+    partition.leader_epoch = partition.leader_epoch.next();
+    // An epoch in which nothing was written leaves no trace.
+    partition.epochs.retain(|earlier| earlier.start < start);
+    partition.epochs.push(EpochStart { epoch: partition.leader_epoch, start });
+    if partition.epochs.len() > Partition::EPOCHS_MAX {
+        partition.epochs.remove(0);
+    }
+    partition
 }

@@ -7,6 +7,8 @@ settings! { ESKER
         "Address of the admin interface: health, metrics, and what the `tier`, `cache` and `wal` commands ask."
     "esker.peer.listener": Text = None, NonEmpty, ReadOnly, Honoured;
         "Address at which the other nodes of the cluster reach this one, as in `0.0.0.0:9194`; this node's entry of `controller.quorum.voters` names it to them."
+    "esker.peer.advertised": Text = None, NonEmpty, ReadOnly, Honoured;
+        "`HOST:PORT` that the other nodes are told to reach this one at, where that is neither its entry of `controller.quorum.voters` nor `esker.peer.listener`."
     "esker.cluster.secret": Password = None, NonEmpty, ReadOnly, Honoured;
         "One secret for all nodes of a cluster, at least 16 bytes: who has it is a node. From it each node derives the cluster's authority and issues its own certificate for TLS between nodes. The variable ESKER_CLUSTER_SECRET does the same."
     "esker.cluster.secret.file": Text = None, NonEmpty, ReadOnly, Honoured;

@@ -14,10 +14,10 @@ settings! { NODE
         "What this process does: `broker`, `controller` or both."
     "broker.rack": Text = None, Any, ReadOnly, Honoured;
         "Where the broker stands; copies of a journal are kept on different racks where there are several."
-    "broker.heartbeat.interval.ms": Int = Some("2000"), Any, ReadOnly, Accepted(LEASE);
-        "Time between two signs of life of a broker."
-    "broker.session.timeout.ms": Int = Some("9000"), Any, ReadOnly, Accepted(LEASE);
-        "Silence after which a broker counts as dead."
+    "broker.heartbeat.interval.ms": Int = Some("200"), Any, ReadOnly, Honoured;
+        "How often the leader of the metadata quorum asks each broker for a sign of life."
+    "broker.session.timeout.ms": Int = Some("1500"), Any, ReadOnly, Honoured;
+        "Silence after which a broker counts as dead, and others take over what it leads. One whose machine says that nobody listens any more counts as dead at once."
     "initial.broker.registration.timeout.ms": Int = Some("60000"), Any, ReadOnly, Accepted(LEASE);
         "How long a starting broker tries to register."
     "controlled.shutdown.enable": Boolean = Some("true"), Any, ReadOnly, Accepted(ALONE);

@@ -116,6 +116,12 @@ pub struct Broker {
     pub voters: Vec<String>,
     /// `esker.peer.listener`.
     pub peer_listener: Option<String>,
+    /// `esker.peer.advertised`.
+    pub peer_advertised: Option<String>,
+    /// `broker.heartbeat.interval.ms`.
+    pub heartbeat_every: Duration,
+    /// `broker.session.timeout.ms`.
+    pub session_timeout: Duration,
     /// `esker.cluster.secret`.
     pub cluster_secret: Option<String>,
     /// `esker.cluster.secret.file`.
@@ -215,6 +221,9 @@ impl Broker {
             admin_listener: read.text("esker.admin.listener").expect("it has a default"),
             voters: read.list("controller.quorum.voters"),
             peer_listener: read.text("esker.peer.listener"),
+            peer_advertised: read.text("esker.peer.advertised"),
+            heartbeat_every: read.positive_millis("broker.heartbeat.interval.ms"),
+            session_timeout: read.positive_millis("broker.session.timeout.ms"),
             cluster_secret: read.text("esker.cluster.secret"),
             cluster_secret_file: read.text("esker.cluster.secret.file"),
             election_timeout: read.duration("esker.quorum.election.timeout.ms"),
@@ -392,6 +401,11 @@ impl Reader<'_> {
 
     fn duration(&self, name: &str) -> Duration {
         Duration::from_millis(self.bytes(name).get())
+    }
+
+    /// A time that Kafka lets be anything.
+    fn positive_millis(&self, name: &str) -> Duration {
+        Duration::from_millis(u64::try_from(self.int(name)).unwrap_or_default().max(1))
     }
 
     fn flag(&self, name: &str) -> bool {

@@ -2,7 +2,6 @@
 
 use crate::access::{Access, Operation, Resource};
 use crate::call::{Call, Outcome};
-use esker_meta::BrokerState;
 use esker_wire::ErrorCode;
 use esker_wire::api::describe_cluster::{
     DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
@@ -31,7 +30,7 @@ pub(crate) async fn handle(call: &Call<'_>, request: DescribeClusterRequest) -> 
     let broker = call.broker;
     let state = broker.engine().meta().image();
     let cluster_id = state.cluster.to_string();
-    let fenced = |row: &esker_meta::Broker| row.state == BrokerState::Fenced;
+    let fenced = |row: &esker_meta::Broker| !row.is_alive();
     let brokers =
         state.brokers.iter().filter(|(_, row)| request.include_fenced_brokers || !fenced(row)).map(
             |(id, row)| DescribeClusterBroker {

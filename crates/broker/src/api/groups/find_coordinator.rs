@@ -4,7 +4,7 @@ use crate::access::{Access, Operation, Resource};
 use crate::api_error::{ApiError, code_of, text_of};
 use crate::broker::Broker;
 use crate::call::{Call, Outcome};
-use crate::lookup::{find_row, is_led};
+use crate::lookup::find_row;
 use crate::topic_creation::OFFSETS_TOPIC;
 use esker_group::partition_for;
 use esker_meta::State;
@@ -96,7 +96,7 @@ fn coordinator_of(broker: &Broker, state: &State, group: &str) -> Result<Place, 
     let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
     let index = partition_for(&GroupId::new(group), count);
     let row = find_row(state, OFFSETS_TOPIC, index.get());
-    let row = row.filter(|row| is_led(state, row));
+    let row = row.filter(|row| state.has_leader(row));
     let row = row.ok_or_else(|| nobody("the partition of the group has no leader"))?;
     if row.leader.get() == broker.id() {
         let host = broker.advertised_host().to_owned();

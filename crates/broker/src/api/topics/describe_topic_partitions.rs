@@ -3,7 +3,6 @@
 use crate::access::{Access, Operation, Resource};
 use crate::api::topics::metadata::replicas_of;
 use crate::call::{Call, Outcome};
-use crate::lookup::is_led;
 use esker_meta::{Partition, State};
 use esker_types::{PartitionIndex, TopicName, is_internal_topic};
 use esker_wire::api::describe_topic_partitions::{
@@ -109,7 +108,7 @@ fn describe(
     let replicas = replicas_of(call.broker, row.leader.get());
     DescribeTopicPartitionsResponsePartition {
         partition_index: row.index.get(),
-        leader_id: if is_led(state, row) { row.leader.get() } else { -1 },
+        leader_id: if state.has_leader(row) { row.leader.get() } else { -1 },
         leader_epoch: row.leader_epoch.get(),
         replica_nodes: replicas.clone(),
         isr_nodes: replicas,

@@ -2,7 +2,7 @@
 
 use crate::access::{Access, Operation, Resource};
 use crate::call::{Call, Outcome};
-use crate::lookup::{find_row, is_led};
+use crate::lookup::find_row;
 use esker_meta::State;
 use esker_wire::api::elect_leaders::{
     ElectLeadersRequest, ElectLeadersResponse, PartitionResult, ReplicaElectionResult,
@@ -70,7 +70,7 @@ fn elect(
             (ErrorCode::InvalidRequest, "The type of election is unknown.")
         }
         None => (ErrorCode::UnknownTopicOrPartition, "There is no such partition."),
-        Some(row) if is_led(state, row) => {
+        Some(row) if state.has_leader(row) => {
             (ErrorCode::ElectionNotNeeded, "Leader election not needed for topic partition.")
         }
         Some(_) if request.election_type == UNCLEAN => {

@@ -4,7 +4,6 @@ use crate::access::{Access, Operation, Resource};
 use crate::broker::Broker;
 use crate::call::{Call, Outcome};
 use crate::dedup::once;
-use crate::lookup::is_led;
 use esker_meta::State;
 use esker_types::{TopicId, TopicName, is_internal_topic};
 use esker_wire::api::metadata::{
@@ -84,6 +83,7 @@ pub(crate) async fn handle(call: &Call<'_>, request: MetadataRequest<'_>) -> Out
     let brokers: Vec<_> = state
         .brokers
         .iter()
+        .filter(|(_, row)| row.is_alive())
         .map(|(id, row)| MetadataResponseBroker {
             node_id: id.get(),
             host: &row.host,
@@ -148,7 +148,7 @@ fn describe<'a>(
         .iter()
         .filter_map(|pid| state.partitions.get(pid))
         .map(|row| {
-            let led = is_led(state, row);
+            let led = state.has_leader(row);
             let replicas = replicas_of(broker, row.leader.get());
             MetadataResponsePartition {
                 error_code: if led { ErrorCode::None } else { ErrorCode::LeaderNotAvailable }
