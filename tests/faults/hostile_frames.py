@@ -169,7 +169,8 @@ def wordy():
     yield "one topic's settings", frame(header(DESCRIBE_CONFIGS, 1) + settings), 0
     yield "a coordinator", frame(header(FIND_COORDINATOR, 0) + text(b"g")), 2000
     commit = header(OFFSET_COMMIT, 2) + text(b"g") + struct.pack(">ihq", -1, 0, -1) + one + text(b"wordy")
-    for times in (1, 5 * many):
+    # A request names at most 250,000 items.
+    for times in (1, 2 * many):
         commits = struct.pack(">i", times) + struct.pack(">iqh", 0, 0, -1) * times
         yield f"a commit {times} times", frame(commit + commits), 0
 

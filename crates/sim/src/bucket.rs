@@ -109,6 +109,9 @@ impl Store {
     }
 }
 
+/// How soon a slow request notices that nothing is slow any more.
+const SLOW_STEP: Duration = Duration::from_millis(500);
+
 /// What goes wrong with requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BucketFaults {
@@ -163,6 +166,15 @@ impl SimBucket {
         self.before + Duration::from_nanos(self.clock.now().0)
     }
 
+    /// A way, which is short as soon as nothing is slow any more.
+    async fn travel(&self, mut way: Duration) {
+        while way > SLOW_STEP {
+            pass(SLOW_STEP).await;
+            way = if self.faults.lock().slow == 0 { Duration::ZERO } else { way - SLOW_STEP };
+        }
+        pass(way).await;
+    }
+
     /// A request: its way there, its effect, its way back.
     async fn request<T>(
         &self,
@@ -185,7 +197,7 @@ impl SimBucket {
         }
         let way = || Duration::from_millis(self.entropy.between(2, 20) * slow / 2 + 1);
         let (there, back) = (way(), way());
-        pass(there).await;
+        self.travel(there).await;
         if !self.power.is_on() {
             // The process is gone: it neither acts nor learns anything any more.
             std::future::pending::<()>().await;
@@ -211,7 +223,7 @@ impl SimBucket {
         }
         self.store.expire(self.now());
         let result = effect(&self.store);
-        pass(back).await;
+        self.travel(back).await;
         if fate < faults.failing {
             self.trace.count(Effect::AnswerLost);
             return Err(failed("the answer was lost"));
