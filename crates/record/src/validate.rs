@@ -255,6 +255,22 @@ thread_local! {
     static DECOMPRESSOR: RefCell<Decompressor> = RefCell::default();
 }
 
+/// Refuses records of a compressed batch that are longer than `max.decompressed.message.bytes`.
+#[cold]
+#[inline(never)]
+fn check_longest(
+    batch: &BatchView<'_>,
+    payload: &[u8],
+    limits: &ProduceLimits,
+) -> Result<(), RecordsRefused> {
+    let (max, count) = (limits.record_bytes_max, batch.record_count());
+    let size = longest(payload, count).filter(|size| *size > max);
+    match size.filter(|_| batch.codec() != Ok(Codec::None)) {
+        Some(size) => Err(BatchError::from(InvalidReason::RecordTooLarge { size, max }).into()),
+        None => Ok(()),
+    }
+}
+
 /// [`validate_records`] of what was decompressed.
 fn judge_payload(
     batch: &BatchView<'_>,
@@ -264,11 +280,8 @@ fn judge_payload(
 ) -> Result<Timestamp, RecordsRefused> {
     let walked = walk(payload, batch.record_count());
     // No record is longer than all of them.
-    if payload.len() > limits.record_bytes_max && batch.codec() != Ok(Codec::None) {
-        let (size, max) = (longest(payload, batch.record_count()), limits.record_bytes_max);
-        if let Some(size) = size.filter(|size| *size > max) {
-            return Err(BatchError::from(InvalidReason::RecordTooLarge { size, max }).into());
-        }
+    if payload.len() > limits.record_bytes_max {
+        check_longest(batch, payload, limits)?;
     }
     match walked.and_then(|walked| largest_timestamp(batch, limits, now, &walked)) {
         Some(largest) => Ok(largest),

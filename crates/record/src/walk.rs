@@ -18,6 +18,7 @@ pub(crate) struct Walked {
 
 /// Walks `count` records. `None` unless they fill the payload, each of them is well-formed, and their offset deltas
 /// count up from 0.
+#[inline(always)]
 pub(crate) fn walk(payload: &[u8], count: i32) -> Option<Walked> {
     let mut walked = Walked { delta_min: i64::MAX, delta_max: i64::MIN, keyed: true };
     let mut rest = payload;
@@ -39,6 +40,8 @@ pub(crate) fn walk(payload: &[u8], count: i32) -> Option<Walked> {
 
 /// Bytes of the longest of `count` records, without its length. `None` where they end before. It looks at lengths alone:
 /// [`walk`] tells whether there are records.
+#[cold]
+#[inline(never)]
 pub(crate) fn longest(payload: &[u8], count: i32) -> Option<usize> {
     let mut rest = payload;
     let mut longest = 0;
