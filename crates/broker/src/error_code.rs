@@ -75,7 +75,8 @@ fn of_rejection(reason: &Rejected) -> ErrorCode {
         | Rejected::ExtentsChanged(_)
         | Rejected::BadSwap(_)
         | Rejected::OtherVoter(..)
-        | Rejected::BrokerIdInUse(_) => ErrorCode::UnknownServerError,
+        | Rejected::BrokerIdInUse(_)
+        | Rejected::RescuedBy(_) => ErrorCode::UnknownServerError,
         Rejected::BrokerAlive(_) | Rejected::BrokerHolds { .. } => ErrorCode::InvalidRequest,
     }
 }

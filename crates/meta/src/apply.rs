@@ -7,11 +7,12 @@ mod broker;
 mod journal;
 mod object;
 mod producers;
+mod rescue;
 mod topic;
 
 use crate::command::{Command, Proposal, Registration};
 use crate::reply::{Rejected, Reply};
-use crate::state::State;
+use crate::state::{RegistrationId, State};
 use esker_types::{BrokerId, Bug, Incarnation, planted};
 
 /// What a handler returns; a rejection becomes a reply.
@@ -55,6 +56,11 @@ impl State {
             Command::DrainBroker { broker } => self.set_drained(*broker, true),
             Command::ResumeBroker { broker } => self.set_drained(*broker, false),
             Command::RemoveBroker { broker } => self.remove_broker(*broker),
+            Command::ClaimRescue { broker, incarnation, dead } => {
+                self.fence(*broker, *incarnation)?;
+                let (broker, incarnation) = (*broker, *incarnation);
+                self.claim_rescue(*dead, RegistrationId { broker, incarnation })
+            }
             Command::TransferLeaders { broker, incarnation, partitions } => {
                 self.fence(*broker, *incarnation)?;
                 Ok(self.transfer_leaders(*broker, *incarnation, partitions))

@@ -2,6 +2,7 @@
 
 use crate::state::{
     ConfigResource, Extent, ExtentFlags, ManifestRef, ObjectKind, ProducerSnapshotRef,
+    RegistrationId,
 };
 use esker_types::{
     BrokerId, ClusterId, Incarnation, JournalId, LeaderEpoch, ObjectId, Offset, PartitionId, Seq,
@@ -314,6 +315,16 @@ pub enum Command {
         incarnation: Incarnation,
         /// The partitions and their next leaders.
         partitions: Vec<LeaderTransfer>,
+    },
+    /// A broker takes over from a registration that is dead, and from those that this one had taken over. Rejected with
+    /// [`crate::Rejected::RescuedBy`] while another that is alive has.
+    ClaimRescue {
+        /// Who takes over.
+        broker: BrokerId,
+        /// Who takes over.
+        incarnation: Incarnation,
+        /// From whom.
+        dead: RegistrationId,
     },
 }
 

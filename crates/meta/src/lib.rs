@@ -32,7 +32,7 @@ pub use snapshot::{SNAPSHOT_LEN_MAX, SnapshotError};
 pub use state::{
     Block, Broker, BrokerState, ConfigResource, EpochStart, Extent, ExtentFlags, Garbage, Journal,
     JournalState, ManifestRef, ObjectKind, ObjectRow, Partition, ProducerSnapshotRef,
-    ProducerSources, State, Topic,
+    ProducerSources, RegistrationId, State, Topic,
 };
 
 #[cfg(test)]

@@ -99,4 +99,7 @@ pub enum Rejected {
         /// Journals that it wrote, or that its stores hold.
         journals: usize,
     },
+    /// Another broker has taken over.
+    #[error("broker {0} has taken over already")]
+    RescuedBy(BrokerId),
 }

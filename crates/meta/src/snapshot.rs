@@ -115,6 +115,7 @@ sections! {
     12 => times_proved,
     13 => voters,
     14 => brokers,
+    15 => rescuers,
 }
 
 /// A table. Its rows are taken in one by one: the length that the bytes claim is worth nothing until they are there.
@@ -278,7 +279,7 @@ mod tests {
     #[test]
     fn a_claimed_length_reserves_nothing() {
         let empty = State::default().encode_snapshot();
-        for number in 2..=14 {
+        for number in 2..=15 {
             let mut bytes = empty.clone();
             let last = bytes.len();
             put_section(&mut bytes, number, &(u64::MAX / 64, 1_u8));

@@ -45,6 +45,8 @@ pub struct State {
     pub times_proved: OrdMap<ObjectId, Timestamp>,
     /// Which metadata directory is the voter of a node: a new disk under an old number has forgotten its votes.
     pub voters: OrdMap<BrokerId, Uuid>,
+    /// Who has taken over from registrations that are dead; rows go some time after they have left nothing.
+    pub rescuers: OrdMap<RegistrationId, RegistrationId>,
     /// The next partition id.
     pub next_partition: PartitionId,
     /// The next object id.
@@ -75,6 +77,15 @@ pub enum ConfigResource {
     Broker(Option<BrokerId>),
     /// A consumer group.
     Group(String),
+}
+
+/// One process of a broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RegistrationId {
+    /// The broker.
+    pub broker: BrokerId,
+    /// Which of its registrations.
+    pub incarnation: Incarnation,
 }
 
 /// A registered broker.
