@@ -10,7 +10,7 @@ use esker_types::BrokerId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
@@ -43,7 +43,15 @@ struct Inner {
     env: Env,
     options: PeersOptions,
     greeting: Arc<Mutex<Greeting>>,
-    links: Mutex<BTreeMap<(BrokerId, String), mpsc::Sender<Call>>>,
+    links: Mutex<BTreeMap<(BrokerId, String), LinkHandle>>,
+}
+
+/// A connection, or one that is being made.
+#[derive(Clone)]
+struct LinkHandle {
+    calls: mpsc::Sender<Call>,
+    /// Why it has ended: for calls that come when it has.
+    ended: Arc<OnceLock<CallError>>,
 }
 
 struct Call {
@@ -106,24 +114,29 @@ impl Peers {
             return Err(CallError::TooLong(body.len()));
         }
         let (answer, answered) = oneshot::channel();
-        let gone = || unreachable(address, "the connection has ended");
         let link = self.link(node, address);
-        link.send(Call { service, body, answer }).await.map_err(|_| gone())?;
+        let gone = || {
+            let why = link.ended.get().cloned();
+            why.unwrap_or_else(|| unreachable(address, "the connection has ended"))
+        };
+        link.calls.send(Call { service, body, answer }).await.map_err(|_| gone())?;
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// The connection to a peer; a task of its own makes it when there is none.
-    fn link(&self, node: BrokerId, address: &str) -> mpsc::Sender<Call> {
+    fn link(&self, node: BrokerId, address: &str) -> LinkHandle {
         let mut links = self.0.links.lock();
         let key = (node, address.to_owned());
-        if let Some(link) = links.get(&key).filter(|link| !link.is_closed()) {
+        if let Some(link) = links.get(&key).filter(|link| !link.calls.is_closed()) {
             return link.clone();
         }
         let (sender, calls) = mpsc::channel(QUEUE);
-        links.insert(key, sender.clone());
-        let link = Link { inner: Arc::clone(&self.0), node, address: address.to_owned() };
+        let handle = LinkHandle { calls: sender, ended: Arc::default() };
+        links.insert(key, handle.clone());
+        let (inner, address) = (Arc::clone(&self.0), address.to_owned());
+        let link = Link { inner, node, address, ended: Arc::clone(&handle.ended) };
         self.0.env.spawner.spawn(TaskPlacement::Meta, "peer", Box::pin(link.run(calls)));
-        sender
+        handle
     }
 }
 
@@ -136,6 +149,7 @@ struct Link {
     inner: Arc<Inner>,
     node: BrokerId,
     address: String,
+    ended: Arc<OnceLock<CallError>>,
 }
 
 impl Link {
@@ -152,6 +166,7 @@ impl Link {
             }
             Err(failure) => failure,
         };
+        let _once = self.ended.set(failure.clone());
         calls.close();
         for (_, answer) in std::mem::take(&mut *waiting.lock()) {
             let _caller_gone = answer.send(Err(failure.clone()));
