@@ -83,7 +83,7 @@ fn a_node_is_seen_alive_silent_and_gone() {
             env.clock.sleep(Duration::from_millis(20)).await;
             drop(listener);
         };
-        let (sign, ()) = futures_util::join!(watching, ending);
+        let (sign, ()) = futures_util::future::join(watching, ending).await;
         assert_eq!(sign, Sign::Gone);
     });
 }
