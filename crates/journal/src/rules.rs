@@ -28,6 +28,9 @@ pub struct Rules {
     pub created_by_row: bool,
     /// A store forgets a journal only when its view of the metadata says that it is closed.
     pub forgotten_by_row: bool,
+    /// A store that starts anew takes entries only when its view of the metadata has its own registration, and by that all that it
+    /// had seen before; off: its first view may be an old one.
+    pub registered_first: bool,
     /// A sealed store does not acknowledge the entries that a rescuer copies to it.
     pub copies_are_silent: bool,
     /// A store trims what the metadata says is drained; off: what the owner says is committed.
@@ -51,6 +54,7 @@ impl Rules {
         drain_in_order: true,
         created_by_row: true,
         forgotten_by_row: true,
+        registered_first: true,
         copies_are_silent: true,
         trim_after_drain: true,
         recovery_seals: true,

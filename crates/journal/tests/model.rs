@@ -11,12 +11,13 @@
 //!   Without it both are one step, for larger instances of the rest. One store may lose its disk for good.
 //! - *Metadata.* A roll is proposed, applied and answered in three steps; a tail may be proposed after another one has
 //!   decided. With `images` each store's view lags by itself, and stores create and forget journals by it.
+//!   With `restarts` a store's process starts anew at any time, with a view that has its new registration.
 //! - *Draining.* Objects are written and committed in two steps, by chunks of any length, by owner and rescuers.
 //! - *Idle partitions* are released with `release` as soon as a seal quorum has answered.
 //!
 //! Bounds: two entries in the first journal (three in one large instance), one in the second; two rescuers; one lost
-//! disk; one roll. Not modelled: views of the metadata that go back, what is in an entry, the bucket and the
-//! metadata's own log (both are taken to be linearizable), and a second lost disk, which may lose data.
+//! disk; one roll. Not modelled: what is in an entry, the bucket and the metadata's own log (both are taken to be
+//! linearizable), and a second lost disk, which may lose data.
 //!
 //! # What is checked
 //! In every state: whatever was acknowledged or became visible is at or before the journal's end once that is decided,
@@ -49,6 +50,7 @@ const RESCUE: Bounds = Bounds {
     roll: false,
     flushes: false,
     images: false,
+    restarts: false,
     trims: false,
     release: false,
     release_early: false,
@@ -159,6 +161,16 @@ fn stores_create_and_forget_by_the_metadata() {
 }
 
 #[test]
+fn stores_that_start_anew_do_not_bring_a_closed_journal_back() {
+    let bounds = Bounds { rescuers: 1, images: true, restarts: true, wipes: 0, ..RESCUE };
+    let happens = [Event::RefusedUnknown, Event::Forgotten, Event::Restarted, Event::GivenAway];
+    holds("restarts", bounds, &happens);
+    if large() {
+        holds("restarts, large", Bounds { rescuers: 2, wipes: 1, ..bounds }, &happens);
+    }
+}
+
+#[test]
 fn other_quorums_hold_too() {
     holds("3 of 3", Bounds { ack: 3, ..RESCUE }, &[Event::DrainedFirst, Event::Copied]);
     // One copy: a lost disk is a lost journal.
@@ -249,6 +261,12 @@ fn creating_without_the_metadata_loses() {
 fn forgetting_a_seal_too_early_loses() {
     let bounds = Bounds { rescuers: 1, images: true, wipes: 0, ..RESCUE };
     breaks("forgotten too early", bounds, Rules { forgotten_by_row: false, ..Rules::SOUND });
+}
+
+#[test]
+fn an_old_view_after_a_restart_loses() {
+    let bounds = Bounds { rescuers: 1, images: true, restarts: true, wipes: 0, ..RESCUE };
+    breaks("old view after a restart", bounds, Rules { registered_first: false, ..Rules::SOUND });
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(crate) struct Bounds {
     pub(crate) flushes: bool,
     /// The stores' views of the metadata lag.
     pub(crate) images: bool,
+    /// Stores start anew, and see of the metadata what their first image tells.
+    pub(crate) restarts: bool,
     /// Stores trim.
     pub(crate) trims: bool,
     /// Idle partitions get a new leader as soon as a seal quorum has answered.
@@ -75,6 +77,7 @@ pub(crate) enum Action {
     StartFlush,
     CommitFlush,
     Image(usize),
+    Restart(usize),
     Trim { journal: usize, store: usize },
     Wipe(usize),
     GiveAway,
@@ -116,6 +119,8 @@ pub(crate) enum Event {
     RollRefused,
     Trimmed,
     Forgotten,
+    /// A store started anew, and had to wait for what it had seen before.
+    Restarted,
     Released,
     GivenAway,
 }
@@ -308,6 +313,9 @@ impl World {
             if self.bounds.images && next {
                 out.push(Action::Image(store));
             }
+            if self.bounds.restarts && self.views[store] != RowSeen::NotYet {
+                out.push(Action::Restart(store));
+            }
             if self.bounds.in_flight && (0..2).any(|journal| self.is_in_flight(journal, store)) {
                 out.push(Action::Crash(store));
             }
@@ -491,11 +499,9 @@ impl World {
                     RowSeen::NotYet => RowSeen::Listed,
                     _ => RowSeen::Gone,
                 };
-                if self.replicas[0][store].on_row(self.views[store]) {
-                    self.written[0][store] = 0;
-                    self.event = Event::Forgotten;
-                }
+                self.follow(store);
             }
+            Action::Restart(store) => self.restart(store),
             Action::Trim { journal, store } => {
                 let upto = self.trim_point(journal);
                 self.replicas[journal][store].on_trim(upto);
@@ -562,6 +568,26 @@ impl World {
     fn tell(&mut self, journal: usize, store: usize, durable: Seq) {
         let told = &mut self.told[journal][store];
         *told = durable.max(*told);
+    }
+
+    /// The store does what its view of the metadata asks for.
+    fn follow(&mut self, store: usize) {
+        if self.replicas[0][store].on_row(self.views[store]) {
+            self.written[0][store] = 0;
+            self.event = Event::Forgotten;
+        }
+    }
+
+    /// The store's process starts anew. Its own registration is a fact of the metadata from then on: a view that has it has
+    /// everything that came before. Without that any controller's image will do, also one of long ago.
+    fn restart(&mut self, store: usize) {
+        let closed = matches!(self.rows[0].state(), RowState::Closed { .. });
+        self.event = Event::Restarted;
+        self.views[store] = match closed && self.rules.registered_first {
+            true => RowSeen::Gone,
+            false => RowSeen::Listed,
+        };
+        self.follow(store);
     }
 
     /// The store starts anew with what is durable. What was on its way and came to be durable unseen is a sync that
