@@ -1,5 +1,7 @@
 //! Stories and random histories.
 
+mod rescue;
+
 use crate::*;
 use esker_types::*;
 use proptest::prelude::*;
@@ -544,40 +546,6 @@ fn a_broker_that_is_thought_dead_proposes_nothing_and_its_partitions_go_to_other
     assert_eq!(log.run(remove), Reply::Rejected(holds));
     let two = Command::RemoveBroker { broker: BrokerId(2) };
     assert_eq!(log.run(two), Reply::Rejected(Rejected::BrokerAlive(BrokerId(2))));
-}
-
-#[test]
-fn one_broker_takes_over_from_a_dead_one_and_from_whom_that_had_taken_over() {
-    let mut log = Log::new();
-    let id = |broker, incarnation| RegistrationId { broker: BrokerId(broker), incarnation };
-    let one = id(1, log.register(1));
-    let [two, three] = [2, 3].map(|broker| {
-        id(broker, log.register_as(BrokerId(broker), 1, broker.unsigned_abs().into()))
-    });
-    log.topic("t", 1);
-    log.journal(one.incarnation);
-    let claim = |by: RegistrationId, dead| Command::ClaimRescue {
-        broker: by.broker,
-        incarnation: by.incarnation,
-        dead,
-    };
-    let fence = |id: RegistrationId| Command::FenceBroker {
-        broker: id.broker,
-        incarnation: id.incarnation,
-    };
-    assert_eq!(log.run(claim(two, one)), Reply::Rejected(Rejected::BrokerAlive(BROKER)));
-    log.run(fence(one));
-    assert_eq!(log.state.orphans(), vec![one]);
-    assert_eq!(log.run(claim(two, one)), Reply::Done);
-    assert_eq!(log.run(claim(two, one)), Reply::Done, "a repeat");
-    assert_eq!(log.state.orphans(), vec![]);
-    let taken = Reply::Rejected(Rejected::RescuedBy(BrokerId(2)));
-    assert_eq!(log.run(claim(three, one)), taken);
-    log.run(fence(two));
-    assert_eq!(log.state.orphans(), vec![one], "the second has left nothing");
-    assert_eq!(log.run(claim(three, two)), Reply::Done);
-    assert_eq!(log.state.rescuers.get(&one), Some(&three), "what it had taken over comes along");
-    assert_eq!(log.state.orphans(), vec![]);
 }
 
 #[test]

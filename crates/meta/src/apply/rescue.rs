@@ -17,6 +17,10 @@ impl State {
         if let Some(other) = taken.filter(|other| *other != rescuer && self.is_registered(*other)) {
             return Err(Rejected::RescuedBy(other.broker));
         }
+        // Who had taken over from it is dead, too, and has written behind it: both go to one.
+        let dead = taken
+            .filter(|other| *other != rescuer && self.leaves_something(*other))
+            .unwrap_or(dead);
         // What it had taken over comes along: a partition's records may stand in the journals of both.
         let inherited = self.rescuers.iter().filter(|(_, by)| **by == dead).map(|(of, _)| *of);
         let claimed: Vec<_> = inherited.chain([dead]).collect();
@@ -44,7 +48,8 @@ impl State {
         self.journals.values().any(of_journal) || self.partitions.values().any(|row| leads(row))
     }
 
-    /// Registrations that are dead, have left journals or partitions, and that nobody who is alive has taken over.
+    /// Registrations that are dead, have left journals or partitions, and that nobody who is alive has taken over. Who takes
+    /// over from one of them takes over, too, what that had taken over: what comes along so is not among them.
     #[must_use]
     pub fn orphans(&self) -> Vec<RegistrationId> {
         let owners = self.journals.values().map(|j| (j.owner, j.incarnation));
@@ -52,9 +57,11 @@ impl State {
         let all = owners.chain(leaders);
         let all = all.map(|(broker, incarnation)| RegistrationId { broker, incarnation });
         let distinct: std::collections::BTreeSet<_> = all.collect();
-        let rescued = |id: &RegistrationId| {
-            self.rescuers.get(id).is_some_and(|rescuer| self.is_registered(*rescuer))
+        let comes_along = |id: &RegistrationId| {
+            let rescuer = self.rescuers.get(id);
+            rescuer.is_some_and(|by| self.is_registered(*by) || distinct.contains(by))
         };
-        distinct.into_iter().filter(|id| !self.is_registered(*id) && !rescued(id)).collect()
+        let orphan = |id: &&RegistrationId| !self.is_registered(**id) && !comes_along(id);
+        distinct.iter().filter(orphan).copied().collect()
     }
 }
