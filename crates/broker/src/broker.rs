@@ -2,6 +2,7 @@
 
 use crate::coordinator::Coordinator;
 use crate::fetch_session::FetchSessions;
+use crate::listed_brokers::ListedBrokers;
 use crate::live_settings::LiveSettings;
 use crate::options::BrokerOptions;
 use crate::topic_creation::TopicCreator;
@@ -19,6 +20,7 @@ pub struct Broker {
     request_memory: Budget,
     advertised_port: AtomicU16,
     pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) listed_brokers: ListedBrokers,
     pub(crate) topics: TopicCreator,
     pub(crate) coordinator: Coordinator,
     pub(crate) connections: AtomicUsize,
@@ -46,6 +48,7 @@ impl Broker {
             coordinator: Coordinator::new(Arc::clone(&engine), &options.coordinator),
             request_memory: Budget::new(options.request_memory),
             advertised_port: AtomicU16::new(options.advertised_port),
+            listed_brokers: ListedBrokers::default(),
             fetch_sessions: FetchSessions::new(
                 options.fetch_sessions_max,
                 engine.env().entropy.fork("fetch sessions"),

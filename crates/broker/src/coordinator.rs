@@ -84,6 +84,8 @@ asks! {
 struct Shard {
     mailbox: mpsc::Sender<Message>,
     stage: watch::Receiver<Stage>,
+    /// The leadership that it serves: a later one of the same partition has a shard of its own.
+    partition: Arc<Partition>,
 }
 
 impl Shard {
@@ -131,7 +133,8 @@ impl Coordinator {
 
     fn shard(&self, partition: &Arc<Partition>) -> Shard {
         let mut shards = self.shards.lock();
-        if let Some(shard) = shards.get(&partition.id) {
+        let known = shards.get(&partition.id);
+        if let Some(shard) = known.filter(|shard| Arc::ptr_eq(&shard.partition, partition)) {
             return shard.clone();
         }
         let position = partition.position();
@@ -139,7 +142,7 @@ impl Coordinator {
         let first = if is_empty { Stage::Serving } else { Stage::Loading };
         let (told, stage) = watch::channel(first);
         let (mailbox, messages) = mpsc::channel(MAILBOX);
-        let shard = Shard { mailbox, stage };
+        let shard = Shard { mailbox, stage, partition: Arc::clone(partition) };
         shards.insert(partition.id, shard.clone());
         let place = usize::try_from(partition.index.get()).unwrap_or_default();
         let task = shard::run(self.place.clone(), Arc::clone(partition), messages, told);

@@ -103,7 +103,7 @@ impl Controller {
             let Target { broker, address, .. } = &target;
             let look = sentinel.look(*broker, address, heartbeat_every, session_timeout);
             let sign = look.await;
-            if sign != Sign::Alive {
+            if sign == Sign::Silent {
                 // Who does not answer is not asked in a circle.
                 clock.sleep(heartbeat_every.min(session_timeout / 4)).await;
             }

@@ -3,7 +3,7 @@
 
 use crate::options::EngineOptions;
 use esker_env::{Bucket, BucketError, Env, ObjectKey};
-use esker_meta::{Command, Reply, State};
+use esker_meta::{Command, RegistrationId, Reply, State};
 use esker_meta_client::{MetaClient, MetaError};
 use esker_object::{Encoded, data_key};
 use esker_types::{Incarnation, ObjectId, Timestamp};
@@ -27,6 +27,11 @@ impl Context {
     /// The newest image of the metadata.
     pub(crate) fn image(&self) -> Arc<State> {
         self.meta.image()
+    }
+
+    /// This process, as the metadata knows it.
+    pub(crate) fn registration(&self) -> RegistrationId {
+        RegistrationId { broker: self.options.broker, incarnation: self.incarnation }
     }
 
     /// Proposes until the outcome is known.

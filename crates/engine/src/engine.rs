@@ -10,6 +10,7 @@ use crate::background::wal_space;
 use crate::context::Context;
 use crate::follow::Follower;
 use crate::journal::durability_listener::DurabilityListener;
+use crate::journal::opening::JournalOpener;
 use crate::journal::owned::OwnedJournal;
 use crate::journal::reader::JournalReader;
 use crate::journal::tail_budget::TailBudget;
@@ -48,6 +49,7 @@ pub struct Engine {
     uncommitted: Arc<Uncommitted>,
     flusher: Arc<Flusher>,
     maintenance: Arc<Maintenance>,
+    opener: Arc<JournalOpener>,
     tasks: Tasks,
 }
 
@@ -126,6 +128,18 @@ impl Engine {
     /// end, and a new one reads what the disk really holds.
     pub async fn failed(&self) -> WalFailure {
         self.listener.failed().await
+    }
+
+    /// Completes when this process is thought dead, or another has registered as this broker: it can acknowledge nothing any
+    /// more, and has to end. A new process registers anew.
+    pub async fn fenced(&self) {
+        let me = self.context.registration();
+        let mut images = self.context.meta.follow();
+        let gone = |image: &Arc<esker_meta::State>| (!image.is_registered(me)).then_some(());
+        if images.wait_for(gone).await.is_err() {
+            // The quorum has ended, and with it the node.
+            std::future::pending().await
+        }
     }
 
     /// Puts everything that is committed now into the bucket, of one topic's journals or all, and

@@ -25,7 +25,7 @@ pub(crate) struct Follower {
 /// The image that the registry shows.
 struct AppliedImage {
     state: Arc<State>,
-    /// Tails of partitions that are not opened yet, found at the start.
+    /// Tails of partitions that are not opened yet, found at the start or taken over from another broker.
     recovered: RecoveredTails,
 }
 
@@ -46,6 +46,16 @@ impl Follower {
         follower.refresh();
         follower.applied.lock().recovered.clear();
         follower
+    }
+
+    /// The tails of partitions that this broker is going to be elected for.
+    pub(crate) fn prepare(&self, tails: RecoveredTails) {
+        self.applied.lock().recovered = tails;
+    }
+
+    /// Forgets the tails of those that it was not elected for.
+    pub(crate) fn forget_prepared(&self) {
+        self.applied.lock().recovered.clear();
     }
 
     /// Follows the metadata until its quorum ends.
@@ -116,7 +126,13 @@ impl Follower {
                 let open = known.and_then(|known| known.partitions.get(index)?.clone());
                 let led = (row.leader, row.leader_incarnation)
                     == (self.context.options.broker, self.context.incarnation);
-                match open {
+                // Who has led it before, and others since, does not know its end.
+                let is_this = |partition: &Arc<Partition>| {
+                    partition.position().leader_epoch == row.leader_epoch
+                };
+                let stale = open.as_ref().filter(|partition| led && !is_this(partition));
+                stale.into_iter().for_each(|partition| partition.close());
+                match open.filter(|partition| !led || is_this(partition)) {
                     Some(partition) if led => {
                         partition.settings.store(Arc::clone(&settings));
                         Some(partition)
@@ -158,7 +174,8 @@ fn follow_topics(topics: &mut TopicRegistry, old: &State, new: &State) -> BTreeS
 /// Takes over what the metadata decided about open partitions. Answers of which topics partitions
 /// are new or led by another.
 fn follow_partitions(topics: &TopicRegistry, old: &State, new: &State) -> BTreeSet<TopicId> {
-    let leadership = |row: &esker_meta::Partition| (row.leader, row.leader_incarnation);
+    let leadership =
+        |row: &esker_meta::Partition| (row.leader, row.leader_incarnation, row.leader_epoch);
     let mut changed = BTreeSet::new();
     for change in old.partitions.diff(&new.partitions) {
         match change {
@@ -213,8 +230,16 @@ fn open_log(row: &esker_meta::Partition, tail: Vec<TailBatch>) -> PartitionLog {
         epochs: row.epochs.iter().map(|epoch| (epoch.epoch, epoch.start)).collect(),
     });
     for batch in tail {
-        log.restore(batch);
+        // What was put into the bucket since is read from there.
+        if batch.end > row.tiered_end {
+            log.restore(batch);
+        }
     }
+    let (end, begins) = (log.position().log_end, row.epochs.last().map(|epoch| epoch.start));
+    assert!(
+        begins.is_none_or(|begins| end >= begins),
+        "a leader whose epoch begins at {begins:?} has a log that ends at {end}"
+    );
     if !planted(Bug::TrimForgotten) {
         log.set_log_start(row.log_start.min(log.position().high_watermark));
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod durability_listener;
 pub(crate) mod flush_policy;
+pub(crate) mod opening;
 pub(crate) mod owned;
 pub(crate) mod reader;
 pub(crate) mod tail_budget;

@@ -21,12 +21,14 @@ mod options;
 mod partition;
 mod serve;
 mod start;
+mod stores;
 #[cfg(test)]
 mod testing;
 
 pub use background::flush::FlushStatus;
 pub use background::verify::Verified;
 pub use engine::Engine;
+pub use journal::opening::OpeningError;
 pub use journal::reader::JournalReadError;
 pub use journal::uncommitted::Uncommitted;
 pub use objects::error::{ObjectDamage, ObjectReadError};
@@ -41,3 +43,6 @@ pub use serve::lookup::OffsetAt;
 pub use serve::read::ReadError;
 pub use start::error::{EngineError, LogAge, LogDamage};
 pub use start::opened_log::OpenedLog;
+pub use stores::ensemble::Copies;
+pub use stores::hosted::StoreService;
+pub use stores::replication::Replication;

@@ -3,12 +3,18 @@
 use crate::counted_bucket::{BucketRequests, CountedBucket};
 use esker_broker::{Broker, BrokerOptions, Listening, LiveSettings};
 use esker_cache::ChunkCache;
-use esker_engine::{Engine, EngineError, EngineOptions, OpenedLog, ResolveSettings};
+use esker_controller::{Controller, ControllerOptions};
+use esker_engine::{
+    Copies, Engine, EngineError, EngineOptions, OpenedLog, Replication, ResolveSettings,
+    StoreService,
+};
 use esker_env::{Bucket, Env, Listener};
 use esker_meta::Command;
 use esker_meta_client::{MetaClient, MetaError};
 use esker_meta_raft::{Quorum, QuorumError, QuorumOptions, QuorumService, Voter};
-use esker_peer::{Greeting, PeerListener, PeerSecurity, Peers, PeersOptions, ServiceId, Services};
+use esker_peer::{
+    Greeting, Liveness, PeerListener, PeerSecurity, Peers, PeersOptions, ServiceId, Services,
+};
 use esker_types::ClusterId;
 use parking_lot::Mutex;
 use std::path::PathBuf;
@@ -45,6 +51,20 @@ pub struct PeerNodes {
     pub voters: Vec<Voter>,
     /// A voter that hears nothing from the leader for so long stands for election.
     pub election_timeout: Duration,
+    /// When brokers are dead.
+    pub controller: ControllerOptions,
+    /// How journals are copied.
+    pub copies: Copies,
+}
+
+/// Why a node has to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeFailure {
+    /// What it acknowledges can no longer be made durable: which file, and what failed. Final: kernels forget what a failed sync was
+    /// about, so only a new process that reads the disk again knows what it holds.
+    Disk(String),
+    /// The cluster thinks this process dead, or another has registered as its broker. A new process registers anew.
+    Fenced,
 }
 
 impl std::fmt::Debug for PeerNodes {
@@ -105,12 +125,11 @@ impl Node {
             snapshot_every: options.metadata_snapshot_entries,
             snapshot_every_bytes: options.metadata_snapshot_bytes,
         };
-        let (quorum, peers) = match peers {
-            None => (Quorum::open_alone(env, quorum_options).await?, None),
+        let (quorum, peers, replication) = match peers {
+            None => (Quorum::open_alone(env, quorum_options).await?, None, None),
             Some(peers) => {
-                let (quorum, listener) =
-                    join_peers(env, options.cluster, quorum_options, peers).await?;
-                (quorum, Some(listener))
+                let joined = join_peers(env, options.cluster, quorum_options, peers).await?;
+                (joined.quorum, Some(joined.listener), Some(joined.replication))
             }
         };
         quorum.propose(Command::FoundCluster { cluster: options.cluster }).await?;
@@ -118,8 +137,17 @@ impl Node {
         let resolve: Arc<dyn ResolveSettings> = Arc::clone(&settings) as _;
         let bucket_requests = Arc::new(BucketRequests::default());
         let bucket = Arc::new(CountedBucket::new(bucket, Arc::clone(&bucket_requests)));
-        let engine =
-            Engine::start(env.clone(), log, meta, bucket, cache, resolve, options.engine).await?;
+        let engine = Engine::start(
+            env.clone(),
+            log,
+            meta,
+            bucket,
+            cache,
+            resolve,
+            options.engine,
+            replication,
+        )
+        .await?;
         let broker = Broker::new(Arc::clone(&engine), settings, options.broker);
         let listening = Listening::start(Arc::clone(&broker), listener);
         let stop_patience = options.stop_patience;
@@ -150,14 +178,13 @@ impl Node {
         &self.bucket_requests
     }
 
-    /// Completes when what this node acknowledges can no longer be made durable, with the reason: which file, and what
-    /// failed. Final: kernels forget what a failed sync was about, so only a new process that reads the disk again knows
-    /// what it holds.
-    pub async fn failed(&self) -> String {
+    /// Completes when this node has to end, with the reason.
+    pub async fn failed(&self) -> NodeFailure {
         tokio::select! {
             biased;
-            failure = self.engine.failed() => failure.to_string(),
-            failure = self.quorum.failed() => failure,
+            failure = self.engine.failed() => NodeFailure::Disk(failure.to_string()),
+            failure = self.quorum.failed() => NodeFailure::Disk(failure),
+            () = self.engine.fenced() => NodeFailure::Fenced,
         }
     }
 
@@ -172,21 +199,39 @@ impl Node {
     }
 }
 
-/// Answers the other nodes, and opens the quorum with them.
+/// What a node has of its cluster.
+struct Joined {
+    quorum: Quorum,
+    listener: PeerListener,
+    replication: Replication,
+}
+
+/// Answers the other nodes, opens the quorum with them, and watches the brokers while this node leads it.
 async fn join_peers(
     env: &Env,
     cluster: ClusterId,
     options: QuorumOptions,
     nodes: PeerNodes,
-) -> Result<(Quorum, PeerListener), QuorumError> {
-    let PeerNodes { listener, security, voters, election_timeout } = nodes;
-    let greeting = Greeting { cluster, node: options.node, directory: Uuid::nil() };
+) -> Result<Joined, QuorumError> {
+    let PeerNodes { listener, security, voters, election_timeout, controller, copies } = nodes;
+    let node = options.node;
+    let greeting = Greeting { cluster, node, directory: Uuid::nil() };
     let greeting = Arc::new(Mutex::new(greeting));
-    let service = QuorumService::default();
-    let services: Services = [(ServiceId::Quorum, Arc::new(service.clone()) as _)].into();
-    let answering =
+    let (quorum, store) = (QuorumService::default(), StoreService::default());
+    let services: Services = [
+        (ServiceId::Quorum, Arc::new(quorum.clone()) as _),
+        (ServiceId::Store, Arc::new(store.clone()) as _),
+        (ServiceId::Liveness, Arc::new(Liveness::new(Arc::clone(&env.clock))) as _),
+    ]
+    .into();
+    let listener =
         PeerListener::start(env, listener, Arc::clone(&greeting), security.clone(), services);
     let peers = Peers::new(env.clone(), greeting, PeersOptions::new(security));
     let options = QuorumOptions { voters, election_timeout, ..options };
-    Ok((Quorum::open(env, options, peers, service).await?, answering))
+    // Records do not stand in the way of votes.
+    let stores = peers.apart();
+    let quorum = Quorum::open(env, options, peers.clone(), quorum).await?;
+    Controller::start(env, node, &quorum, &peers, controller);
+    let replication = Replication { peers: stores, service: store, copies };
+    Ok(Joined { quorum, listener, replication })
 }

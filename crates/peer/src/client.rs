@@ -54,6 +54,29 @@ struct LinkHandle {
     ended: Arc<OnceLock<CallError>>,
 }
 
+/// The answer to a call that was sent.
+#[derive(Debug)]
+pub struct PendingAnswer {
+    answered: oneshot::Receiver<Result<Bytes, CallError>>,
+    ended: Arc<OnceLock<CallError>>,
+    address: String,
+}
+
+impl PendingAnswer {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// See [`CallError`]. There is no time limit here.
+    pub async fn answer(mut self) -> Result<Bytes, CallError> {
+        (&mut self.answered).await.unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    fn gone(&self) -> CallError {
+        let why = self.ended.get().cloned();
+        why.unwrap_or_else(|| unreachable(&self.address, "the connection has ended"))
+    }
+}
+
 struct Call {
     service: ServiceId,
     body: Bytes,
@@ -110,17 +133,30 @@ impl Peers {
         service: ServiceId,
         body: Bytes,
     ) -> Result<Bytes, CallError> {
+        self.begin(node, address, service, body).await?.answer().await
+    }
+
+    /// Sends what [`Peers::call`] sends, and does not wait for the answer.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn begin(
+        &self,
+        node: BrokerId,
+        address: &str,
+        service: ServiceId,
+        body: Bytes,
+    ) -> Result<PendingAnswer, CallError> {
         if body.len() > FRAME_LEN_MAX {
             return Err(CallError::TooLong(body.len()));
         }
         let (answer, answered) = oneshot::channel();
-        let link = self.link(node, address);
-        let gone = || {
-            let why = link.ended.get().cloned();
-            why.unwrap_or_else(|| unreachable(address, "the connection has ended"))
-        };
-        link.calls.send(Call { service, body, answer }).await.map_err(|_| gone())?;
-        answered.await.unwrap_or_else(|_| Err(gone()))
+        let LinkHandle { calls, ended } = self.link(node, address);
+        let pending = PendingAnswer { answered, ended, address: address.to_owned() };
+        match calls.send(Call { service, body, answer }).await {
+            Ok(()) => Ok(pending),
+            Err(_) => Err(pending.gone()),
+        }
     }
 
     /// The connection to a peer; a task of its own makes it when there is none.

@@ -20,7 +20,7 @@ mod liveness;
 mod security;
 mod server;
 
-pub use client::{Peers, PeersOptions};
+pub use client::{Peers, PeersOptions, PendingAnswer};
 pub use error::{CallError, ServiceError};
 pub use frame::{FRAME_LEN_MAX, ServiceId};
 pub use greeting::Greeting;

@@ -3,7 +3,7 @@
 use crate::config::{Config, ConfigProblem};
 use esker_bucket::marker::{self, Marker};
 use esker_env::{Bucket, Env};
-use esker_node::{PeerNodes, PeerSecurity, Voter, derived_id};
+use esker_node::{ControllerOptions, Copies, PeerNodes, PeerSecurity, Voter, derived_id};
 use esker_types::{BrokerId, ClusterId};
 use std::path::PathBuf;
 
@@ -64,6 +64,15 @@ impl Neighbours {
         }
     }
 
+    /// Where they reach this one: as they are told, else as the voters' list has it, else where it listens.
+    pub(crate) fn own_address(&self, config: &Config) -> String {
+        let own = BrokerId(config.typed.node_id);
+        let listed = self.voters.iter().find(|voter| voter.node == own);
+        let listed = listed.map(|voter| voter.address.clone());
+        let told = config.typed.peer_advertised.clone();
+        told.or(listed).unwrap_or_else(|| self.listener.clone())
+    }
+
     /// Listens for them.
     pub(crate) async fn listen(
         self,
@@ -75,11 +84,17 @@ impl Neighbours {
         let listener = env.net.bind(&self.listener).await.map_err(|error| {
             format!("listen on {}: {error}. Choose another with esker.peer.listener", self.listener)
         })?;
+        let typed = &config.typed;
         Ok(PeerNodes {
             listener,
             security,
             voters: self.voters,
-            election_timeout: config.typed.election_timeout,
+            election_timeout: typed.election_timeout,
+            controller: ControllerOptions {
+                heartbeat_every: typed.heartbeat_every,
+                session_timeout: typed.session_timeout,
+            },
+            copies: Copies { stores: typed.journal_copies, acks: typed.journal_acks },
         })
     }
 }

@@ -15,7 +15,7 @@ use esker_engine::EngineOptions;
 use esker_env::real::{Runtimes, same_device};
 use esker_env::{Bucket, Env, Listener, OneDevice};
 use esker_group::Options as GroupOptions;
-use esker_node::{DataDir, Node, NodeOptions};
+use esker_node::{DataDir, Node, NodeFailure, NodeOptions};
 use esker_settings::typed;
 use esker_types::{BrokerId, ByteCount, ClusterId};
 use std::process::ExitCode;
@@ -26,6 +26,8 @@ use tokio::signal::unix::{SignalKind, signal};
 const USAGE: u8 = 2;
 /// The exit code for "the disk failed": acknowledged records are as safe as the disk is.
 const DISK_FAILED: u8 = 3;
+/// The exit code for "the cluster thinks this process dead": start it again, and it registers anew.
+const FENCED: u8 = 75;
 /// Memory for requests where `queued.max.request.bytes` sets no limit: there always is one.
 const REQUEST_MEMORY: usize = 512 << 20;
 
@@ -46,6 +48,7 @@ pub(crate) fn serve(config: Result<Config, ConfigProblem>) -> ExitCode {
     match outcome {
         Ok(End::Stopped) => ExitCode::SUCCESS,
         Ok(End::DiskFailed) => ExitCode::from(DISK_FAILED),
+        Ok(End::Fenced) => ExitCode::from(FENCED),
         Err(problem) => {
             complain(&problem);
             ExitCode::from(USAGE)
@@ -57,6 +60,7 @@ pub(crate) fn serve(config: Result<Config, ConfigProblem>) -> ExitCode {
 enum End {
     Stopped,
     DiskFailed,
+    Fenced,
 }
 
 /// Carries out a client verb.
@@ -120,6 +124,7 @@ async fn run(env: &Env, config: Config) -> Result<End, ConfigProblem> {
             cluster.map_err(|error| format!("bucket {bucket_url}: {error}"))?.0.as_u128()
         }
     };
+    let peer_address = neighbours.as_ref().map(|neighbours| neighbours.own_address(&config));
     let peers = match neighbours {
         None => None,
         Some(neighbours) => Some(neighbours.listen(env, &config).await?),
@@ -146,7 +151,8 @@ async fn run(env: &Env, config: Config) -> Result<End, ConfigProblem> {
         ));
     }
     refuse_old_copy(env, &*bucket, &bucket_url, &mut data_dir).await?;
-    let options = node_options(&config, typed, &data_dir)?;
+    let mut options = node_options(&config, typed, &data_dir)?;
+    options.engine.peer = peer_address;
     let cache = cache_of(env, typed, &config.bucket.url, &data_dir);
     let settings = Arc::new(LiveSettings::new(broker_id, config.settings));
     let node = Node::start(env, kafka, bucket, cache, settings, options, peers)
@@ -167,18 +173,31 @@ async fn run(env: &Env, config: Config) -> Result<End, ConfigProblem> {
         biased;
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
-        failure = node.failed() => return Ok(disk_failed(&failure)),
+        failure = node.failed() => return Ok(end_of(failure)),
     };
     tracing::info!(signal = why, "stopping: flush, release, exit; once more to stop at once");
     tokio::select! {
         biased;
         // Also the last sync may fail.
-        failure = node.failed() => return Ok(disk_failed(&failure)),
+        failure = node.failed() => return Ok(end_of(failure)),
         () = stop(&node, &admin) => {}
         _ = terminate.recv() => tracing::warn!("stopped at once; the rest is recovered at the next start"),
         _ = interrupt.recv() => tracing::warn!("stopped at once; the rest is recovered at the next start"),
     }
     Ok(End::Stopped)
+}
+
+fn end_of(failure: NodeFailure) -> End {
+    match failure {
+        NodeFailure::Disk(failure) => disk_failed(&failure),
+        NodeFailure::Fenced => {
+            tracing::error!(
+                "the cluster thinks this process dead, or another has registered as this broker: others lead its partitions. It ends; \
+                 start it again, and it takes part anew"
+            );
+            End::Fenced
+        }
+    }
 }
 
 fn disk_failed(failure: &str) -> End {

@@ -19,6 +19,7 @@ pub(super) const ROOMS: &[Rooms] = &[Rooms {
         "context",
         "partition",
         "objects",
+        "stores",
         "journal",
         "start",
         "follow",

@@ -59,7 +59,7 @@ pub(crate) fn run_with<T>(
         let (bucket, cache) = (Arc::new(MemoryBucket::new()), MemoryCache::new(4 << 20));
         let (meta, cache) = (Arc::new(meta), Arc::new(cache));
         let resolve = Arc::clone(&settings) as _;
-        let engine = Engine::start(env.clone(), log, meta, bucket, cache, resolve, options);
+        let engine = Engine::start(env.clone(), log, meta, bucket, cache, resolve, options, None);
         let engine = engine.await.unwrap();
         let broker = Broker::new(Arc::clone(&engine), settings, broker);
         let client = Arc::new(ClientInfo::new(([127, 0, 0, 1], 40_000).into(), 0));

@@ -101,6 +101,15 @@ impl Flusher {
         Self { parts, undrained, requested: Notify::new(), failing: AtomicBool::new(false) }
     }
 
+    /// Flushes `journals`, too, before those of this registration: they hold what comes before.
+    pub(crate) fn add_sealed(&self, journals: Vec<Arc<OwnedJournal>>) {
+        let mut undrained = self.undrained.lock();
+        let place = undrained.iter().take_while(|journal| journal.is_sealed()).count();
+        undrained.splice(place..place, journals);
+        drop(undrained);
+        self.requested.notify_one();
+    }
+
     /// Flushes until another process has registered as this broker.
     pub(crate) async fn run(&self) {
         let clock = &*self.parts.context.env.clock;
@@ -216,6 +225,12 @@ impl Flusher {
     /// returns when that is done. (A journal is flushed whole: other topics' records in it come
     /// along.)
     pub(crate) async fn flush_all(&self, topic: Option<TopicId>) {
+        // A journal that rolls meanwhile leaves what it held to another.
+        while !self.flush_journals(topic).await {}
+    }
+
+    /// Whether all journals are those that they were.
+    async fn flush_journals(&self, topic: Option<TopicId>) -> bool {
         let journals: Vec<_> = {
             let undrained = self.undrained.lock();
             undrained
@@ -224,15 +239,16 @@ impl Flusher {
                 .cloned()
                 .collect()
         };
-        let targets: Vec<_> = journals.iter().map(|j| (j, j.backlog().exposed)).collect();
+        let targets: Vec<_> = journals.iter().map(|j| (j, j.exposed())).collect();
         for (journal, target) in &targets {
             journal.wait_shown(*target).await;
             journal.set_flush_target(*target);
         }
         self.requested.notify_one();
-        for (journal, target) in targets {
-            journal.wait_drained(target).await;
+        for (journal, target) in &targets {
+            journal.wait_drained(*target).await;
         }
+        targets.iter().all(|(journal, (id, _))| journal.id() == *id)
     }
 
     /// Flushes one range: build objects, store them, commit them, then trim the log. See the head
@@ -245,6 +261,7 @@ impl Flusher {
     ) -> Result<(), FlushError> {
         let listener = &self.parts.listener;
         let mut cpu = CpuYield::new(&listener.flush_pressure, has_time);
+        let _no_roll = journal.flushing.lock().await;
         let Some(range) = journal.next_range(listener.policy.max_bytes(), &cpu) else {
             self.forget_if_empty(journal);
             return Ok(());
@@ -382,7 +399,7 @@ impl Flusher {
     fn forget_if_empty(&self, journal: &Arc<OwnedJournal>) {
         if journal.is_empty_for_ever() {
             self.undrained.lock().retain(|other| !Arc::ptr_eq(other, journal));
-            let _failed = self.parts.wal.drop_journal(journal.id);
+            let _failed = self.parts.wal.drop_journal(journal.id());
         }
     }
 

@@ -18,6 +18,10 @@ pub(crate) enum Task {
     Deletion,
     /// Watches the space of the write-ahead log.
     WalSpace,
+    /// Keeps the journals on as many stores as there can be.
+    Roll,
+    /// Takes over from brokers that are dead.
+    Rescue,
 }
 
 impl Task {
@@ -29,15 +33,17 @@ impl Task {
             Self::Maintenance => "housekeeping",
             Self::Deletion => "deletion",
             Self::WalSpace => "watch the space",
+            Self::Roll => "roll journals",
+            Self::Rescue => "rescue",
         }
     }
 
     /// What it means when it ends before the engine stops; `None` where that is a contradiction.
     pub(crate) const fn end(self) -> Option<&'static str> {
         match self {
-            Self::FollowMetadata => Some("the metadata quorum has ended"),
+            Self::FollowMetadata | Self::Rescue => Some("the metadata quorum has ended"),
             Self::Flush => Some("another process has registered as this broker"),
-            Self::Maintenance | Self::Deletion | Self::WalSpace => None,
+            Self::Maintenance | Self::Deletion | Self::WalSpace | Self::Roll => None,
         }
     }
 }

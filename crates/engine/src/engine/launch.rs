@@ -6,7 +6,9 @@ use crate::background::garbage::GarbageCollector;
 use crate::background::maintenance::Maintenance;
 use crate::background::merge::{MergeParts, Merger};
 use crate::background::producer_snapshot::ProducerSnapshots;
+use crate::background::rescue::BrokerRescue;
 use crate::background::retention::Retention;
+use crate::background::roll::JournalRoller;
 use crate::background::spill::Spiller;
 use crate::background::tasks::{Task, Tasks};
 use crate::background::wal_space::WalSpaceWatch;
@@ -14,6 +16,7 @@ use crate::context::Context;
 use crate::follow::Follower;
 use crate::journal::durability_listener::DurabilityListener;
 use crate::journal::flush_policy::FlushPolicy;
+use crate::journal::opening::JournalOpener;
 use crate::journal::owned::OwnedJournal;
 use crate::journal::reader::JournalReader;
 use crate::journal::tail_budget::TailBudget;
@@ -29,11 +32,13 @@ use crate::start::error::EngineError;
 use crate::start::opened_log::OpenedLog;
 use crate::start::recovery::{FoundJournal, RecoveredJournals, Recovery};
 use crate::start::register::{elect, open_journals, register};
+use crate::stores::hosted::HostedJournals;
+use crate::stores::replication::{Replication, Stores};
 use esker_cache::ChunkCache;
 use esker_env::{Bucket, Budget, Env};
 use esker_meta_client::MetaClient;
 use esker_types::JournalId;
-use esker_wal::{DurableSink, Wal};
+use esker_wal::{DurableSink, Recovered, Wal};
 use std::sync::Arc;
 
 /// What makes things durable.
@@ -43,6 +48,28 @@ struct Durable {
     journals: Vec<Arc<OwnedJournal>>,
     tail_budget: Arc<TailBudget>,
     uncommitted: Arc<Uncommitted>,
+    opener: Arc<JournalOpener>,
+}
+
+/// The log as a store for others, and the stores of others.
+fn stores(
+    context: &Arc<Context>,
+    wal: &Wal,
+    listener: &DurabilityListener,
+    recovered: &Recovered,
+    parts: Replication,
+) -> Arc<Stores> {
+    let Replication { peers, service, copies } = parts;
+    let known = recovered.journals.iter().map(|journal| journal.status.journal).collect();
+    let unborn = JournalId::new(context.incarnation.get(), 0);
+    let lost_before = recovered.lost_before.map(|_| unborn);
+    let own = (context.options.broker, context.incarnation);
+    let spawner = &context.env.spawner;
+    let hosted = HostedJournals::new(spawner, wal, &context.meta, own, (known, lost_before));
+    let hosted = Arc::new(hosted);
+    listener.hosts(&hosted);
+    service.serves(&hosted);
+    Arc::new(Stores { context: Arc::clone(context), hosted, peers, copies })
 }
 
 impl Engine {
@@ -60,6 +87,7 @@ impl Engine {
         cache: Arc<dyn ChunkCache>,
         settings: Arc<dyn ResolveSettings>,
         options: EngineOptions,
+        replication: Option<Replication>,
     ) -> Result<Arc<Self>, EngineError> {
         log.compare(&meta.image())?;
         let store = log.store();
@@ -89,12 +117,28 @@ impl Engine {
             store,
             broker: context.options.broker,
         };
-        let found = recovery.run().await?;
+        // Among others, what an earlier process of this broker has left is taken over as that of any other is.
+        let found = if replication.is_none() {
+            recovery.run().await?
+        } else {
+            recovery.drop_forgotten(&context.image())?;
+            RecoveredJournals::default()
+        };
+        let stores = replication.map(|parts| stores(&context, &wal, &listener, &recovered, parts));
         let uncommitted = Arc::new(Uncommitted::new(context.options.uncommitted_max.as_usize()));
-        let journals = open_journals(&context, &wal, &listener, &uncommitted, store).await?;
+        let opener = Arc::new(JournalOpener {
+            context: Arc::clone(&context),
+            wal: wal.clone(),
+            listener: Arc::clone(&listener),
+            uncommitted: Arc::clone(&uncommitted),
+            stores,
+        });
+        let journals = open_journals(&opener).await?;
         context.env.fail_point("start: journals opened").await;
-        elect(&context, &found.tails).await?;
-        let durable = Durable { wal, listener, journals, tail_budget, uncommitted };
+        if opener.stores.is_none() {
+            elect(&context, &found.tails).await?;
+        }
+        let durable = Durable { wal, listener, journals, tail_budget, uncommitted, opener };
         let engine = Self::assemble(context, durable, found, cache, settings);
         engine.start_tasks();
         Ok(engine)
@@ -107,7 +151,7 @@ impl Engine {
         cache: Arc<dyn ChunkCache>,
         settings: Arc<dyn ResolveSettings>,
     ) -> Arc<Self> {
-        let Durable { wal, listener, journals, tail_budget, uncommitted } = durable;
+        let Durable { wal, listener, journals, tail_budget, uncommitted, opener } = durable;
         let ids = Arc::new(ObjectIds::new(&context));
         let bucket = Arc::clone(&context.bucket);
         let tiered = Arc::new(TieredReader::new(&context.env, bucket, cache));
@@ -166,6 +210,7 @@ impl Engine {
             uncommitted,
             flusher,
             maintenance,
+            opener,
             tasks: Tasks::default(),
         })
     }
@@ -182,5 +227,29 @@ impl Engine {
         self.tasks.spawn(spawner, Task::Deletion, async move { maintenance.run_deletion().await });
         let watch = WalSpaceWatch::new(&self.context, &self.wal, &self.flusher);
         self.tasks.spawn(spawner, Task::WalSpace, async move { watch.run().await });
+        if let Some(stores) = &self.opener.stores {
+            self.start_replication(stores);
+        }
+    }
+
+    fn start_replication(&self, stores: &Arc<Stores>) {
+        let spawner = &self.context.env.spawner;
+        let roller = JournalRoller {
+            context: Arc::clone(&self.context),
+            listener: Arc::clone(&self.listener),
+            opener: Arc::clone(&self.opener),
+            journals: self.journals.clone(),
+            flusher: Arc::clone(&self.flusher),
+        };
+        self.tasks.spawn(spawner, Task::Roll, async move { roller.run().await });
+        let rescue = BrokerRescue {
+            context: Arc::clone(&self.context),
+            wal: self.wal.clone(),
+            stores: Arc::clone(stores),
+            follower: Arc::clone(&self.follower),
+            flusher: Arc::clone(&self.flusher),
+            uncommitted: Arc::clone(&self.uncommitted),
+        };
+        self.tasks.spawn(spawner, Task::Rescue, async move { rescue.run().await });
     }
 }

@@ -1,13 +1,16 @@
 //! What the write-ahead log reports, handed on to the journals.
 
 use crate::journal::flush_policy::FlushPolicy;
-use crate::journal::owned::OwnedJournal;
+use crate::journal::owned::{DurablePoint, OwnedJournal};
 use crate::journal::tail_budget::TailBudget;
 use crate::partition::cpu_yield::FlushPressure;
+use crate::partition::led::Partition;
 use crate::partition::shard_wakers::{ShardWakers, Wakeup};
+use crate::stores::hosted::HostedJournals;
+use crate::stores::link::Told;
 use esker_env::{Clock, DeviceShare};
-use esker_types::{JournalId, Seq};
-use esker_wal::{DurableSink, JournalStatus, WalFailure};
+use esker_types::{JournalId, MonoTime, Seq};
+use esker_wal::{DurableSink, JournalState, JournalStatus, WalFailure};
 use parking_lot::{Mutex, RwLock};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
@@ -34,6 +37,10 @@ pub(crate) struct DurabilityListener {
     /// Notified when the log has failed: who waits for that is not to be woken by every commit.
     pub(crate) failed: Notify,
     pub(crate) closed: Notify,
+    /// The log as a store of other brokers' journals; none where there are no others.
+    hosted: OnceLock<Arc<HostedJournals>>,
+    /// Notified when a store of a journal is lost.
+    pub(crate) store_lost: Notify,
 }
 
 impl DurabilityListener {
@@ -59,6 +66,54 @@ impl DurabilityListener {
             failure: OnceLock::new(),
             failed: Notify::new(),
             closed: Notify::new(),
+            hosted: OnceLock::new(),
+            store_lost: Notify::new(),
+        }
+    }
+
+    /// Tells `hosted` of what the log does, too. Once.
+    pub(crate) fn hosts(&self, hosted: &Arc<HostedJournals>) {
+        assert!(self.hosted.set(Arc::clone(hosted)).is_ok(), "a log is one store");
+    }
+
+    /// Another broker's store has told how it stands with a journal of this one.
+    pub(crate) fn on_told(
+        &self,
+        journal: &Arc<OwnedJournal>,
+        (id, store): (JournalId, usize),
+        told: Told,
+    ) {
+        match told {
+            Told::Sealed => journal.on_sealed(id),
+            Told::Lost => self.store_lost.notify_one(),
+            Told::Durable(upto) => {
+                // One at a time: what is shown is shown in order.
+                let mut wakeups = self.wakeups.lock();
+                let now = self.clock.now();
+                self.show(journal, DurablePoint { journal: id, store, upto }, now, &mut wakeups);
+                self.wakers.wake_all(&mut wakeups);
+            }
+        }
+    }
+
+    /// Shows what is acknowledged now.
+    fn show(
+        &self,
+        journal: &OwnedJournal,
+        point: DurablePoint,
+        now: MonoTime,
+        wakeups: &mut Vec<Wakeup>,
+    ) {
+        let remember = |partition: &Arc<Partition>, range, bytes, location| {
+            self.tail_budget.hold(partition, range, bytes, location);
+        };
+        let (before, after) = journal.on_durable(point, now, wakeups, remember);
+        // A flush waits for size or age: other commits change neither.
+        if self.policy.crosses_threshold(before, after) {
+            self.backlog.notify_one();
+        }
+        if self.policy.is_behind(after) {
+            self.flush_pressure.raise();
         }
     }
 
@@ -79,7 +134,7 @@ impl DurabilityListener {
     }
 
     fn journal(&self, id: JournalId) -> Option<Arc<OwnedJournal>> {
-        self.journals.read().iter().find(|journal| journal.id == id).cloned()
+        self.journals.read().iter().find(|journal| journal.id() == id).cloned()
     }
 }
 
@@ -89,24 +144,19 @@ impl DurableSink for DurabilityListener {
         let mut wakeups = self.wakeups.lock();
         for status in batch {
             let Some(journal) = self.journal(status.journal) else { continue };
-            let (before, after) = journal.on_durable(
-                status.last,
-                now,
-                &mut wakeups,
-                |partition, range, bytes, location| {
-                    self.tail_budget.hold(partition, range, bytes, location);
-                },
-            );
-            // A flush waits for size or age: other commits change neither.
-            if self.policy.crosses_threshold(before, after) {
-                self.backlog.notify_one();
-            }
-            if self.policy.is_behind(after) {
-                self.flush_pressure.raise();
+            if status.state == JournalState::Open {
+                let point = DurablePoint::own(status.journal, status.last);
+                self.show(&journal, point, now, &mut wakeups);
+            } else {
+                // What a seal has not counted is not acknowledged.
+                journal.on_sealed(status.journal);
             }
         }
         self.wakers.wake_all(&mut wakeups);
         drop(wakeups);
+        if let Some(hosted) = self.hosted.get() {
+            hosted.on_durable(batch);
+        }
         self.device.commit_ended();
         self.room();
         self.changed.notify_waiters();
@@ -121,6 +171,9 @@ impl DurableSink for DurabilityListener {
     }
 
     fn refused(&self, batch: &[(JournalId, Seq)]) {
+        if let Some(hosted) = self.hosted.get() {
+            hosted.on_refused(batch);
+        }
         for (id, from) in batch {
             if self.journal(*id).is_some_and(|journal| journal.on_refused(*from)) {
                 self.backlog.notify_one();
@@ -139,6 +192,9 @@ impl DurableSink for DurabilityListener {
         let _first = self.failure.set(failure.clone());
         for journal in self.journals.read().iter() {
             journal.on_failed();
+        }
+        if let Some(hosted) = self.hosted.get() {
+            hosted.on_failed();
         }
         self.failed.notify_waiters();
         self.changed.notify_waiters();

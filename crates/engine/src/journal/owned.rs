@@ -14,8 +14,9 @@ use crate::journal::uncommitted::Uncommitted;
 use crate::partition::cpu_yield::CpuYield;
 use crate::partition::led::Partition;
 use crate::partition::shard_wakers::Wakeup;
+use crate::stores::link::StoreLink;
 use bytes::Bytes;
-use esker_journal::{Owner, Quorum};
+use esker_journal::{Owner, OwnerPhase, Quorum, RollAnswer};
 use esker_plog::BatchLocation;
 use esker_types::{Crc32c, JournalId, LongQueue, MonoTime, Offset, PartitionId, Seq, TopicId};
 use esker_wal::{
@@ -39,15 +40,21 @@ const OWN_STORE: usize = 0;
 
 /// A journal of this process.
 pub(crate) struct OwnedJournal {
-    pub(crate) id: JournalId,
     wal: Wal,
     uncommitted: Arc<Uncommitted>,
     state: Mutex<JournalQueues>,
     /// Rings when more is shown or drained.
     progress: Notify,
+    /// Held while a range is flushed, and while the journal rolls: what is drained is drained of one of them.
+    pub(crate) flushing: tokio::sync::Mutex<()>,
 }
 
 struct JournalQueues {
+    id: JournalId,
+    /// The ways to the other stores.
+    links: Vec<Arc<StoreLink>>,
+    /// It is about to roll: no more bundles are closed.
+    rolling: bool,
     /// Frames for the next bundles; all but the last are full.
     filling: VecDeque<Filling>,
     in_flight: VecDeque<InFlight>,
@@ -66,6 +73,32 @@ struct JournalQueues {
     flush_target: Seq,
 }
 
+impl JournalQueues {
+    /// Whether the log has nothing of this journal to write: it does not come by itself.
+    fn is_log_idle(&self) -> bool {
+        match &self.role {
+            Role::Owner(owner) => owner.durable(OWN_STORE) == owner.last(),
+            Role::Sealed { .. } => true,
+        }
+    }
+}
+
+/// How far an entry's store has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DurablePoint {
+    pub(crate) journal: JournalId,
+    /// Place of the store in the journal's ensemble.
+    pub(crate) store: usize,
+    pub(crate) upto: Seq,
+}
+
+impl DurablePoint {
+    /// What this broker's own log has.
+    pub(crate) const fn own(journal: JournalId, upto: Seq) -> Self {
+        Self { journal, store: OWN_STORE, upto }
+    }
+}
+
 /// What this process is to the journal.
 enum Role {
     /// It writes it.
@@ -76,13 +109,6 @@ enum Role {
 }
 
 impl Role {
-    fn exposed(&self) -> Seq {
-        match self {
-            Self::Owner(owner) => owner.exposed(),
-            Self::Sealed { tail, .. } => *tail,
-        }
-    }
-
     fn drained(&self) -> Seq {
         match self {
             Self::Owner(owner) => owner.drained(),
@@ -140,7 +166,6 @@ pub(crate) struct JournalRange {
 pub(crate) struct Backlog {
     pub(crate) bytes: usize,
     pub(crate) oldest: Option<MonoTime>,
-    pub(crate) exposed: Seq,
     /// What a flush may take.
     pub(crate) shown: Seq,
     pub(crate) drained: Seq,
@@ -149,14 +174,27 @@ pub(crate) struct Backlog {
 }
 
 impl OwnedJournal {
+    /// A journal of which one store, this broker's own, is enough.
     pub(crate) fn new(id: JournalId, wal: Wal, uncommitted: Arc<Uncommitted>) -> Self {
-        // One store, this broker's own, and its word is enough.
-        let quorum = Quorum::new(1, 1).expect("one of one is a quorum");
+        let alone = Quorum::new(1, 1).expect("one of one is a quorum");
+        Self::replicated(id, wal, uncommitted, alone, Vec::new())
+    }
+
+    /// A journal whose other stores are reached over `links`.
+    pub(crate) fn replicated(
+        id: JournalId,
+        wal: Wal,
+        uncommitted: Arc<Uncommitted>,
+        quorum: Quorum,
+        links: Vec<Arc<StoreLink>>,
+    ) -> Self {
         Self {
-            id,
             wal,
             uncommitted,
             state: Mutex::new(JournalQueues {
+                id,
+                links,
+                rolling: false,
                 filling: VecDeque::new(),
                 in_flight: VecDeque::new(),
                 undrained: LongQueue::default(),
@@ -168,7 +206,18 @@ impl OwnedJournal {
                 flush_target: Seq::NONE,
             }),
             progress: Notify::new(),
+            flushing: tokio::sync::Mutex::new(()),
         }
+    }
+
+    /// Its id, which changes when it rolls.
+    pub(crate) fn id(&self) -> JournalId {
+        self.state.lock().id
+    }
+
+    /// The ways to its other stores.
+    pub(crate) fn links(&self) -> Vec<Arc<StoreLink>> {
+        self.state.lock().links.clone()
     }
 
     /// A journal of an earlier registration whose tail is fixed: everything in `undrained` is
@@ -199,20 +248,32 @@ impl OwnedJournal {
         self.state.lock().flush_target
     }
 
+    /// What is acknowledged and shown, or about to be: in which journal, and up to where.
+    pub(crate) fn exposed(&self) -> (JournalId, Seq) {
+        let state = self.state.lock();
+        let exposed = match &state.role {
+            Role::Owner(owner) => owner.exposed().min(owner.durable(OWN_STORE)),
+            Role::Sealed { tail, .. } => *tail,
+        };
+        (state.id, exposed)
+    }
+
     /// Has everything up to `target` flushed without waiting for size or age.
-    pub(crate) fn set_flush_target(&self, target: Seq) {
+    pub(crate) fn set_flush_target(&self, (id, target): (JournalId, Seq)) {
         let mut state = self.state.lock();
-        state.flush_target = state.flush_target.max(target);
+        if state.id == id {
+            state.flush_target = state.flush_target.max(target);
+        }
     }
 
-    /// Completes when a flush may take everything up to `target`, which is committed.
-    pub(crate) async fn wait_shown(&self, target: Seq) {
-        self.wait_until(|state| state.shown >= target).await;
+    /// Completes when a flush may take everything up to `target`, which is committed, or when the journal has rolled.
+    pub(crate) async fn wait_shown(&self, (id, target): (JournalId, Seq)) {
+        self.wait_until(|state| state.id != id || state.shown >= target).await;
     }
 
-    /// Completes when everything up to `target` is in committed objects.
-    pub(crate) async fn wait_drained(&self, target: Seq) {
-        self.wait_until(|state| state.role.drained() >= target).await;
+    /// Completes when everything up to `target` is in committed objects, or when the journal has rolled.
+    pub(crate) async fn wait_drained(&self, (id, target): (JournalId, Seq)) {
+        self.wait_until(|state| state.id != id || state.role.drained() >= target).await;
     }
 
     async fn wait_until(&self, reached: impl Fn(&JournalQueues) -> bool) {
@@ -290,7 +351,7 @@ impl OwnedJournal {
             bytes,
         });
         self.uncommitted.add(bytes);
-        if state.in_flight.is_empty() {
+        if state.is_log_idle() {
             self.wal.ring();
         }
         true
@@ -305,15 +366,17 @@ impl OwnedJournal {
         }
         let blocked = state.blocked;
         let mut closed = false;
-        while state.in_flight.len() < IN_FLIGHT_MAX && !state.filling.is_empty() {
+        let in_flight_max = IN_FLIGHT_MAX * (1 + state.links.len());
+        while state.in_flight.len() < in_flight_max && !state.filling.is_empty() && !state.rolling {
             let Role::Owner(owner) = &mut state.role else {
-                panic!("append to sealed journal {}", self.id)
+                panic!("append to sealed journal {}", state.id)
             };
             // A journal that has ended gives out no number: what waits is for its successor.
             let Some(seq) = owner.append() else { break };
             let (exposed, drained) = (owner.exposed(), owner.drained());
             let Some(Filling { builder, frames, bytes }) = state.filling.pop_front() else { break };
-            let bundle = builder.finish(self.id, seq, exposed, drained);
+            let bundle = builder.finish(state.id, seq, exposed, drained);
+            state.links.iter().for_each(|link| link.push(&bundle));
             state.in_flight.push_back(InFlight { bundle, frames, bytes, submitted: false });
             closed = true;
         }
@@ -336,18 +399,20 @@ impl OwnedJournal {
                     state.failed = true;
                     return;
                 }
-                Err(error) => panic!("journal {} cannot append: {error}", self.id),
+                Err(error) => panic!("journal {} cannot append: {error}", state.id),
             }
         }
         state.blocked = false;
     }
 
-    /// Everything up to `upto` is durable: shows it to readers and settles acks; `wakeups` gets who
-    /// is to be woken. `remember` is told of every batch that is in memory and where the log has
+    /// Everything up to `upto` is durable in a store: shows what is acknowledged by that to readers and settles acks;
+    /// `wakeups` gets who is to be woken. What this broker's own store lacks is not shown, however many others have it: it is
+    /// read and flushed from there. Called by one thread at a time.
+    /// `remember` is told of every batch that is in memory and where the log has
     /// it. Answers how many bytes wait to be drained, before and after.
     pub(crate) fn on_durable(
         &self,
-        upto: Seq,
+        point: DurablePoint,
         now: MonoTime,
         wakeups: &mut Vec<Wakeup>,
         mut remember: impl FnMut(&Arc<Partition>, (Offset, Offset), usize, BatchLocation),
@@ -357,8 +422,21 @@ impl OwnedJournal {
         {
             let mut state = self.state.lock();
             let before = state.undrained_bytes;
+            let DurablePoint { store, upto, .. } = point;
+            if state.id != point.journal {
+                // It has rolled meanwhile.
+                return (before, before);
+            }
             let Role::Owner(owner) = &mut state.role else { return (before, before) };
-            let Some(exposed) = owner.on_durable(OWN_STORE, upto) else { return (before, before) };
+            if upto > owner.last() {
+                tracing::error!(journal = %point.journal, store, %upto, last = %owner.last(), "a store claims what was never sent");
+                return (before, before);
+            }
+            owner.on_durable(store, upto);
+            let exposed = owner.exposed().min(owner.durable(OWN_STORE));
+            if state.in_flight.front().is_none_or(|f| f.bundle.seq() > exposed) {
+                return (before, before);
+            }
             while state.in_flight.front().is_some_and(|f| f.bundle.seq() <= exposed) {
                 let Some(flying) = state.in_flight.pop_front() else { break };
                 let seq = flying.bundle.seq();
@@ -382,12 +460,20 @@ impl OwnedJournal {
         for (seq, frames) in committed {
             for (number, frame) in (0..).zip(frames) {
                 frame.partition.committed(frame.end, frame.bytes, wakeups);
-                let location = BatchLocation::Journal { journal: self.id, seq, frame: number };
+                let location =
+                    BatchLocation::Journal { journal: point.journal, seq, frame: number };
                 remember(&frame.partition, (frame.base, frame.end), frame.bytes, location);
             }
         }
         if let Some(shown) = shown {
-            self.state.lock().shown = shown;
+            let mut state = self.state.lock();
+            state.shown = shown;
+            // Room for more on their way: the log's thread closes the next ones, also where another store's word made it.
+            let waits = !state.filling.is_empty() && point.store != OWN_STORE;
+            drop(state);
+            if waits {
+                self.wal.ring();
+            }
             self.progress.notify_waiters();
         }
         undrained_bytes
@@ -411,11 +497,79 @@ impl OwnedJournal {
         }
     }
 
+    /// A store is sealed, and so is the journal: its owner is fenced. A journal that has rolled has its end already.
+    pub(crate) fn on_sealed(&self, journal: JournalId) {
+        let is_current = {
+            let mut state = self.state.lock();
+            let is_current = state.id == journal;
+            if let Role::Owner(owner) = &mut state.role
+                && is_current
+            {
+                owner.on_sealed();
+            }
+            is_current
+        };
+        if is_current {
+            self.on_failed();
+        }
+    }
+
+    /// Closes no more bundles, and completes when all that are on their way are shown; then the journal can end there.
+    pub(crate) async fn quiesce(&self) {
+        self.state.lock().rolling = true;
+        self.wait_until(|state| state.in_flight.is_empty() || state.failed).await;
+    }
+
+    /// Goes on without having rolled.
+    pub(crate) fn resume(&self) {
+        self.state.lock().rolling = false;
+        self.wal.ring();
+    }
+
+    /// Freezes the journal, after [`OwnedJournal::quiesce`]: where it ends, if it is open.
+    pub(crate) fn freeze(&self) -> Option<Seq> {
+        match &mut self.state.lock().role {
+            Role::Owner(owner) => owner.roll(),
+            Role::Sealed { .. } => None,
+        }
+    }
+
+    /// The metadata has ended the journal: from now on this is its successor, `id`. Answers the one before, which is still to be
+    /// drained.
+    pub(crate) fn succeed(
+        &self,
+        id: JournalId,
+        quorum: Quorum,
+        links: Vec<Arc<StoreLink>>,
+    ) -> Self {
+        let mut state = self.state.lock();
+        let (before, drained) = (state.id, state.role.drained());
+        let Role::Owner(owner) = &mut state.role else { panic!("roll of sealed journal {before}") };
+        owner.on_roll(RollAnswer::Done);
+        let OwnerPhase::Rolled { end } = owner.phase() else {
+            panic!("journal {before} ends without having been frozen")
+        };
+        let undrained = std::mem::take(&mut state.undrained);
+        state.undrained_bytes = 0;
+        state.shown = Seq::NONE;
+        state.flush_target = Seq::NONE;
+        state.role = Role::Owner(Owner::new(quorum));
+        state.id = id;
+        state.links.iter().for_each(|link| link.close());
+        state.links = links;
+        state.rolling = false;
+        drop(state);
+        self.wal.ring();
+        self.progress.notify_waiters();
+        Self::sealed(before, &self.wal, &self.uncommitted, (drained, end), undrained)
+    }
+
     /// The log failed: nothing that waits will be committed.
     pub(crate) fn on_failed(&self) {
         let (flying, filling) = {
             let mut state = self.state.lock();
             state.failed = true;
+            state.links.iter().for_each(|link| link.close());
             (std::mem::take(&mut state.in_flight), std::mem::take(&mut state.filling))
         };
         let filling = filling.into_iter().flat_map(|filling| filling.frames);
@@ -430,7 +584,6 @@ impl OwnedJournal {
         Backlog {
             bytes: state.undrained_bytes,
             oldest: state.undrained.front().map(|bundle| bundle.at),
-            exposed: state.role.exposed(),
             shown: state.shown,
             drained: state.role.drained(),
             blocked: state.blocked,
@@ -440,12 +593,12 @@ impl OwnedJournal {
     /// The oldest undrained bundles that readers see, up to `bytes_max` (one at least). Asked by
     /// one task only.
     pub(crate) fn next_range(&self, bytes_max: usize, cpu: &CpuYield) -> Option<JournalRange> {
-        let (after, shown) = {
+        let (journal, after, shown) = {
             let state = self.state.lock();
-            (state.role.drained(), state.shown)
+            (state.id, state.role.drained(), state.shown)
         };
         let mut range =
-            JournalRange { journal: self.id, after, upto: after, ends: BTreeMap::new(), bytes: 0 };
+            JournalRange { journal, after, upto: after, ends: BTreeMap::new(), bytes: 0 };
         let mut more = true;
         while more {
             let state = self.state.lock();
@@ -579,11 +732,21 @@ mod tests {
         (0..3).for_each(|number| push(&journal, number));
         journal.gather();
         (3..5).for_each(|number| push(&journal, number));
-        journal.on_durable(Seq(1), MonoTime::default(), &mut Vec::new(), |_, _, _, _| {});
+        journal.on_durable(
+            DurablePoint::own(JournalId(7), Seq(1)),
+            MonoTime::default(),
+            &mut Vec::new(),
+            |_, _, _, _| {},
+        );
         let range = range_of(&journal, usize::MAX).unwrap();
         assert_eq!((range.upto, range.ends.len()), (Seq(1), 3));
         journal.gather();
-        journal.on_durable(Seq(2), MonoTime::default(), &mut Vec::new(), |_, _, _, _| {});
+        journal.on_durable(
+            DurablePoint::own(JournalId(7), Seq(2)),
+            MonoTime::default(),
+            &mut Vec::new(),
+            |_, _, _, _| {},
+        );
         let range = range_of(&journal, usize::MAX).unwrap();
         assert_eq!((range.upto, range.ends.len()), (Seq(2), 5));
     }
@@ -599,11 +762,16 @@ mod tests {
         }
         let mut told = 0;
         for seq in 1..=2 {
-            journal.on_durable(Seq(seq), MonoTime::default(), &mut Vec::new(), |_, _, _, _| {
-                let upto = range_of(&journal, usize::MAX).map(|range| range.upto);
-                assert_eq!(upto, (seq > 1).then(|| Seq(seq - 1)));
-                told += 1;
-            });
+            journal.on_durable(
+                DurablePoint::own(JournalId(7), Seq(seq)),
+                MonoTime::default(),
+                &mut Vec::new(),
+                |_, _, _, _| {
+                    let upto = range_of(&journal, usize::MAX).map(|range| range.upto);
+                    assert_eq!(upto, (seq > 1).then(|| Seq(seq - 1)));
+                    told += 1;
+                },
+            );
             let range = range_of(&journal, usize::MAX).unwrap();
             assert_eq!(range.upto, Seq(seq));
         }
@@ -620,7 +788,7 @@ mod tests {
             push(&journal, number % 3);
             journal.gather();
             journal.on_durable(
-                Seq(number + 1),
+                DurablePoint::own(JournalId(7), Seq(number + 1)),
                 MonoTime::default(),
                 &mut Vec::new(),
                 |_, _, _, _| {},

@@ -28,6 +28,9 @@ pub enum EngineError {
     /// The write-ahead log refused a journal.
     #[error("open a journal: {0}")]
     Journal(#[from] esker_wal::AppendError),
+    /// A journal could not be opened.
+    #[error("open a journal: {0}")]
+    Opening(#[from] crate::journal::opening::OpeningError),
     /// The write-ahead log could not be read.
     #[error("read the write-ahead log: {0}")]
     WalRead(#[from] esker_wal::ReadError),

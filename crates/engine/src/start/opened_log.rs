@@ -62,7 +62,9 @@ impl OpenedLog {
     /// before either is changed. Where damage explains what is missing, the recovery says so.
     pub(crate) fn compare(&self, image: &State) -> Result<(), EngineError> {
         for (id, row) in &image.journals {
-            if row.ensemble.contains(&self.store()) && !self.is_suspect(*id) {
+            // Of a journal with other stores this one may lack what they have.
+            let is_alone = row.ensemble == [self.store()];
+            if is_alone && !self.is_suspect(*id) {
                 self.compare_journal(image, *id, row)?;
             }
         }

@@ -20,8 +20,8 @@ use esker_types::{
     BrokerId, Bug, JournalId, LongQueue, MonoTime, Offset, PartitionId, Seq, StoreId, Timestamp,
     planted,
 };
-use esker_wal::{FrameFlags, JournalStatus, ReadError, Recovered, Wal};
-use std::collections::{BTreeMap, BTreeSet};
+use esker_wal::{BundleView, FrameFlags, JournalStatus, ReadError, Recovered, Wal};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ use std::sync::Arc;
 pub(crate) type RecoveredTails = BTreeMap<PartitionId, Vec<TailBatch>>;
 
 /// What the log held.
+#[derive(Default)]
 pub(crate) struct RecoveredJournals {
     pub(crate) tails: RecoveredTails,
     /// Sealed journals with something to drain, oldest first.
@@ -44,6 +45,15 @@ pub(crate) struct FoundJournal {
 }
 
 impl FoundJournal {
+    pub(crate) const fn id(&self) -> JournalId {
+        self.id
+    }
+
+    /// Where each partition's records end in each bundle.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = (PartitionId, Offset)> {
+        self.bundles.iter().flat_map(|(.., ends)| ends.iter().map(|(pid, end)| (*pid, *end)))
+    }
+
     /// The journal with its bundles tied to the opened partitions. Batches of deleted partitions
     /// are forgotten.
     pub(crate) fn attach(
@@ -88,14 +98,8 @@ impl Recovery<'_> {
     /// Seals what is open, fixes tails, reads directories.
     pub(crate) async fn run(&self) -> Result<RecoveredJournals, EngineError> {
         let image = self.meta.image();
+        self.drop_forgotten(&image)?;
         let rows: Vec<_> = image.journals.iter().map(|(id, row)| (*id, row.clone())).collect();
-        let known: BTreeSet<_> = rows.iter().map(|(id, _)| *id).collect();
-        for journal in &self.recovered.journals {
-            // Everything that the metadata has forgotten is in the bucket.
-            if !known.contains(&journal.status.journal) {
-                self.wal.drop_journal(journal.status.journal)?;
-            }
-        }
         let mut found = RecoveredJournals { tails: BTreeMap::new(), journals: Vec::new() };
         // Journals of other brokers are on other disks.
         for (id, row) in rows.into_iter().filter(|(_, row)| row.owner == self.broker) {
@@ -108,6 +112,16 @@ impl Recovery<'_> {
         }
         found.join_objects(&self.meta.image(), self.dir)?;
         Ok(found)
+    }
+
+    /// Gives up journals that the metadata has forgotten: everything in them is in the bucket.
+    pub(crate) fn drop_forgotten(&self, image: &State) -> Result<(), EngineError> {
+        for journal in &self.recovered.journals {
+            if !image.journals.contains_key(&journal.status.journal) {
+                self.wal.drop_journal(journal.status.journal)?;
+            }
+        }
+        Ok(())
     }
 
     /// Where a journal ends, which is a fact of the metadata from then on.
@@ -234,7 +248,7 @@ fn find_tail(
     }
 }
 
-type Directories = (FoundJournal, Vec<(PartitionId, TailBatch)>);
+pub(crate) type Directories = (FoundJournal, Vec<(PartitionId, TailBatch)>);
 
 /// Reads what is in a journal's undrained bundles. Blocks.
 fn read_directories(
@@ -244,14 +258,28 @@ fn read_directories(
     (drained, tail): (Seq, Seq),
     now: Timestamp,
 ) -> Result<Directories, ReadError> {
+    directory_of(image, id, (drained, tail), now, |seq| {
+        let head = wal.read_head(id, seq);
+        if head.is_err() && planted(Bug::WalDamageIgnored) {
+            return Ok(None);
+        }
+        let head = head?.ok_or(ReadError::Lost { seq })?;
+        Ok(Some((head, false)))
+    })
+}
+
+/// What is in a journal's undrained bundles. `read` gives one, and whether its batches are to be kept in memory.
+pub(crate) fn directory_of<E>(
+    image: &State,
+    id: JournalId,
+    (drained, tail): (Seq, Seq),
+    now: Timestamp,
+    read: impl Fn(Seq) -> Result<Option<(BundleView, bool)>, E>,
+) -> Result<Directories, E> {
     let mut journal = FoundJournal { id, drained, tail, bundles: Vec::new() };
     let mut batches = Vec::new();
     for seq in (drained.get() + 1..=tail.get()).map(Seq) {
-        let head = wal.read_head(id, seq);
-        if head.is_err() && planted(Bug::WalDamageIgnored) {
-            continue;
-        }
-        let head = head?.ok_or(ReadError::Lost { seq })?;
+        let Some((head, in_memory)) = read(seq)? else { continue };
         let mut ends = BTreeMap::new();
         let mut bytes = 0;
         for number in 0..head.frame_count() {
@@ -276,7 +304,11 @@ fn read_directories(
                 },
                 leader_epoch: frame.leader_epoch,
                 len: u32::try_from(head.payload_len(number)).expect("a frame is below 4 GiB"),
-                location: BatchLocation::Journal { journal: id, seq, frame: frame_number },
+                location: if in_memory {
+                    BatchLocation::Memory(head.frame(number).payload)
+                } else {
+                    BatchLocation::Journal { journal: id, seq, frame: frame_number }
+                },
             };
             batches.push((frame.partition, batch));
         }
@@ -286,7 +318,11 @@ fn read_directories(
 }
 
 impl RecoveredJournals {
-    fn add(&mut self, (journal, batches): Directories, dir: &Path) -> Result<(), LogDamage> {
+    pub(crate) fn add(
+        &mut self,
+        (journal, batches): Directories,
+        dir: &Path,
+    ) -> Result<(), LogDamage> {
         for (pid, batch) in batches {
             let tail = self.tails.entry(pid).or_default();
             if tail.last().is_some_and(|last| last.end != batch.base) {
@@ -305,7 +341,7 @@ impl RecoveredJournals {
     }
 
     /// Where objects end, the log has to go on.
-    fn join_objects(&self, image: &State, dir: &Path) -> Result<(), LogDamage> {
+    pub(crate) fn join_objects(&self, image: &State, dir: &Path) -> Result<(), LogDamage> {
         for (pid, tail) in &self.tails {
             let (Some(row), Some(first)) = (image.partitions.get(pid), tail.first()) else {
                 continue;

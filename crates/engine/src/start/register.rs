@@ -2,17 +2,15 @@
 //! partitions.
 
 use crate::context::Context;
-use crate::journal::durability_listener::DurabilityListener;
+use crate::journal::opening::JournalOpener;
 use crate::journal::owned::OwnedJournal;
-use crate::journal::uncommitted::Uncommitted;
 use crate::options::EngineOptions;
 use crate::start::error::EngineError;
 use crate::start::recovery::{RecoveredTails, wait_for};
 use esker_env::Env;
 use esker_meta::{Command, PartitionElection, Registration, Rejected, Reply};
 use esker_meta_client::{MetaClient, MetaError};
-use esker_types::{Incarnation, JournalId, StoreId};
-use esker_wal::Wal;
+use esker_types::{Incarnation, StoreId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,45 +59,16 @@ pub(crate) async fn register(
 /// Opens this registration's journals and waits until they are durable: what leads partitions has
 /// durable journals, and a log without them is from an earlier time.
 pub(crate) async fn open_journals(
-    context: &Context,
-    wal: &Wal,
-    listener: &DurabilityListener,
-    uncommitted: &Arc<Uncommitted>,
-    store: StoreId,
+    opener: &JournalOpener,
 ) -> Result<Vec<Arc<OwnedJournal>>, EngineError> {
     let mut journals = Vec::new();
-    for number in 0..JOURNALS {
-        let id = open_journal(context, wal, number, store).await?;
-        let journal = Arc::new(OwnedJournal::new(id, wal.clone(), Arc::clone(uncommitted)));
-        listener.add(Arc::clone(&journal));
-        journals.push(journal);
+    for shard in 0..JOURNALS {
+        journals.push(opener.open(shard).await?);
     }
     for journal in &journals {
-        wait_for(wal, listener, journal.id, |_| true).await?;
+        wait_for(&opener.wal, &opener.listener, journal.id(), |_| true).await?;
     }
     Ok(journals)
-}
-
-async fn open_journal(
-    context: &Context,
-    wal: &Wal,
-    number: u8,
-    store: StoreId,
-) -> Result<JournalId, EngineError> {
-    let command = Command::OpenJournal {
-        broker: context.options.broker,
-        incarnation: context.incarnation,
-        shard: number,
-        ensemble: vec![store],
-        ack_quorum: 1,
-        request: context.env.entropy.next_u64(),
-    };
-    let reply = context.meta.propose(command).await?;
-    let Reply::Journal(id) = reply else {
-        panic!("an opening is answered with a journal, not {reply:?}")
-    };
-    wal.open_journal(id, bytes::Bytes::new())?;
-    Ok(id)
 }
 
 /// Makes this broker the leader of everything that it led before, from the ends of `tails` on.

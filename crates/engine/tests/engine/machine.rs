@@ -184,7 +184,8 @@ impl Machine {
             let settings = Arc::new(Settings(self.settings.clone()));
             let cache = Arc::new(MemoryCache::new(16 << 20));
             let log = OpenedLog::open(&env, cluster, &options).await.unwrap();
-            let engine = Engine::start(env, log, meta, bucket, cache, settings, options).await?;
+            let engine =
+                Engine::start(env, log, meta, bucket, cache, settings, options, None).await?;
             if self.meta.image().topics.is_empty() {
                 let command = Command::CreateTopic {
                     topic: TOPIC,

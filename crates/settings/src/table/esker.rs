@@ -13,6 +13,10 @@ settings! { ESKER
         "One secret for all nodes of a cluster, at least 16 bytes: who has it is a node. From it each node derives the cluster's authority and issues its own certificate for TLS between nodes. The variable ESKER_CLUSTER_SECRET does the same."
     "esker.cluster.secret.file": Text = None, NonEmpty, ReadOnly, Honoured;
         "File that holds `esker.cluster.secret`; the end of its last line does not count."
+    "esker.journal.copies": Int = Some("3"), Between(1, 7), ReadOnly, Honoured;
+        "Brokers that hold each journal until it is in the bucket, where there are so many."
+    "esker.journal.acks": Int = Some("2"), Between(1, 7), ReadOnly, Honoured;
+        "Brokers whose disks hold a record before it is acknowledged; not more than `esker.journal.copies`."
     "esker.quorum.election.timeout.ms": Duration = Some("500"), AtLeast(50), ReadOnly, Honoured;
         "A voter that hears nothing from the leader of the metadata quorum for so long, or up to twice as long, stands for election."
     "esker.stop.patience.ms": Duration = Some("30000"), AtLeast(0), ReadOnly, Honoured;

@@ -118,6 +118,10 @@ pub struct Broker {
     pub peer_listener: Option<String>,
     /// `esker.peer.advertised`.
     pub peer_advertised: Option<String>,
+    /// `esker.journal.copies`.
+    pub journal_copies: u8,
+    /// `esker.journal.acks`.
+    pub journal_acks: u8,
     /// `broker.heartbeat.interval.ms`.
     pub heartbeat_every: Duration,
     /// `broker.session.timeout.ms`.
@@ -222,6 +226,9 @@ impl Broker {
             voters: read.list("controller.quorum.voters"),
             peer_listener: read.text("esker.peer.listener"),
             peer_advertised: read.text("esker.peer.advertised"),
+            journal_copies: u8::try_from(read.int("esker.journal.copies"))
+                .expect("the rule bounds it"),
+            journal_acks: u8::try_from(read.int("esker.journal.acks")).expect("the rule bounds it"),
             heartbeat_every: read.positive_millis("broker.heartbeat.interval.ms"),
             session_timeout: read.positive_millis("broker.session.timeout.ms"),
             cluster_secret: read.text("esker.cluster.secret"),
@@ -304,6 +311,14 @@ impl Broker {
         must(
             self.wal_segment.get().is_multiple_of(4096),
             "`esker.wal.segment.bytes` must be a multiple of 4096",
+        )?;
+        must(
+            self.journal_acks <= self.journal_copies,
+            "`esker.journal.acks` must not be above `esker.journal.copies`",
+        )?;
+        must(
+            self.heartbeat_every < self.session_timeout,
+            "`broker.heartbeat.interval.ms` must be below `broker.session.timeout.ms`",
         )?;
         must(
             self.groups.session_timeout_min_ms <= self.groups.session_timeout_max_ms,

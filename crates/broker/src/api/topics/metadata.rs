@@ -80,10 +80,9 @@ pub(crate) async fn handle(call: &Call<'_>, request: MetadataRequest<'_>) -> Out
         }
     };
     let cluster_id = state.cluster.to_string();
-    let brokers: Vec<_> = state
-        .brokers
-        .iter()
-        .filter(|(_, row)| row.is_alive())
+    let listed = broker.listed_brokers.of(&state, broker.engine().env().clock.now());
+    let brokers: Vec<_> = listed
+        .into_iter()
         .map(|(id, row)| MetadataResponseBroker {
             node_id: id.get(),
             host: &row.host,
