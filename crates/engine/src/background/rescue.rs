@@ -46,6 +46,14 @@ enum RescueError {
     LedElsewhere(JournalId),
 }
 
+/// Registrations that this process has claimed.
+#[derive(Default)]
+struct Claimed {
+    /// What they have left is not taken over yet.
+    open: BTreeSet<RegistrationId>,
+    done: BTreeSet<RegistrationId>,
+}
+
 /// Takes over from dead brokers.
 pub(crate) struct BrokerRescue {
     pub(crate) context: Arc<Context>,
@@ -61,27 +69,24 @@ impl BrokerRescue {
         let clock = &*self.context.env.clock;
         let mut images = self.context.meta.follow();
         let mut seen: BTreeMap<RegistrationId, MonoTime> = BTreeMap::new();
-        // Claimed here, and not finished.
-        let mut claimed: Vec<RegistrationId> = Vec::new();
+        let mut claimed = Claimed::default();
         loop {
-            let image = self.context.image();
-            self.stores.hosted.follow(&image);
-            let orphans = image.orphans();
+            let orphans = self.context.image().orphans();
             seen.retain(|dead, _| orphans.contains(dead));
             let now = clock.now();
             for dead in orphans {
                 let since = *seen.entry(dead).or_insert(now);
                 if now.since(since) >= TURN * self.turn(dead) {
-                    claimed.extend(self.claim(dead).await);
+                    self.claim(dead, &mut claimed).await;
                 }
             }
-            if !claimed.is_empty() {
-                match self.take_over(&claimed).await {
-                    Ok(()) => claimed.clear(),
+            if !claimed.open.is_empty() {
+                match self.take_over(&claimed.open).await {
+                    Ok(()) => claimed.done.append(&mut claimed.open),
                     Err(error) => tracing::warn!(%error, "taking over is tried again"),
                 }
             }
-            let waits = !claimed.is_empty() || !seen.is_empty();
+            let waits = !claimed.open.is_empty() || !seen.is_empty();
             let limit = if waits { AGAIN_AFTER } else { Duration::from_secs(60) };
             if let Ok(Err(_)) = timeout(clock, limit, images.changed()).await {
                 return;
@@ -111,59 +116,49 @@ impl BrokerRescue {
         place.and_then(|place| u32::try_from(place).ok()).unwrap_or(10)
     }
 
-    /// Claims what `dead` has left; answers all registrations that are this broker's to take over from, by that.
-    async fn claim(&self, dead: RegistrationId) -> Vec<RegistrationId> {
-        let RegistrationId { broker, incarnation } = self.context.registration();
-        let before = self.context.image();
-        let inherited = before.rescuers.iter().filter(|(_, by)| **by == dead).map(|(of, _)| *of);
-        let all: Vec<_> = inherited.chain([dead]).collect();
-        match self
-            .context
-            .propose_until_known(Command::ClaimRescue { broker, incarnation, dead })
-            .await
-        {
+    /// Claims what `dead` has left, and with it what else the metadata gives to who does.
+    async fn claim(&self, dead: RegistrationId, claimed: &mut Claimed) {
+        let me = self.context.registration();
+        let RegistrationId { broker, incarnation } = me;
+        let command = Command::ClaimRescue { broker, incarnation, dead };
+        match self.context.propose_until_known(command).await {
             Ok(_) => {
                 tracing::info!(dead = %dead.broker, "this broker takes over");
-                all
+                let image = self.context.image();
+                let mine = image.rescuers.iter().filter(|(_, by)| **by == me).map(|(of, _)| *of);
+                claimed.open.extend(mine.filter(|of| !claimed.done.contains(of)));
             }
-            Err(MetaError::Rejected(Rejected::RescuedBy(_) | Rejected::BrokerAlive(_))) => {
-                Vec::new()
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the dead broker could not be claimed");
-                Vec::new()
-            }
+            Err(MetaError::Rejected(Rejected::RescuedBy(_) | Rejected::BrokerAlive(_))) => {}
+            Err(error) => tracing::warn!(%error, "the dead broker could not be claimed"),
         }
     }
 
-    /// Fixes tails, leads the partitions from there on, and drains behind. `dead` are in the order in which they led.
-    async fn take_over(&self, dead: &[RegistrationId]) -> Result<(), RescueError> {
+    /// Fixes tails, leads the partitions from there on, and drains behind.
+    async fn take_over(&self, dead: &BTreeSet<RegistrationId>) -> Result<(), RescueError> {
         let image = self.context.image();
-        let mut rows: Vec<_> = image
-            .journals
-            .iter()
-            .filter_map(|(id, row)| {
-                let owner = RegistrationId { broker: row.owner, incarnation: row.incarnation };
-                Some((dead.iter().position(|one| *one == owner)?, *id))
-            })
-            .collect();
-        rows.sort_unstable();
-        let mut found = RecoveredJournals::default();
+        let theirs = image.journals.iter().filter(|(_, row)| {
+            let owner = RegistrationId { broker: row.owner, incarnation: row.incarnation };
+            dead.contains(&owner)
+        });
         let dir = self.context.options.wal_dir.clone();
-        for (_, id) in rows {
+        let mut directories = Vec::new();
+        for id in theirs.map(|(id, _)| *id) {
             let Some((drained, tail)) = self.tail_of(id).await? else { continue };
             if tail > drained {
-                found.add(self.read(id, drained, tail).await?, &dir)?;
+                directories.push(self.read(id, drained, tail).await?);
             }
         }
-        found.join_objects(&self.context.image(), &dir)?;
+        let image = self.context.image();
+        let mut found = RecoveredJournals::default();
+        found.add_in_turn(directories, &image, &dir)?;
+        found.join_objects(&image, &dir)?;
         self.lead(dead, found).await
     }
 
     /// Elects this broker for the partitions of the dead, opens them with what was found, and has that drained.
     async fn lead(
         &self,
-        dead: &[RegistrationId],
+        dead: &BTreeSet<RegistrationId>,
         found: RecoveredJournals,
     ) -> Result<(), RescueError> {
         let image = self.context.image();
@@ -269,7 +264,7 @@ impl BrokerRescue {
                     }
                 }
                 Next::DrainFirst { tail, .. } => {
-                    let since = *alone_since.get_or_insert(clock.now());
+                    let since = *alone_since.get_or_insert_with(|| clock.now());
                     if clock.now().since(since) > COPY_PATIENCE {
                         tracing::warn!(journal = %id, "one copy is left of the journal's end: it is on its way to the bucket");
                         return tail;

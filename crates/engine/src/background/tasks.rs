@@ -22,6 +22,8 @@ pub(crate) enum Task {
     Roll,
     /// Takes over from brokers that are dead.
     Rescue,
+    /// Gives up, of other brokers' journals, what is in the bucket.
+    Hosting,
 }
 
 impl Task {
@@ -35,13 +37,16 @@ impl Task {
             Self::WalSpace => "watch the space",
             Self::Roll => "roll journals",
             Self::Rescue => "rescue",
+            Self::Hosting => "host journals",
         }
     }
 
     /// What it means when it ends before the engine stops; `None` where that is a contradiction.
     pub(crate) const fn end(self) -> Option<&'static str> {
         match self {
-            Self::FollowMetadata | Self::Rescue => Some("the metadata quorum has ended"),
+            Self::FollowMetadata | Self::Rescue | Self::Hosting => {
+                Some("the metadata quorum has ended")
+            }
             Self::Flush => Some("another process has registered as this broker"),
             Self::Maintenance | Self::Deletion | Self::WalSpace | Self::Roll => None,
         }

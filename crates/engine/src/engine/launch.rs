@@ -242,6 +242,9 @@ impl Engine {
             flusher: Arc::clone(&self.flusher),
         };
         self.tasks.spawn(spawner, Task::Roll, async move { roller.run().await });
+        // By itself: a rescue that waits for stores does not keep the log from being emptied.
+        let hosted = Arc::clone(&stores.hosted);
+        self.tasks.spawn(spawner, Task::Hosting, async move { hosted.run().await });
         let rescue = BrokerRescue {
             context: Arc::clone(&self.context),
             wal: self.wal.clone(),

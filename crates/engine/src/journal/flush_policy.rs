@@ -85,7 +85,7 @@ mod tests {
         let at = |millis| MonoTime::default().plus(Duration::from_millis(millis));
         let wait_if = |blocked, bytes, last: Option<u64>| {
             let (oldest, shown, drained) = (Some(at(5000)), Seq(1), Seq(0));
-            let backlog = Backlog { bytes, oldest, exposed: shown, shown, drained, blocked };
+            let backlog = Backlog { bytes, oldest, shown, drained, blocked };
             rule.wait(&backlog, last.map(at), at(5400)).map(|wait| wait.as_millis())
         };
         let wait = |bytes, last| wait_if(false, bytes, last);

@@ -21,7 +21,7 @@ use esker_types::{
     planted,
 };
 use esker_wal::{BundleView, FrameFlags, JournalStatus, ReadError, Recovered, Wal};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -340,6 +340,34 @@ impl RecoveredJournals {
         Ok(())
     }
 
+    /// Adds the journals of several registrations in the order in which their records go on, which is told by the records alone: who
+    /// led later may have opened its journals earlier.
+    pub(crate) fn add_in_turn(
+        &mut self,
+        mut found: Vec<Directories>,
+        image: &State,
+        dir: &Path,
+    ) -> Result<(), LogDamage> {
+        while !found.is_empty() {
+            let next = found.iter().position(|(_, batches)| self.goes_on_with(image, batches));
+            // Where none does, something is missing: adding one says what.
+            self.add(found.remove(next.unwrap_or(0)), dir)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the first of these batches of each partition is the next one.
+    fn goes_on_with(&self, image: &State, batches: &[(PartitionId, TailBatch)]) -> bool {
+        let mut seen = BTreeSet::new();
+        batches.iter().filter(|(pid, _)| seen.insert(*pid)).all(|(pid, first)| {
+            match (self.tails.get(pid).and_then(|tail| tail.last()), image.partitions.get(pid)) {
+                (Some(last), _) => last.end == first.base,
+                (None, Some(row)) => first.base <= row.tiered_end,
+                (None, None) => true,
+            }
+        })
+    }
+
     /// Where objects end, the log has to go on.
     pub(crate) fn join_objects(&self, image: &State, dir: &Path) -> Result<(), LogDamage> {
         for (pid, tail) in &self.tails {
@@ -364,6 +392,68 @@ mod tests {
     use super::*;
     use esker_types::{BrokerId, Incarnation};
     use uuid::Uuid;
+
+    /// The first journal of registration `number`, with batches of one record.
+    fn directories(number: u64, batches: &[(u64, i64)]) -> Directories {
+        let id = JournalId::new(number, 0);
+        let batch = |base: i64| TailBatch {
+            base: Offset(base),
+            end: Offset(base + 1),
+            max_timestamp: Timestamp(0),
+            ages_from: Timestamp(0),
+            leader_epoch: esker_types::LeaderEpoch(0),
+            len: 1,
+            location: BatchLocation::Memory(bytes::Bytes::from_static(b"x")),
+        };
+        let batches = batches.iter().map(|(pid, base)| (PartitionId(*pid), batch(*base)));
+        let journal = FoundJournal { id, drained: Seq(0), tail: Seq(1), bundles: Vec::new() };
+        (journal, batches.collect())
+    }
+
+    /// Two partitions, of which nothing is in the bucket.
+    fn image() -> State {
+        let registration = Box::new(esker_meta::Registration {
+            process: 1,
+            host: "localhost".to_owned(),
+            port: 9092,
+            peer: None,
+            rack: None,
+            stores: vec![],
+        });
+        let create = Command::CreateTopic {
+            topic: esker_types::TopicId::default(),
+            name: esker_types::TopicName::new("t").unwrap(),
+            partitions: vec![esker_meta::NewPartition { leader: BrokerId(1) }; 2],
+            replication_factor: 1,
+            configs: vec![],
+        };
+        let mut state = State::default();
+        for command in [Command::Register { broker: BrokerId(1), registration }, create] {
+            let index = state.applied + 1;
+            state.apply(index, &esker_meta::Proposal { now: Timestamp(0), command });
+        }
+        state
+    }
+
+    #[test]
+    fn journals_of_several_registrations_are_joined_as_their_records_go_on() {
+        let (dir, image) = (Path::new("wal"), image());
+        let [one, two] = [0, 1].map(|place| image.partitions.keys().nth(place).unwrap().get());
+        // Who led in the middle opened its journal last, who led at the end opened it before.
+        let begin = || directories(3, &[(one, 0), (one, 1), (two, 0)]);
+        let end = || directories(5, &[(one, 3)]);
+        let found = vec![end(), directories(9, &[(one, 2), (two, 1)]), begin()];
+        let mut joined = RecoveredJournals::default();
+        joined.add_in_turn(found, &image, dir).unwrap();
+        let order: Vec<_> = joined.journals.iter().map(FoundJournal::id).collect();
+        assert_eq!(order, [3, 9, 5].map(|number| JournalId::new(number, 0)));
+        let bases: Vec<_> =
+            joined.tails[&PartitionId(one)].iter().map(|batch| batch.base).collect();
+        assert_eq!(bases, [0, 1, 2, 3].map(Offset));
+        // What is missing is told.
+        let refused = RecoveredJournals::default().add_in_turn(vec![end(), begin()], &image, dir);
+        assert!(matches!(refused, Err(LogDamage::Gap { .. })), "{refused:?}");
+    }
 
     #[test]
     fn one_store_tells_the_tail_only_where_it_is_the_seal_quorum() {

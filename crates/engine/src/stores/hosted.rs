@@ -136,8 +136,19 @@ impl HostedJournals {
         self.changed.notify_waiters();
     }
 
+    /// Follows the metadata until its quorum ends.
+    pub(crate) async fn run(&self) {
+        let mut images = self.meta.follow();
+        loop {
+            self.follow(&self.meta.image());
+            if images.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Gives up what the metadata says is in the bucket, of journals that are not this process's own.
-    pub(crate) fn follow(&self, image: &State) {
+    fn follow(&self, image: &State) {
         let mut journals = self.journals.lock();
         let Journals { replicas, known } = &mut *journals;
         known.retain(|journal| match image.journals.get(journal) {

@@ -47,6 +47,8 @@ struct Window {
     /// Entries that the store has not said to be durable, in order.
     bundles: VecDeque<Bundle>,
     bytes: usize,
+    /// What it has said to be durable.
+    durable: Seq,
     lost: bool,
     /// The journal has ended.
     closed: bool,
@@ -126,6 +128,9 @@ impl StoreLink {
                 Round::Over
             }
             Ok(StoreStatus::Lost) => self.lost("it lost what it had"),
+            Ok(StoreStatus::Open(last)) if last < self.window.lock().durable => {
+                self.lost("it lacks what it had")
+            }
             Ok(StoreStatus::Open(last)) => {
                 if !self.acknowledge(last) {
                     return self.lost("it lacks entries that are not kept any more");
@@ -190,6 +195,7 @@ impl StoreLink {
     /// The store has everything up to `upto`. False when it lacks what is not kept any more.
     fn acknowledge(&self, upto: Seq) -> bool {
         let mut window = self.window.lock();
+        window.durable = window.durable.max(upto);
         while window.bundles.front().is_some_and(|bundle| bundle.seq() <= upto) {
             if let Some(bundle) = window.bundles.pop_front() {
                 window.bytes -= bundle.len();
