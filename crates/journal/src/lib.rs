@@ -29,16 +29,18 @@
 //!
 //! # What production runs
 //! `tests/model.rs` searches all states of small instances of these very types, and shows that each rule is needed.
-//! A broker is alone so far, and its journals have one store. Of the types here it runs
-//! - [`Owner`] and [`Quorum`]: what it acknowledges and exposes, in `esker-engine`. It does not roll yet;
+//! Of the types here production runs
+//! - [`Owner`] and [`Quorum`]: what a broker acknowledges and exposes, and where a journal ends that rolls, in `esker-engine`. It rolls
+//!   when everything on its way is acknowledged, so nothing is cut again for a successor. And it exposes nothing that its own
+//!   store lacks, however many others have it: it reads and flushes from there;
 //! - [`Row`]: every change of a journal in the metadata (opening apart, which makes a new one), in `esker-meta`. That
 //!   adds who may propose and what repeats an earlier command, and refuses drains while a tail is looked for;
-//! - [`Replica`] and [`Rescuer`]: at a start, what the sealed store answers, with authority or without, and where the
-//!   journal ends, in `esker-engine`.
-//!
-//! For several brokers waits what happens between stores: copies, and the creation and forgetting of journals by what a
-//! store sees of the metadata. While the one local store appends, `esker-wal` decides by the rules of [`Replica`] in code
-//! of its own (the next entry only, none after a seal), because it knows of full disks and damage as well.
+//! - [`Replica`]: what a store takes of other brokers' journals, and what it answers to a seal, in `esker-engine`. `esker-wal` holds to
+//!   the same rules in code of its own (the next entry only, none after a seal), because it knows of full disks and damage as
+//!   well; a broker's own entries meet those alone;
+//! - [`Rescuer`]: where the journals of a dead broker end, in `esker-engine`; and what its own store says at the start of a broker
+//!   that is alone. Where [`Next::DrainFirst`] asks for the bucket first, a broker waits for another store for a second and
+//!   fixes the tail then: the last entries are on one store until they are in the bucket.
 
 mod owner;
 mod quorum;
