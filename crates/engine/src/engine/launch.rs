@@ -79,6 +79,7 @@ impl Engine {
     ///
     /// # Errors
     /// See [`EngineError`].
+    #[expect(clippy::too_many_arguments, reason = "what a broker consists of")]
     pub async fn start(
         env: Env,
         log: OpenedLog,
