@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,12 @@ class Terraform:
         os.killpg(apply.pid, signal.SIGKILL)
         apply.wait()
 
+    def destroy(self):
+        """Destroys, and looks whether anything is left."""
+        self.run("destroy", "-auto-approve")
+        if self.work.exists() or processes(self.work):
+            raise Broken(f"destroy left {processes(self.work)}")
+
 
 def processes(directory):
     """Processes whose command line names the directory."""
@@ -99,6 +106,12 @@ def whole_way(terraform):
     terraform.refused("Say brokers=1 or brokers=3", brokers=5)
     terraform.refused("from 1024 to 64000", base_port=80)
     terraform.refused("there is no MinIO at", minio_binary="/nowhere/minio")
+    with socket.create_server(("127.0.0.1", BASE_PORT + 1)):
+        terraform.refused(f"port {BASE_PORT + 1} is in use")
+    if terraform.work.exists():
+        raise Broken("an apply that was refused has made the work directory")
+    terraform.kill_apply()
+    terraform.destroy()
     began = time.monotonic()
     terraform.kill_apply()
     terraform.run("apply", "-auto-approve")
@@ -111,15 +124,14 @@ def whole_way(terraform):
     seen_by_others = [(terraform.module / "terraform.tfstate").read_text(), *processes(terraform.work)]
     if any(secret in text for secret in secrets for text in seen_by_others):
         raise Broken("a secret is in the state or in the list of processes")
-    terraform.run("destroy", "-auto-approve")
-    if terraform.work.exists() or processes(terraform.work):
-        raise Broken(f"destroy left {processes(terraform.work)}")
+    terraform.destroy()
     return {"to_the_first_records_s": first_s, "records": RECORDS, "left": 0}
 
 
 def main():
     options = arguments(__doc__, 1)
-    minio = shutil.which("minio") or shutil.which("minio", path=str(Path.home() / ".cache/esker-tests/bin"))
+    places = [str(Path.home() / each) for each in (".cache/esker-tests/bin", "go/bin")]
+    minio = shutil.which("minio") or shutil.which("minio", path=os.pathsep.join(places))
 
     def suite(_):
         for name, found in (("terraform", shutil.which("terraform")), ("minio", minio)):

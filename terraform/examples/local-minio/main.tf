@@ -20,9 +20,21 @@ locals {
   }
 }
 
-resource "terraform_data" "minio" {
+# Terraform destroys without provisioners what was not made to its end. This step makes nothing, so it always cleans up.
+resource "terraform_data" "clean_up" {
   input            = local.settings
   triggers_replace = local.work_dir
+
+  provisioner "local-exec" {
+    when        = destroy
+    command     = "\"$program\" clean"
+    environment = self.input
+  }
+}
+
+resource "terraform_data" "minio" {
+  input            = local.settings
+  triggers_replace = terraform_data.clean_up.id
 
   lifecycle {
     precondition {
@@ -33,11 +45,6 @@ resource "terraform_data" "minio" {
 
   provisioner "local-exec" {
     command     = "\"$program\" minio-start"
-    environment = self.input
-  }
-  provisioner "local-exec" {
-    when        = destroy
-    command     = "\"$program\" clean"
     environment = self.input
   }
 }

@@ -56,12 +56,13 @@ minio_start() {
   command -v "$minio" >/dev/null || fail "there is no MinIO at '$minio'; say -var minio_binary=PATH."
   [ -x "$esker" ] || fail "there is no esker program at '$esker'; run cargo build, or say -var esker_binary=PATH."
   [ ! -e "$work_dir" ] || [ -e "$work_dir/.esker-local-minio" ] || fail "$work_dir exists and is not ours; say another work_dir."
-  mkdir -p "$work_dir"; touch "$work_dir/.esker-local-minio"; mkdir -p "$run"
   for node in $(seq "$brokers"); do
     for port in $((base + node - 1)) $((base + node + 99)) $((base + node + 499)); do
       alive "broker-$node" || ! open "$port" || fail "port $port is in use; stop what listens there, or say another base_port."
     done
   done
+  alive minio || ! open $((base + 800)) || fail "port $((base + 800)) is in use; stop what listens there, or say another base_port."
+  mkdir -p "$work_dir"; touch "$work_dir/.esker-local-minio"; mkdir -p "$run"
   store
   secret cluster-secret >/dev/null
   echo "$brokers $base" >"$run/founded"
