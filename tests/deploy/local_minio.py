@@ -6,6 +6,7 @@ Bad input is refused with a sentence. At the end no process and no file is left.
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -22,7 +23,22 @@ from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
 from harness import QUIET, Broken, Skipped, arguments, run_suite, wait_until  # noqa: E402
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "terraform/examples/local-minio"
-RECORDS, BASE_PORT = 500, 24092
+RECORDS = 500
+
+
+def free_base():
+    """A base_port whose ports nobody listens on: below those that the kernel hands out itself."""
+    while True:
+        base = random.randrange(20000, 31000)
+        try:
+            for offset in (*range(3), *range(100, 103), *range(500, 503), 800):
+                socket.create_server(("127.0.0.1", base + offset)).close()
+        except OSError:
+            continue
+        return base
+
+
+BASE_PORT = free_base()
 
 
 class Terraform:

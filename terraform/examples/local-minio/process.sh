@@ -34,7 +34,7 @@ stop() { # name
   alive "$1" || { rm -f "$run/$1.pid"; return 0; }
   local pid; pid=$(cat "$run/$1.pid")
   kill "$pid"
-  # A server whose quorum is gone waits long for it; a kill loses nothing that the log holds.
+  # Ten seconds to stop, then a kill, which loses nothing: what was acknowledged is on disk.
   for _ in $(seq 100); do [ -d "/proc/$pid" ] || break; sleep 0.1; done
   [ ! -d "/proc/$pid" ] || kill -9 -- "-$pid"
   for _ in $(seq 100); do [ -d "/proc/$pid" ] || { rm -f "$run/$1.pid"; return 0; }; sleep 0.1; done
