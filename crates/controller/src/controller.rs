@@ -5,7 +5,7 @@ use esker_env::{BoxFuture, Env, TaskPlacement};
 use esker_meta::Command;
 use esker_meta_client::{MetaClient, MetaError};
 use esker_meta_raft::Quorum;
-use esker_peer::{Peers, Sentinel, Sign};
+use esker_peer::{Peers, ProcessId, Sentinel, Sign};
 use esker_types::BrokerId;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -26,6 +26,7 @@ pub struct ControllerOptions {
 pub struct Controller {
     env: Env,
     own: BrokerId,
+    process: ProcessId,
     quorum: Quorum,
     sentinel: Sentinel,
     options: ControllerOptions,
@@ -41,16 +42,18 @@ impl std::fmt::Debug for Controller {
 type Looks = FuturesUnordered<BoxFuture<'static, (Target, Sign)>>;
 
 impl Controller {
-    /// Starts it on node `own`. It ends with the quorum.
+    /// Starts it on node `own`, in `process`. It ends with the quorum.
     pub fn start(
         env: &Env,
         own: BrokerId,
+        process: ProcessId,
         quorum: &Quorum,
         peers: &Peers,
         options: ControllerOptions,
     ) {
         let sentinel = Sentinel::new(peers, Arc::clone(&env.clock));
-        let controller = Self { env: env.clone(), own, quorum: quorum.clone(), sentinel, options };
+        let quorum = quorum.clone();
+        let controller = Self { env: env.clone(), own, process, quorum, sentinel, options };
         env.spawner.spawn(TaskPlacement::Meta, "controller", Box::pin(controller.run()));
     }
 
@@ -78,7 +81,7 @@ impl Controller {
         let mut detector = FailureDetector::new(self.options.session_timeout, clock.now());
         let (mut looks, mut under_way) = (Looks::new(), BTreeSet::new());
         loop {
-            detector.follow(&images.borrow(), self.own, clock.now());
+            detector.follow(&images.borrow(), self.process, clock.now());
             for target in detector.targets() {
                 if under_way.insert((target.broker, target.incarnation)) {
                     looks.push(self.look(target));
@@ -100,8 +103,9 @@ impl Controller {
         let (sentinel, clock) = (self.sentinel.clone(), Arc::clone(&self.env.clock));
         let ControllerOptions { heartbeat_every, session_timeout } = self.options;
         Box::pin(async move {
-            let Target { broker, address, .. } = &target;
-            let look = sentinel.look(*broker, address, heartbeat_every, session_timeout);
+            let Target { broker, address, process, .. } = &target;
+            let look =
+                sentinel.look(*broker, address, Some(*process), heartbeat_every, session_timeout);
             let sign = look.await;
             if sign == Sign::Silent {
                 // Who does not answer is not asked in a circle.

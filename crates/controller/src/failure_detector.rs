@@ -1,7 +1,7 @@
 //! Which brokers are dead, from what is seen of them: a state machine.
 
-use esker_meta::State;
-use esker_peer::Sign;
+use esker_meta::{Broker, State};
+use esker_peer::{ProcessId, Sign};
 use esker_types::{BrokerId, Incarnation, MonoTime};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,6 +19,7 @@ pub(crate) struct FailureDetector {
 #[derive(Debug)]
 struct Watched {
     incarnation: Incarnation,
+    process: ProcessId,
     address: String,
     /// When it last answered; before it has, when it was first watched.
     heard: MonoTime,
@@ -30,6 +31,7 @@ struct Watched {
 pub(crate) struct Target {
     pub(crate) broker: BrokerId,
     pub(crate) incarnation: Incarnation,
+    pub(crate) process: ProcessId,
     pub(crate) address: String,
 }
 
@@ -48,15 +50,21 @@ impl FailureDetector {
         Self { session_timeout, watched: BTreeMap::new(), looked: now }
     }
 
-    /// Follows the metadata: who takes part, and where it is reached. `own` is not watched: who could not answer
-    /// itself could not ask either. A new registration begins with a whole session.
-    pub(crate) fn follow(&mut self, state: &State, own: BrokerId, now: MonoTime) {
+    /// Follows the metadata: who takes part, and where it is reached. `own`, this process, is not watched: who could not
+    /// answer itself could not ask either. A new registration begins with a whole session.
+    pub(crate) fn follow(&mut self, state: &State, own: ProcessId, now: MonoTime) {
         let mut before = std::mem::take(&mut self.watched);
-        for (broker, row) in state.brokers.iter().filter(|(id, row)| **id != own && row.is_alive())
-        {
+        let others = |row: &Broker| row.process != own && row.is_alive();
+        for (broker, row) in state.brokers.iter().filter(|(_, row)| others(row)) {
             let Some(address) = row.peer.clone() else { continue };
             let known = before.remove(broker).filter(|known| known.incarnation == row.incarnation);
-            let new = Watched { incarnation: row.incarnation, address, heard: now, gone: false };
+            let new = Watched {
+                incarnation: row.incarnation,
+                process: row.process,
+                address,
+                heard: now,
+                gone: false,
+            };
             self.watched.insert(*broker, known.unwrap_or(new));
         }
     }
@@ -66,6 +74,7 @@ impl FailureDetector {
         self.watched.iter().map(|(broker, watched)| Target {
             broker: *broker,
             incarnation: watched.incarnation,
+            process: watched.process,
             address: watched.address.clone(),
         })
     }
@@ -113,7 +122,7 @@ mod tests {
 
     fn register(state: &mut State, broker: i32, peer: Option<&str>) -> Incarnation {
         let registration = Registration {
-            process: u128::from(state.applied) + 1,
+            process: process_of(state.applied + 1),
             host: "localhost".to_owned(),
             port: 9092,
             peer: peer.map(str::to_owned),
@@ -125,6 +134,10 @@ mod tests {
         let index = state.applied + 1;
         state.apply(index, &Proposal { now: Timestamp(0), command });
         Incarnation(index)
+    }
+
+    fn process_of(index: u64) -> ProcessId {
+        u128::from(index) << 64
     }
 
     fn target(detector: &FailureDetector, broker: i32) -> Target {
@@ -139,7 +152,7 @@ mod tests {
         }
         register(&mut state, 4, None);
         let mut detector = FailureDetector::new(Duration::from_secs(1), at(0));
-        detector.follow(&state, BrokerId(1), at(0));
+        detector.follow(&state, process_of(1), at(0));
         (state, detector)
     }
 
@@ -169,7 +182,7 @@ mod tests {
         detector.saw(&two, Sign::Alive, at(1650));
         detector.saw(&three, Sign::Gone, at(1660));
         assert_eq!(detector.dead(at(1700)), vec![death(&three, true)]);
-        detector.follow(&state, BrokerId(1), at(1700));
+        detector.follow(&state, process_of(1), at(1700));
         assert_eq!(detector.dead(at(1701)), vec![death(&three, true)], "until it is fenced");
     }
 
@@ -178,7 +191,7 @@ mod tests {
         let (mut state, mut detector) = watching();
         let before = target(&detector, 2);
         register(&mut state, 2, Some("b:2"));
-        detector.follow(&state, BrokerId(1), at(400));
+        detector.follow(&state, process_of(1), at(400));
         detector.saw(&before, Sign::Gone, at(410));
         detector.saw(&target(&detector, 3), Sign::Alive, at(900));
         assert_eq!(detector.dead(at(420)), vec![]);
@@ -188,8 +201,19 @@ mod tests {
         let fence = Command::FenceBroker { broker: BrokerId(2), incarnation: dead[0].incarnation };
         let index = state.applied + 1;
         state.apply(index, &Proposal { now: Timestamp(0), command: fence });
-        detector.follow(&state, BrokerId(1), at(1500));
+        detector.follow(&state, process_of(1), at(1500));
         assert_eq!(detector.dead(at(1510)), vec![]);
+    }
+
+    #[test]
+    fn who_watches_does_not_watch_itself_but_the_process_before_it() {
+        let (state, mut detector) = watching();
+        assert!(detector.targets().all(|target| target.broker != BrokerId(1)));
+        detector.follow(&state, process_of(9), at(0));
+        let before = target(&detector, 1);
+        assert_eq!(before.process, process_of(1));
+        detector.saw(&before, Sign::Gone, at(10));
+        assert_eq!(detector.dead(at(10))[0].broker, BrokerId(1));
     }
 
     #[test]

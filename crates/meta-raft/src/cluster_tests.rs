@@ -67,7 +67,7 @@ async fn open(
     let peers =
         Peers::new(env.clone(), Arc::clone(&greeting), PeersOptions::new(PeerSecurity::Open));
     let service = QuorumService::default();
-    let liveness = Arc::new(Liveness::new(Arc::clone(&env.clock))) as Arc<dyn Service>;
+    let liveness = Arc::new(Liveness::new(Arc::clone(&env.clock), 1)) as Arc<dyn Service>;
     let services = [
         (ServiceId::Quorum, Arc::new(service.clone()) as Arc<dyn Service>),
         (ServiceId::Liveness, liveness),

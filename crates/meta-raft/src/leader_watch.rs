@@ -86,7 +86,7 @@ impl LeaderWatch {
     /// caller sees another leader, or one that came back.
     async fn replace_when_gone(&self, leader: BrokerId, address: &str) {
         loop {
-            match self.sentinel.look(leader, address, HOLD, self.patience).await {
+            match self.sentinel.look(leader, address, None, HOLD, self.patience).await {
                 Sign::Gone => break,
                 Sign::Alive => {}
                 Sign::Silent => self.clock.sleep(HOLD).await,
@@ -97,8 +97,8 @@ impl LeaderWatch {
         tracing::info!(%leader, turn, "the process of the metadata quorum's leader has ended");
         // The others have to see it, too.
         self.clock.sleep(TURN * turn + TURN / 2).await;
-        while self.sentinel.look(leader, address, Duration::ZERO, self.patience).await == Sign::Gone
-        {
+        let look = || self.sentinel.look(leader, address, None, Duration::ZERO, self.patience);
+        while look().await == Sign::Gone {
             if let Err(error) = self.member.raft.trigger().elect(false).await {
                 tracing::debug!(%error, "the voter ends");
                 return;

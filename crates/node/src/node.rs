@@ -15,7 +15,7 @@ use esker_meta_raft::{Quorum, QuorumError, QuorumOptions, QuorumService, Voter};
 use esker_peer::{
     Greeting, Liveness, PeerListener, PeerSecurity, Peers, PeersOptions, ServiceId, Services,
 };
-use esker_types::ClusterId;
+use esker_types::{BrokerId, ClusterId};
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -126,7 +126,11 @@ impl Node {
             snapshot_every_bytes: options.metadata_snapshot_bytes,
         };
         let (quorum, peers, replication) = match peers {
-            None => (Quorum::open_alone(env, quorum_options).await?, None, None),
+            None => {
+                let quorum = Quorum::open_alone(env, quorum_options).await?;
+                fence_predecessor(&quorum, options.engine.broker).await?;
+                (quorum, None, None)
+            }
             Some(peers) => {
                 let joined = join_peers(env, options.cluster, quorum_options, peers).await?;
                 (joined.quorum, Some(joined.listener), Some(joined.replication))
@@ -199,6 +203,18 @@ impl Node {
     }
 }
 
+/// Fences the last registration of a node that is alone. Its process has ended: this one holds the lock on the only metadata
+/// that it could act by. Where there are others, the leader of the quorum sees to that.
+async fn fence_predecessor(quorum: &Quorum, broker: BrokerId) -> Result<(), MetaError> {
+    let image = quorum.image();
+    let alive = image.brokers.get(&broker).filter(|row| row.is_alive());
+    if let Some(row) = alive {
+        let incarnation = row.incarnation;
+        quorum.propose(Command::FenceBroker { broker, incarnation }).await?;
+    }
+    Ok(())
+}
+
 /// What a node has of its cluster.
 struct Joined {
     quorum: Quorum,
@@ -217,11 +233,12 @@ async fn join_peers(
     let node = options.node;
     let greeting = Greeting { cluster, node, directory: Uuid::nil() };
     let greeting = Arc::new(Mutex::new(greeting));
+    let process = env.entropy.next_u128();
     let (quorum, store) = (QuorumService::default(), StoreService::default());
     let services: Services = [
         (ServiceId::Quorum, Arc::new(quorum.clone()) as _),
         (ServiceId::Store, Arc::new(store.clone()) as _),
-        (ServiceId::Liveness, Arc::new(Liveness::new(Arc::clone(&env.clock))) as _),
+        (ServiceId::Liveness, Arc::new(Liveness::new(Arc::clone(&env.clock), process)) as _),
     ]
     .into();
     let listener =
@@ -231,7 +248,7 @@ async fn join_peers(
     // Records do not stand in the way of votes.
     let stores = peers.apart();
     let quorum = Quorum::open(env, options, peers.clone(), quorum).await?;
-    Controller::start(env, node, &quorum, &peers, controller);
-    let replication = Replication { peers: stores, service: store, copies };
+    Controller::start(env, node, process, &quorum, &peers, controller);
+    let replication = Replication { process, peers: stores, service: store, copies };
     Ok(Joined { quorum, listener, replication })
 }

@@ -24,7 +24,7 @@ pub use client::{Peers, PeersOptions, PendingAnswer};
 pub use error::{CallError, ServiceError};
 pub use frame::{FRAME_LEN_MAX, ServiceId};
 pub use greeting::Greeting;
-pub use liveness::{Liveness, Sentinel, Sign};
+pub use liveness::{Liveness, ProcessId, Sentinel, Sign};
 pub use security::{PeerSecurity, SECRET_LEN_MIN, SecurityError, derived_id};
 pub use server::{Caller, PeerListener, Service, Services};
 

@@ -68,17 +68,25 @@ const ONE: BrokerId = BrokerId(1);
 fn a_node_is_seen_alive_silent_and_gone() {
     run(async |env| {
         let listener = env.net.bind("127.0.0.1:0").await.unwrap();
-        let liveness = Arc::new(Liveness::new(Arc::clone(&env.clock))) as Arc<dyn Service>;
+        let liveness = Arc::new(Liveness::new(Arc::clone(&env.clock), 11)) as Arc<dyn Service>;
         let services = [(ServiceId::Liveness, liveness)].into();
         let listener =
             PeerListener::start(env, listener, greeting(1, 7), secured(env, SECRET), services);
         let at = listener.address().to_string();
         let sentinel = Sentinel::new(&peers(env, 7), Arc::clone(&env.clock));
         let (soon, long) = (Duration::from_millis(1), Duration::from_secs(60));
-        assert_eq!(sentinel.look(ONE, &at, soon, long).await, Sign::Alive);
-        assert_eq!(sentinel.look(BrokerId(3), &at, soon, long).await, Sign::Silent, "another");
+        assert_eq!(sentinel.look(ONE, &at, None, soon, long).await, Sign::Alive);
+        assert_eq!(sentinel.look(ONE, &at, Some(11), soon, long).await, Sign::Alive);
+        // Nobody waits for a process whose place another has taken.
+        let before = sentinel.look(ONE, &at, Some(10), Duration::from_secs(60), long);
+        assert_eq!(before.await, Sign::Gone);
+        assert_eq!(
+            sentinel.look(BrokerId(3), &at, None, soon, long).await,
+            Sign::Silent,
+            "another"
+        );
         // The answer would come in a minute; that it is gone is known at once.
-        let watching = sentinel.look(ONE, &at, Duration::from_secs(60), long);
+        let watching = sentinel.look(ONE, &at, Some(11), Duration::from_secs(60), long);
         let ending = async {
             env.clock.sleep(Duration::from_millis(20)).await;
             drop(listener);

@@ -59,7 +59,7 @@ fn stores(
     recovered: &Recovered,
     parts: Replication,
 ) -> Arc<Stores> {
-    let Replication { peers, service, copies } = parts;
+    let Replication { peers, service, copies, process: _ } = parts;
     let known = recovered.journals.iter().map(|journal| journal.status.journal).collect();
     let unborn = JournalId::new(context.incarnation.get(), 0);
     let lost_before = recovered.lost_before.map(|_| unborn);
@@ -103,7 +103,11 @@ impl Engine {
             env.device.clone(),
         ));
         let wal = opened.start(Arc::clone(&listener) as Arc<dyn DurableSink>);
-        let incarnation = register(&env, &*meta, &options, store).await?;
+        let process = match &replication {
+            Some(replication) => replication.process,
+            None => env.entropy.next_u128(),
+        };
+        let incarnation = register(&env, &*meta, &options, process, store).await?;
         // Every journal that this log may have held was made by an earlier command of the metadata
         // than this one.
         wal.bound_lost_journals(JournalId::new(incarnation.get(), 0));

@@ -19,15 +19,16 @@ const JOURNALS: u8 = 2;
 /// Between two attempts to register under a number that another process has.
 const REGISTER_AGAIN: Duration = Duration::from_millis(200);
 
-/// Registers this broker, whose log is on the disk `store`.
+/// Registers this broker as `process`, whose log is on the disk `store`.
 pub(crate) async fn register(
     env: &Env,
     meta: &dyn MetaClient,
     options: &EngineOptions,
+    process: u128,
     store: StoreId,
 ) -> Result<Incarnation, EngineError> {
     let registration = Registration {
-        process: env.entropy.next_u128(),
+        process,
         host: options.host.clone(),
         port: options.port,
         peer: options.peer.clone(),

@@ -4,12 +4,14 @@ use crate::context::Context;
 use crate::stores::ensemble::{Copies, Ensemble};
 use crate::stores::hosted::{HostedJournals, StoreService};
 use crate::stores::remote::RemoteStore;
-use esker_peer::Peers;
+use esker_peer::{Peers, ProcessId};
 use esker_types::StoreId;
 use std::sync::Arc;
 
 /// What a broker that is not alone is given.
 pub struct Replication {
+    /// What this process calls itself when it is asked whether it is there.
+    pub process: ProcessId,
     /// Connections to other brokers' stores.
     pub peers: Peers,
     /// Where they reach this broker's store.
