@@ -8,6 +8,7 @@ use crate::service::{Leader, Member};
 use esker_env::{Clock, watch};
 use esker_peer::{Sentinel, Sign};
 use esker_types::BrokerId;
+use futures_util::future::{Either, select};
 use parking_lot::Mutex;
 use std::pin::pin;
 use std::sync::Arc;
@@ -56,6 +57,14 @@ impl LeaderWatch {
                     goes_on = &mut changed => goes_on,
                     () = self.replace_when_gone(voter.node, &voter.address) => true,
                 },
+                // A leader whom this voter knows by its number alone: its log will tell where it is.
+                Leader::Nobody if current.is_some() => {
+                    let known = pin!(self.clock.sleep(TURN));
+                    match select(changed, known).await {
+                        Either::Left((goes_on, _)) => goes_on,
+                        Either::Right(_) => true,
+                    }
+                }
                 Leader::Here | Leader::Nobody => changed.await,
             };
             if !goes_on {

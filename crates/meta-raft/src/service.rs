@@ -102,8 +102,7 @@ impl Member {
             Request::Vote(mut request) => {
                 self.check(&caller)?;
                 self.check_may_vote()?;
-                // Nobody waits for a leader whose process has ended.
-                request.leadership_transfer |= self.has_leader_ended().await;
+                request.leadership_transfer |= self.waits_for_nobody().await;
                 let done = self.raft.vote(request).await;
                 Ok(rpc::encode_voted(&done.map_err(ServiceError::new)?))
             }
@@ -138,10 +137,13 @@ impl Member {
         if may_vote { Ok(()) } else { Err(ServiceError::new("this voter has not caught up yet")) }
     }
 
-    async fn has_leader_ended(&self) -> bool {
+    /// Whether this voter owes no leader its loyalty: the leader's process has ended, or this voter has given a vote since, or
+    /// was deposed itself.
+    async fn waits_for_nobody(&self) -> bool {
         match self.leader().await {
             Leader::There(voter) => self.ended_leader.is(voter.node),
-            Leader::Here | Leader::Nobody => false,
+            Leader::Nobody => true,
+            Leader::Here => false,
         }
     }
 
