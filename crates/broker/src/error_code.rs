@@ -77,6 +77,7 @@ fn of_rejection(reason: &Rejected) -> ErrorCode {
         | Rejected::OtherVoter(..)
         | Rejected::BrokerIdInUse(_)
         | Rejected::RescuedBy(_) => ErrorCode::UnknownServerError,
+        Rejected::UnknownPartition(_) => ErrorCode::UnknownTopicOrPartition,
         Rejected::BrokerAlive(_) | Rejected::BrokerHolds { .. } => ErrorCode::InvalidRequest,
     }
 }

@@ -3,7 +3,9 @@
 //! `GET /v1/tier/status` answers [`TierStatus`]; `POST /v1/tier/flush[?topic=T]` answers when everything that was
 //! committed is in the bucket, with a [`FlushLine`] a line; `POST /v1/tier/verify` with a [`VerifyLine`] a line;
 //! `GET /v1/cache/stats` answers [`CacheStats`]; `POST /v1/cache/clear` answers [`CacheCleared`]. Errors come with a
-//! status of 400 or more and [`Problem`].
+//! status of 400 or more and [`Problem`]. What is said about the cluster is in [`cluster`].
+
+pub mod cluster;
 
 use serde::{Deserialize, Serialize};
 

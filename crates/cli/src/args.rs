@@ -1,5 +1,9 @@
 //! The command line of the client verbs.
 
+mod cluster;
+
+pub(crate) use cluster::{BrokerVerb, ClusterVerb, JournalVerb, QuorumVerb};
+
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -23,6 +27,42 @@ pub enum ClientVerb {
         /// What to do.
         #[command(subcommand)]
         verb: GroupVerb,
+    },
+    /// Health, brokers, balance
+    Cluster {
+        /// The broker that is asked.
+        #[command(flatten)]
+        admin: AdminArgs,
+        /// What to do.
+        #[command(subcommand)]
+        verb: ClusterVerb,
+    },
+    /// List, drain, forget brokers
+    Broker {
+        /// The broker that is asked.
+        #[command(flatten)]
+        admin: AdminArgs,
+        /// What to do.
+        #[command(subcommand)]
+        verb: BrokerVerb,
+    },
+    /// Who orders the metadata
+    Quorum {
+        /// The broker that is asked.
+        #[command(flatten)]
+        admin: AdminArgs,
+        /// What to do.
+        #[command(subcommand)]
+        verb: QuorumVerb,
+    },
+    /// Where acknowledged records are before the bucket has them
+    Journal {
+        /// The broker that is asked.
+        #[command(flatten)]
+        admin: AdminArgs,
+        /// What to do.
+        #[command(subcommand)]
+        verb: JournalVerb,
     },
     /// What is in the bucket and what is on its way there
     Tier {
@@ -224,6 +264,18 @@ pub enum TopicVerb {
         partitions: Vec<i32>,
         #[command(flatten)]
         destroy: DestroyArgs,
+    },
+    /// Have another broker lead a topic's partitions, or one of them; nothing is copied
+    Move {
+        /// The topic, or one of its partitions
+        #[arg(value_name = "TOPIC[:PARTITION]")]
+        place: String,
+        /// The broker that is to lead
+        #[arg(long, value_name = "ID")]
+        to: i32,
+        /// The broker that is asked.
+        #[command(flatten)]
+        admin: AdminArgs,
     },
     /// Write records, by default one a line
     Produce(ProduceArgs),

@@ -2,6 +2,7 @@
 
 mod bench;
 mod cache;
+mod cluster;
 mod config;
 mod consume;
 mod doctor;
@@ -11,10 +12,11 @@ mod tier;
 mod topic;
 mod wal;
 
-use crate::args::{ClientVerb, ClusterArgs, TopicVerb};
+use crate::args::{AdminArgs, ClientVerb, ClusterArgs, TopicVerb};
 use crate::failure::{Exit, Failure};
 use crate::offset_spec::Place;
 use crate::ui::Ui;
+use crate::verbs::cluster::Asked;
 use esker_client::{At, Client, ClientOptions};
 use esker_env::Env;
 use std::collections::BTreeMap;
@@ -28,6 +30,9 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     let ui = *ui;
     match verb {
+        ClientVerb::Topic { verb: TopicVerb::Move { place, to, admin }, .. } => {
+            asked(env, ui, &admin).move_topic(&place, to).await
+        }
         ClientVerb::Topic { cluster, verb } => {
             let client = client(env, &cluster);
             match verb {
@@ -37,6 +42,10 @@ pub(crate) async fn run(
             }
         }
         ClientVerb::Group { cluster, verb } => group::run(&client(env, &cluster), ui, verb).await,
+        ClientVerb::Cluster { admin, verb } => asked(env, ui, &admin).cluster(verb).await,
+        ClientVerb::Broker { admin, verb } => asked(env, ui, &admin).broker(verb).await,
+        ClientVerb::Quorum { admin, verb } => asked(env, ui, &admin).quorum(verb).await,
+        ClientVerb::Journal { admin, verb } => asked(env, ui, &admin).journal(verb).await,
         ClientVerb::Tier { admin, verb } => tier::run(env, ui, &admin, verb).await,
         ClientVerb::Cache { admin, verb } => cache::run(env, ui, &admin, verb).await,
         ClientVerb::Wal { verb } => wal::run(env, ui, &verb),
@@ -49,6 +58,10 @@ pub(crate) async fn run(
             ui.write(&script)
         }
     }
+}
+
+const fn asked<'a>(env: &'a Env, ui: Ui, admin: &'a AdminArgs) -> Asked<'a> {
+    Asked { env, ui, admin }
 }
 
 fn client(env: &Env, cluster: &ClusterArgs) -> Client {

@@ -20,7 +20,14 @@ pub struct ControllerOptions {
     pub heartbeat_every: Duration,
     /// Kafka's `broker.session.timeout.ms`: silence that means death.
     pub session_timeout: Duration,
+    /// Kafka's `leader.imbalance.check.interval.seconds`; `None` leaves leadership where it is.
+    pub balance_every: Option<Duration>,
 }
+
+/// Imbalance that is worth moves, in percent: Kafka's `leader.imbalance.per.broker.percentage`.
+const IMBALANCE_PERCENT: usize = 10;
+/// Partitions that move together; the next are planned when they have arrived.
+const MOVES_AT_ONCE: usize = 200;
 
 /// Watches brokers while this node leads the metadata quorum.
 pub struct Controller {
@@ -80,6 +87,7 @@ impl Controller {
         let mut images = self.quorum.follow();
         let mut detector = FailureDetector::new(self.options.session_timeout, clock.now());
         let (mut looks, mut under_way) = (Looks::new(), BTreeSet::new());
+        let mut balanced = clock.now();
         loop {
             detector.follow(&images.borrow(), self.process, clock.now());
             for target in detector.targets() {
@@ -88,6 +96,11 @@ impl Controller {
                 }
             }
             self.fence(detector.dead(clock.now())).await;
+            let is_due = |every: Duration| clock.now().since(balanced) >= every;
+            if self.options.balance_every.is_some_and(is_due) {
+                balanced = clock.now();
+                self.balance().await;
+            }
             tokio::select! {
                 Some((target, sign)) = looks.next() => {
                     under_way.remove(&(target.broker, target.incarnation));
@@ -101,7 +114,7 @@ impl Controller {
 
     fn look(&self, target: Target) -> BoxFuture<'static, (Target, Sign)> {
         let (sentinel, clock) = (self.sentinel.clone(), Arc::clone(&self.env.clock));
-        let ControllerOptions { heartbeat_every, session_timeout } = self.options;
+        let ControllerOptions { heartbeat_every, session_timeout, .. } = self.options;
         Box::pin(async move {
             let Target { broker, address, process, .. } = &target;
             let look =
@@ -113,6 +126,25 @@ impl Controller {
             }
             (target, sign)
         })
+    }
+
+    /// Moves partitions to brokers that lead fewer, some at a time.
+    async fn balance(&self) {
+        let image = self.quorum.image();
+        if !image.moves.is_empty() || image.imbalance_percent() < IMBALANCE_PERCENT {
+            return;
+        }
+        let plan = image.plan_balance();
+        let moves: Vec<_> =
+            plan.iter().take(MOVES_AT_ONCE).map(|(id, to)| (*id, Some(*to))).collect();
+        tracing::info!(
+            moves = moves.len(),
+            planned = plan.len(),
+            "partitions are moved for balance"
+        );
+        if let Err(error) = self.quorum.propose_as_leader(Command::MoveLeaders { moves }).await {
+            tracing::warn!(%error, "not balanced yet");
+        }
     }
 
     async fn fence(&self, dead: Vec<Death>) {

@@ -3,6 +3,7 @@
 pub(crate) mod flush;
 pub(crate) mod flush_encode;
 pub(crate) mod garbage;
+pub(crate) mod handover;
 pub(crate) mod maintenance;
 pub(crate) mod merge;
 pub(crate) mod merge_policy;

@@ -3,6 +3,7 @@
 mod launch;
 
 use crate::background::flush::{FlushStatus, Flusher};
+use crate::background::handover::LeaderHandover;
 use crate::background::maintenance::Maintenance;
 use crate::background::tasks::Tasks;
 use crate::background::verify::{Verified, Verifier};
@@ -48,6 +49,7 @@ pub struct Engine {
     tail_budget: Arc<TailBudget>,
     uncommitted: Arc<Uncommitted>,
     flusher: Arc<Flusher>,
+    handover: Arc<LeaderHandover>,
     maintenance: Arc<Maintenance>,
     opener: Arc<JournalOpener>,
     tasks: Tasks,
@@ -61,15 +63,28 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Flushes everything if the bucket takes it within `timeout`, then stops. What is not flushed
-    /// stays in the write-ahead log.
-    pub async fn stop(&self, timeout: Duration) {
+    /// Gives every partition to other brokers if there are any and it is done within `timeout`: who is not waited for has to take
+    /// over.
+    pub async fn leave(&self, timeout: Duration) {
+        let clock = &*self.context.env.clock;
+        if esker_env::timeout(clock, timeout, self.handover.leave()).await.is_err() {
+            tracing::warn!("the partitions were not given away in time; others take them over");
+        }
+    }
+
+    /// Flushes everything if the bucket takes it within `timeout`. What is not flushed stays in the
+    /// write-ahead log.
+    pub async fn flush_within(&self, timeout: Duration) {
         let clock = &*self.context.env.clock;
         if esker_env::timeout(clock, timeout, self.flush_all(None)).await.is_err() {
             tracing::warn!(
                 "the bucket did not take everything in time; the rest stays in the write-ahead log"
             );
         }
+    }
+
+    /// Stops.
+    pub async fn stop(&self) {
         self.tasks.stop().await;
         self.tiered.reader().cache().close().await;
         let closed = self.listener.closed.notified();

@@ -28,7 +28,7 @@ mod voter_file;
 
 pub use founding::{NoVoter, Voter};
 pub use log_file::LogFileError;
-pub use quorum::{Quorum, QuorumError, QuorumOptions};
+pub use quorum::{Quorum, QuorumDescription, QuorumError, QuorumOptions, VoterDescription};
 pub use service::QuorumService;
 pub use snapshot_file::SnapshotFileError;
 

@@ -94,6 +94,30 @@ pub enum QuorumError {
     Raft(String),
 }
 
+/// The quorum as one of its voters sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuorumDescription {
+    /// The node that leads it, if that is known.
+    pub leader: Option<BrokerId>,
+    /// The newest term that is known.
+    pub term: u64,
+    /// The newest entry that is applied here.
+    pub applied: u64,
+    /// Its voters.
+    pub voters: Vec<VoterDescription>,
+}
+
+/// A voter as another sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VoterDescription {
+    /// Its `node.id`.
+    pub node: BrokerId,
+    /// Where other nodes reach it; empty where it is alone.
+    pub address: String,
+    /// The newest entry that it has: known of oneself, and of all by the leader.
+    pub last_entry: Option<u64>,
+}
+
 /// This process's voter.
 #[derive(Clone)]
 pub struct Quorum {
@@ -309,6 +333,33 @@ impl Quorum {
     #[must_use]
     pub fn leaders(&self) -> watch::Receiver<Option<BrokerId>> {
         self.leaders.clone()
+    }
+
+    /// The quorum as this voter sees it.
+    pub async fn describe(&self) -> QuorumDescription {
+        let applied = self.image.borrow().applied;
+        let leader = self.leader().await;
+        let now = self.member.raft.wait(None).metrics(|_| true, "now").await.ok();
+        let Some(now) = now else {
+            return QuorumDescription { leader, term: 0, applied, voters: Vec::new() };
+        };
+        let matched = |id: u64| {
+            if id == now.id {
+                return now.last_log_index;
+            }
+            let followers = now.replication.as_ref()?;
+            followers.get(&id)?.as_ref().map(|entry| entry.index())
+        };
+        let membership = now.membership_config.membership();
+        let voter = |id: u64| {
+            let node = BrokerId(i32::try_from(id).ok()?);
+            let address = membership.get_node(&id)?.addr.parse::<Voter>();
+            let address = address.map(|voter| voter.address).unwrap_or_default();
+            let last_entry = matched(id);
+            Some(VoterDescription { node, address, last_entry })
+        };
+        let voters = membership.voter_ids().filter_map(voter).collect();
+        QuorumDescription { leader, term: now.current_term, applied, voters }
     }
 
     /// Has `command` ordered, if this voter leads when it is, and waits until it is applied here.

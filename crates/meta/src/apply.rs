@@ -65,6 +65,7 @@ impl State {
                 self.fence(*broker, *incarnation)?;
                 Ok(self.transfer_leaders(*broker, *incarnation, partitions))
             }
+            Command::MoveLeaders { moves } => self.move_leaders(moves),
             Command::CreateTopic { topic, name, partitions, replication_factor, configs } => {
                 self.create_topic(*topic, name, partitions, *replication_factor, configs)
             }

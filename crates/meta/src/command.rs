@@ -326,6 +326,12 @@ pub enum Command {
         /// From whom.
         dead: RegistrationId,
     },
+    /// Says who is to lead partitions. Their leaders give them away as soon as all of their records are in the bucket; until then
+    /// nothing changes for clients. Rejected whole where a partition or a broker is unknown.
+    MoveLeaders {
+        /// Partitions and their next leaders; `None` takes an earlier move back.
+        moves: Vec<(PartitionId, Option<BrokerId>)>,
+    },
 }
 
 /// What a broker process says of itself.

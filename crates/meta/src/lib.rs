@@ -17,6 +17,7 @@
 //! answer as the first.
 
 mod apply;
+mod balance;
 mod command;
 mod invariants;
 mod reply;

@@ -102,4 +102,7 @@ pub enum Rejected {
     /// Another broker has taken over.
     #[error("broker {0} has taken over already")]
     RescuedBy(BrokerId),
+    /// No such partition.
+    #[error("no partition {0}")]
+    UnknownPartition(PartitionId),
 }

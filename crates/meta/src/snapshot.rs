@@ -116,6 +116,7 @@ sections! {
     13 => voters,
     14 => brokers,
     15 => rescuers,
+    16 => moves,
 }
 
 /// A table. Its rows are taken in one by one: the length that the bytes claim is worth nothing until they are there.

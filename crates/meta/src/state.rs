@@ -47,6 +47,8 @@ pub struct State {
     pub voters: OrdMap<BrokerId, Uuid>,
     /// Who has taken over from registrations that are dead; rows go some time after they have left nothing.
     pub rescuers: OrdMap<RegistrationId, RegistrationId>,
+    /// Who is to lead a partition instead of its leader, until it does.
+    pub moves: OrdMap<PartitionId, BrokerId>,
     /// The next partition id.
     pub next_partition: PartitionId,
     /// The next object id.

@@ -1,5 +1,6 @@
 //! Stories and random histories.
 
+mod moves;
 mod rescue;
 
 use crate::*;

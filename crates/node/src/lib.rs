@@ -8,6 +8,6 @@ pub use counted_bucket::BucketRequests;
 pub use data_dir::{DataDir, DataDirError, Identity};
 pub use esker_controller::ControllerOptions;
 pub use esker_engine::Copies;
-pub use esker_meta_raft::Voter;
+pub use esker_meta_raft::{QuorumDescription, Voter, VoterDescription};
 pub use esker_peer::{PeerSecurity, derived_id};
 pub use node::{Node, NodeError, NodeFailure, NodeOptions, PeerNodes};

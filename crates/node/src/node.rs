@@ -8,19 +8,26 @@ use esker_engine::{
     Copies, Engine, EngineError, EngineOptions, OpenedLog, Replication, ResolveSettings,
     StoreService,
 };
-use esker_env::{Bucket, Env, Listener};
+use esker_env::{Bucket, Env, Listener, timeout};
 use esker_meta::Command;
 use esker_meta_client::{MetaClient, MetaError};
-use esker_meta_raft::{Quorum, QuorumError, QuorumOptions, QuorumService, Voter};
+use esker_meta_raft::{
+    Quorum, QuorumDescription, QuorumError, QuorumOptions, QuorumService, Voter,
+};
 use esker_peer::{
     Greeting, Liveness, PeerListener, PeerSecurity, Peers, PeersOptions, ServiceId, Services,
 };
 use esker_types::{BrokerId, ClusterId};
+use futures_util::future::select;
 use parking_lot::Mutex;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
+
+/// How long one that stops waits for the quorum to decide something.
+const QUORUM_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a node is made of.
 #[derive(Debug, Clone)]
@@ -170,6 +177,11 @@ impl Node {
         &self.engine
     }
 
+    /// The metadata quorum as this node sees it.
+    pub async fn describe_quorum(&self) -> QuorumDescription {
+        self.quorum.describe().await
+    }
+
     /// The request side.
     #[must_use]
     pub fn broker(&self) -> &Arc<Broker> {
@@ -182,6 +194,19 @@ impl Node {
         &self.bucket_requests
     }
 
+    /// Completes when the quorum decides nothing for a while: without it nothing can be given away, and no flush committed.
+    async fn without_quorum(&self) {
+        let clock = &*self.engine.env().clock;
+        while let Ok(Ok(_)) =
+            timeout(clock, QUORUM_PATIENCE, self.quorum.propose(Command::Noop)).await
+        {
+            clock.sleep(QUORUM_PATIENCE).await;
+        }
+        tracing::warn!(
+            "the metadata quorum decides nothing: what is left stays in the write-ahead log"
+        );
+    }
+
     /// Completes when this node has to end, with the reason.
     pub async fn failed(&self) -> NodeFailure {
         tokio::select! {
@@ -192,10 +217,14 @@ impl Node {
         }
     }
 
-    /// Stops accepting, flushes what the bucket takes in time, lets go of everything.
+    /// Gives its partitions to others, stops accepting, flushes what the bucket takes in time, lets go of everything.
     pub async fn stop(&self) {
+        let leaving = pin!(self.engine.leave(self.stop_patience));
+        select(leaving, pin!(self.without_quorum())).await;
         self.listening.stop().await;
-        self.engine.stop(self.stop_patience).await;
+        let flushing = pin!(self.engine.flush_within(self.stop_patience));
+        select(flushing, pin!(self.without_quorum())).await;
+        self.engine.stop().await;
         self.quorum.close().await;
         if let Some(peers) = &self.peers {
             peers.stop();

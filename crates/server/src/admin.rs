@@ -1,11 +1,14 @@
 //! Health, metrics and the tier commands over HTTP. Without a login, so on loopback by default.
 
+use crate::cluster::{self, Refusal};
 use crate::metrics;
 use bytes::Bytes;
+use esker_cli::admin_api::cluster::Done;
 use esker_cli::admin_api::{CacheCleared, CacheStats, FlushLine, Problem, TierStatus, VerifyLine};
 use esker_engine::Verified;
 use esker_env::{ByteStream, Env, Incoming, Listener, TaskPlacement};
 use esker_node::Node;
+use esker_types::BrokerId;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming as Body};
@@ -119,6 +122,15 @@ async fn answer(node: &Arc<Node>, ready: &AtomicBool, request: &Request<Body>) -
         (&Method::GET, "/v1/tier/status") => json(&tier_status(node)),
         (&Method::POST, "/v1/tier/flush") => flush(node, request.uri().query()),
         (&Method::POST, "/v1/tier/verify") => verify(node),
+        (&Method::GET, "/v1/cluster") => json(&cluster::status(node).await),
+        (&Method::GET, "/v1/journals") => json(&cluster::journals(&node.engine().meta().image())),
+        (&Method::POST, "/v1/cluster/balance") => balance(node, request.uri().query()).await,
+        (&Method::POST, path) if path.starts_with("/v1/brokers/") => {
+            change_broker(node, path).await
+        }
+        (&Method::POST, path) if path.starts_with("/v1/topics/") => {
+            move_topic(node, path, request.uri().query()).await
+        }
         (&Method::GET, "/v1/cache/stats") => json(&cache_stats(node)),
         (&Method::POST, "/v1/cache/clear") => {
             node.engine().clear_cache().await;
@@ -127,6 +139,64 @@ async fn answer(node: &Arc<Node>, ready: &AtomicBool, request: &Request<Body>) -
         (method, path) => {
             problem(StatusCode::NOT_FOUND, format!("there is nothing at {method} {path}"))
         }
+    }
+}
+
+fn nothing_at(path: &str) -> Answer {
+    problem(StatusCode::NOT_FOUND, format!("there is nothing at POST {path}"))
+}
+
+/// `/v1/brokers/ID/VERB`.
+async fn change_broker(node: &Node, path: &str) -> Answer {
+    let mut parts = path.trim_start_matches("/v1/brokers/").splitn(2, '/');
+    let id = parts.next().and_then(|id| id.parse().ok()).map(BrokerId);
+    let command = id.zip(parts.next()).and_then(|(id, verb)| cluster::broker_command(id, verb));
+    match command {
+        Some(command) => done(cluster::order(node, command).await),
+        None => nothing_at(path),
+    }
+}
+
+/// `/v1/topics/TOPIC/move?to=ID[&partition=P]`.
+async fn move_topic(node: &Node, path: &str, query: Option<&str>) -> Answer {
+    let topic = path.trim_start_matches("/v1/topics/").strip_suffix("/move");
+    let Some(topic) = topic else { return nothing_at(path) };
+    let number = |name: &str| {
+        let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+        pairs.filter(|(key, _)| *key == name).find_map(|(_, value)| value.parse::<i32>().ok())
+    };
+    let Some(to) = number("to").map(BrokerId) else {
+        let what = "say where to: ?to=ID, the number of a broker".to_owned();
+        return problem(StatusCode::BAD_REQUEST, what);
+    };
+    let image = node.engine().meta().image();
+    match cluster::topic_moves(&image, topic, number("partition"), to) {
+        Ok(command) => done(cluster::order(node, command).await),
+        Err(refusal) => refused(refusal),
+    }
+}
+
+async fn balance(node: &Node, query: Option<&str>) -> Answer {
+    let (plan, command) = cluster::balance(&node.engine().meta().image());
+    let is_dry = query.is_some_and(|query| query.split('&').any(|word| word == "dry-run"));
+    if !is_dry && let Err(refusal) = cluster::order(node, command).await {
+        return refused(refusal);
+    }
+    json(&plan)
+}
+
+fn done(outcome: Result<(), Refusal>) -> Answer {
+    match outcome {
+        Ok(()) => json(&Done { done: true }),
+        Err(refusal) => refused(refusal),
+    }
+}
+
+fn refused(refusal: Refusal) -> Answer {
+    match refusal {
+        Refusal::NotFound(what) => problem(StatusCode::NOT_FOUND, what),
+        Refusal::Conflict(what) => problem(StatusCode::CONFLICT, what),
+        Refusal::Unavailable(what) => problem(StatusCode::SERVICE_UNAVAILABLE, what),
     }
 }
 

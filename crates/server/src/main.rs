@@ -1,6 +1,7 @@
 //! The `esker` program.
 
 mod admin;
+mod cluster;
 mod command;
 mod config;
 mod logging;

@@ -93,6 +93,7 @@ impl Neighbours {
             controller: ControllerOptions {
                 heartbeat_every: typed.heartbeat_every,
                 session_timeout: typed.session_timeout,
+                balance_every: typed.balance_every,
             },
             copies: Copies { stores: typed.journal_copies, acks: typed.journal_acks },
         })

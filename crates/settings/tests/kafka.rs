@@ -6,12 +6,16 @@ use std::collections::BTreeSet;
 const DUMP: &str = include_str!("../testdata/kafka-4.4.0.tsv");
 
 /// Defaults that are ours, and why.
-const DEFAULTS: [(&str, &str); 11] = [
+const DEFAULTS: [(&str, &str); 12] = [
     (
         "broker.heartbeat.interval.ms",
         "others take over what a dead broker led within a second or two",
     ),
     ("broker.session.timeout.ms", "others take over what a dead broker led within a second or two"),
+    (
+        "leader.imbalance.check.interval.seconds",
+        "a move copies nothing, and a new broker takes its share soon",
+    ),
     (
         "streams.assignor.name",
         "Kafka shows the first of `group.streams.assignors` where nobody set it",

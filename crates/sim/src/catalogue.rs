@@ -100,7 +100,7 @@ pub const CATALOGUE: &[Planted] = &[
     code("offset-skipped", Bug::OffsetSkipped, &[Panic]),
     code("trim-forgotten", Bug::TrimForgotten, &[Edge]),
     code("merge-loses-batch", Bug::MergeLosesBatch, &[Bucket]),
-    code("block-checksum-skipped", Bug::BlockChecksumSkipped, &[Progress, Time])
+    code("block-checksum-skipped", Bug::BlockChecksumSkipped, &[Progress, Time, Gap])
         .under(Feature::Bodies),
     code("large-batch-passed-over", Bug::LargeBatchPassedOver, &[Gap, Edge, Session]),
     code("group-acknowledged-early", Bug::GroupAckEarly, &[Group]),

@@ -19,7 +19,6 @@ use esker_types::{BrokerId, ByteCount, ClusterId, Offset, Timestamp};
 use esker_wire::Request;
 use esker_wire::api::create_topics::{CreatableTopic, CreateTopicsRequest};
 use std::sync::Arc;
-use std::time::Duration;
 use uuid::Uuid;
 
 pub(crate) const NOW: i64 = 1_700_000_000_000;
@@ -65,7 +64,7 @@ pub(crate) fn run_with<T>(
         let client = Arc::new(ClientInfo::new(([127, 0, 0, 1], 40_000).into(), 0));
         let house = House { broker, client };
         let result = work(&house).await;
-        engine.stop(Duration::ZERO).await;
+        engine.stop().await;
         result
     })
 }

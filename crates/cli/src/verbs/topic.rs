@@ -43,8 +43,8 @@ pub(super) async fn run(client: &Client, ui: Ui, verb: TopicVerb) -> Result<(), 
         TopicVerb::Trim { name, before, partitions, destroy } => {
             trim(client, ui, &name, &before, &partitions, destroy).await
         }
-        TopicVerb::Produce(_) | TopicVerb::Consume(_) => {
-            unreachable!("they have modules of their own")
+        TopicVerb::Produce(_) | TopicVerb::Consume(_) | TopicVerb::Move { .. } => {
+            unreachable!("others carry them out")
         }
     }
 }

@@ -52,7 +52,7 @@ impl JournalRoller {
         }
     }
 
-    /// Stores for the journal of which more are alive than of those that it has.
+    /// Stores for the journal of which more are alive than of those that it has, or none of which leaves.
     fn better(&self, journal: &OwnedJournal) -> Option<Ensemble> {
         let image = self.context.image();
         let row = image.journals.get(&journal.id())?;
@@ -62,7 +62,9 @@ impl JournalRoller {
         let current = Ensemble { stores: row.ensemble.clone(), acks: row.ack_quorum };
         let wanted = self.opener.choose(&lost);
         // A store that is lost for this journal takes the next one, if its broker is there.
-        (wanted.alive(&image, &[]) > current.alive(&image, &lost)).then_some(wanted)
+        let is_better =
+            wanted.alive(&image, &[]) > current.alive(&image, &lost) || current.has_leaving(&image);
+        is_better.then_some(wanted)
     }
 
     async fn roll(&self, journal: &Arc<OwnedJournal>, ensemble: &Ensemble) {

@@ -22,6 +22,8 @@ pub(crate) enum Task {
     Roll,
     /// Takes over from brokers that are dead.
     Rescue,
+    /// Gives partitions to other brokers.
+    Handover,
     /// Gives up, of other brokers' journals, what is in the bucket.
     Hosting,
 }
@@ -37,6 +39,7 @@ impl Task {
             Self::WalSpace => "watch the space",
             Self::Roll => "roll journals",
             Self::Rescue => "rescue",
+            Self::Handover => "hand partitions over",
             Self::Hosting => "host journals",
         }
     }
@@ -44,7 +47,7 @@ impl Task {
     /// What it means when it ends before the engine stops; `None` where that is a contradiction.
     pub(crate) const fn end(self) -> Option<&'static str> {
         match self {
-            Self::FollowMetadata | Self::Rescue | Self::Hosting => {
+            Self::FollowMetadata | Self::Rescue | Self::Handover | Self::Hosting => {
                 Some("the metadata quorum has ended")
             }
             Self::Flush => Some("another process has registered as this broker"),

@@ -3,6 +3,7 @@
 use super::{DECOMPRESSED_MAX, Engine};
 use crate::background::flush::{FlushParts, Flusher};
 use crate::background::garbage::GarbageCollector;
+use crate::background::handover::LeaderHandover;
 use crate::background::maintenance::Maintenance;
 use crate::background::merge::{MergeParts, Merger};
 use crate::background::producer_snapshot::ProducerSnapshots;
@@ -202,6 +203,7 @@ impl Engine {
             follower: Arc::clone(&follower),
             merger,
         });
+        let handover = Arc::new(LeaderHandover::new(&context, &follower, &flusher));
         Arc::new(Self {
             context,
             follower,
@@ -213,6 +215,7 @@ impl Engine {
             journals,
             tail_budget,
             uncommitted,
+            handover,
             flusher,
             maintenance,
             opener,
@@ -259,5 +262,7 @@ impl Engine {
             uncommitted: Arc::clone(&self.uncommitted),
         };
         self.tasks.spawn(spawner, Task::Rescue, async move { rescue.run().await });
+        let handover = Arc::clone(&self.handover);
+        self.tasks.spawn(spawner, Task::Handover, async move { handover.run().await });
     }
 }

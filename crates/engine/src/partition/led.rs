@@ -45,6 +45,8 @@ pub(crate) struct Inner {
     waiters: Vec<Arc<DataWaiter>>,
     /// Set when the partition is deleted or led elsewhere; appends are refused from then on.
     closed: bool,
+    /// Set while the partition is given away; appends are refused meanwhile.
+    frozen: bool,
 }
 
 impl Partition {
@@ -68,6 +70,7 @@ impl Partition {
                 acks: VecDeque::new(),
                 waiters: Vec::new(),
                 closed: false,
+                frozen: false,
             }),
         })
     }
@@ -185,8 +188,13 @@ impl Partition {
 }
 
 impl Inner {
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed
+    /// Whether it takes records.
+    pub(crate) fn takes_records(&self) -> bool {
+        !self.closed && !self.frozen
+    }
+
+    pub(crate) fn set_frozen(&mut self, frozen: bool) {
+        self.frozen = frozen;
     }
 
     /// Settles `ack` when the high watermark reaches `end`.

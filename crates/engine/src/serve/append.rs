@@ -25,7 +25,7 @@ pub struct AppendResult {
 /// Why a batch was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// The partition is deleted or led elsewhere by now.
+    /// The partition is deleted, led elsewhere by now, or on its way there.
     #[error("this broker no longer leads the partition")]
     NotLeader,
     /// The batch does not continue its producer.
@@ -91,7 +91,7 @@ impl Engine {
         let limits = partition.settings.load().limits;
         let now = self.context.env.clock.wall();
         let mut inner = partition.lock();
-        if inner.is_closed() {
+        if !inner.takes_records() {
             return Err(AppendError::NotLeader);
         }
         let appended = inner.log.append(batch, limits.timestamp_type, times, now).map_err(

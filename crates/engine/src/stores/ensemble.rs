@@ -1,6 +1,6 @@
 //! Which stores hold a journal.
 
-use esker_meta::State;
+use esker_meta::{Broker, BrokerState, State};
 use esker_types::{BrokerId, StoreId};
 
 /// How journals are copied.
@@ -51,6 +51,15 @@ impl Ensemble {
         let stores: Vec<_> = std::iter::once(own).chain(others).collect();
         let acks = usize::from(copies.acks.max(1)).min(stores.len());
         Self { stores, acks: u8::try_from(acks).expect("a handful of stores") }
+    }
+
+    /// Whether a store besides the owner's is on a broker that is being drained.
+    pub(crate) fn has_leaving(&self, state: &State) -> bool {
+        let leaving = |row: &Broker| row.state == BrokerState::Draining;
+        let brokers = state.brokers.values().filter(|row| leaving(row));
+        let mut others = self.stores.iter().skip(1);
+        let stores: Vec<_> = brokers.flat_map(|row| &row.stores).collect();
+        others.any(|store| stores.contains(&store))
     }
 
     /// How many of the stores are on brokers that are thought alive and not in `lost`.

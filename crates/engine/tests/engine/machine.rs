@@ -199,7 +199,7 @@ impl Machine {
             }
             let result = work(&engine).await;
             // Lets go of the directory for the next start; nothing is flushed.
-            engine.stop(Duration::ZERO).await;
+            engine.stop().await;
             Ok(result)
         })
     }

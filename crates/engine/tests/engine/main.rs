@@ -53,9 +53,7 @@ fn a_stop_whose_last_sync_fails_comes_to_an_end() {
         append(engine, &partition(engine, 0), batch(0..5, 0)).await;
         machine.syncs_fail.store(true, Ordering::Relaxed);
         let clock = &engine.env().clock;
-        let stopped =
-            esker_env::timeout(&**clock, Duration::from_secs(30), engine.stop(Duration::ZERO))
-                .await;
+        let stopped = esker_env::timeout(&**clock, Duration::from_secs(30), engine.stop()).await;
         assert!(stopped.is_ok(), "it waits for a log that has failed");
         assert!(engine.is_failed());
     });

@@ -98,6 +98,8 @@ impl State {
             return Err(Rejected::BrokerHolds { broker: id, partitions: led, journals: held });
         }
         self.brokers.remove(&id);
+        self.moves =
+            self.moves.iter().filter(|(_, to)| **to != id).map(|(pid, to)| (*pid, *to)).collect();
         Ok(Reply::Done)
     }
 

@@ -62,6 +62,7 @@ impl State {
         };
         self.topic_names.remove(&topic.name);
         for pid in &topic.partitions {
+            self.moves.remove(pid);
             if let Some(partition) = self.partitions.remove(pid) {
                 self.release_extents(id, &partition.extents);
                 for manifest in &partition.manifests {
@@ -155,7 +156,7 @@ impl State {
                 continue;
             }
             let row = led_by(row, broker, incarnation, election.start);
-            self.partitions.insert(election.partition, Arc::new(row));
+            self.set_leader(election.partition, row);
             elected.push(election.partition);
         }
         Reply::Elected(elected)
@@ -186,10 +187,38 @@ impl State {
                 continue;
             }
             let row = led_by(row, transfer.to, next.incarnation, transfer.start);
-            self.partitions.insert(transfer.partition, Arc::new(row));
+            self.set_leader(transfer.partition, row);
             transferred.push(transfer.partition);
         }
         Reply::Elected(transferred)
+    }
+
+    /// Takes over a row with a new leader; a move there is done.
+    fn set_leader(&mut self, id: PartitionId, row: Partition) {
+        if self.moves.get(&id) == Some(&row.leader) {
+            self.moves.remove(&id);
+        }
+        self.partitions.insert(id, Arc::new(row));
+    }
+
+    pub(super) fn move_leaders(&mut self, moves: &[(PartitionId, Option<BrokerId>)]) -> Outcome {
+        for (id, to) in moves {
+            if !self.partitions.contains_key(id) {
+                return Err(Rejected::UnknownPartition(*id));
+            }
+            let unknown = to.filter(|to| !self.brokers.contains_key(to));
+            if let Some(unknown) = unknown {
+                return Err(Rejected::UnknownBroker(unknown));
+            }
+        }
+        for (id, to) in moves {
+            let leader = self.partitions.get(id).map(|row| row.leader);
+            match to {
+                Some(to) if leader != Some(*to) => self.moves.insert(*id, *to),
+                _ => self.moves.remove(id),
+            };
+        }
+        Ok(Reply::Done)
     }
 
     pub(super) fn set_log_start(&mut self, changes: &[(PartitionId, Offset)]) {

@@ -37,7 +37,6 @@ pub(super) const ALWAYS_TIERED: &str =
     "every topic lives in the bucket; remove the setting, or keep the default";
 pub(super) const QUORUM: &str =
     "records are copied by journals: a quorum of stores has each one before it is acknowledged";
-pub(super) const PLACEMENT: &str = "a partition has no fixed replicas: any broker can serve it";
 pub(super) const UNSTABLE: &str = "what is not final is not served yet";
 pub(super) const GROUP_COMMIT: &str =
     "commits of the write-ahead log gather what arrives meanwhile";

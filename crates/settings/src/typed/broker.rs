@@ -126,6 +126,8 @@ pub struct Broker {
     pub heartbeat_every: Duration,
     /// `broker.session.timeout.ms`.
     pub session_timeout: Duration,
+    /// `leader.imbalance.check.interval.seconds`, unless `auto.leader.rebalance.enable` is off.
+    pub balance_every: Option<Duration>,
     /// `esker.cluster.secret`.
     pub cluster_secret: Option<String>,
     /// `esker.cluster.secret.file`.
@@ -231,6 +233,9 @@ impl Broker {
             journal_acks: u8::try_from(read.int("esker.journal.acks")).expect("the rule bounds it"),
             heartbeat_every: read.positive_millis("broker.heartbeat.interval.ms"),
             session_timeout: read.positive_millis("broker.session.timeout.ms"),
+            balance_every: read
+                .flag("auto.leader.rebalance.enable")
+                .then(|| read.seconds("leader.imbalance.check.interval.seconds")),
             cluster_secret: read.text("esker.cluster.secret"),
             cluster_secret_file: read.text("esker.cluster.secret.file"),
             election_timeout: read.duration("esker.quorum.election.timeout.ms"),
@@ -421,6 +426,10 @@ impl Reader<'_> {
     /// A time that Kafka lets be anything.
     fn positive_millis(&self, name: &str) -> Duration {
         Duration::from_millis(u64::try_from(self.int(name)).unwrap_or_default().max(1))
+    }
+
+    fn seconds(&self, name: &str) -> Duration {
+        Duration::from_secs(self.bytes(name).get())
     }
 
     fn flag(&self, name: &str) -> bool {
