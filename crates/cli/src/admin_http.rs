@@ -49,6 +49,11 @@ pub(crate) async fn call(
     Err(Failure::new(exit, format!("{what}: {status}: {}", problem.trim())))
 }
 
+/// Whether a broker with this admin interface is there and serves.
+pub async fn is_ready(env: &Env, address: &str) -> bool {
+    call(env, address, Method::GET, "/readyz").await.is_ok()
+}
+
 /// Sends a request, whatever its answer says.
 pub(crate) async fn send(
     env: &Env,

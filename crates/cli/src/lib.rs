@@ -14,7 +14,9 @@ mod offset_spec;
 mod ui;
 mod verbs;
 
+pub use admin_http::is_ready as admin_is_ready;
 pub use args::ClientVerb;
+pub use ui::table;
 
 use clap::Subcommand;
 use esker_env::Env;

@@ -147,7 +147,8 @@ fn render_rows<R: Row>(output: OutputFormat, rows: &[R]) -> String {
 }
 
 /// A table without lines, as terminals and `awk` like it.
-pub(crate) fn table(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+#[must_use]
+pub fn table(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(columns);

@@ -18,7 +18,7 @@ use esker_peer::{
     Greeting, Liveness, PeerListener, PeerSecurity, Peers, PeersOptions, ServiceId, Services,
 };
 use esker_types::{BrokerId, ClusterId};
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -219,11 +219,14 @@ impl Node {
 
     /// Gives its partitions to others, stops accepting, flushes what the bucket takes in time, lets go of everything.
     pub async fn stop(&self) {
+        let mut undecided = pin!(self.without_quorum());
         let leaving = pin!(self.engine.leave(self.stop_patience));
-        select(leaving, pin!(self.without_quorum())).await;
+        let can_flush = matches!(select(leaving, undecided.as_mut()).await, Either::Left(_));
         self.listening.stop().await;
-        let flushing = pin!(self.engine.flush_within(self.stop_patience));
-        select(flushing, pin!(self.without_quorum())).await;
+        if can_flush {
+            let flushing = pin!(self.engine.flush_within(self.stop_patience));
+            select(flushing, undecided).await;
+        }
         self.engine.stop().await;
         self.quorum.close().await;
         if let Some(peers) = &self.peers {

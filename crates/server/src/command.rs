@@ -26,13 +26,16 @@ pub(crate) enum Verb {
 /// Options of `esker dev`.
 #[derive(Debug, Args)]
 pub(crate) struct DevOptions {
+    /// So many brokers, each a process of its own: a cluster on this machine
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=9))]
+    pub(crate) brokers: u16,
     /// Where everything is kept
     #[arg(long, value_name = "DIR", env = "ESKER_DATA_DIR", default_value = "./esker-data")]
     pub(crate) data_dir: PathBuf,
-    /// Where Kafka clients connect
+    /// Where Kafka clients connect; with several brokers the first one's, the others' ports follow
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
     pub(crate) kafka_addr: String,
-    /// Where health, metrics and the tier commands are served (no login: keep it local)
+    /// Where health, metrics and commands are served (no login: keep it local); with several brokers the first one's
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9600")]
     pub(crate) admin_addr: String,
     /// Where records end up: file:///DIR, memory:, s3://BUCKET/PREFIX, gs://…, az://…

@@ -77,7 +77,7 @@ pub(crate) fn client(verb: ClientVerb) -> ExitCode {
 }
 
 #[expect(clippy::print_stderr, reason = "the one line that says why the server does not start")]
-fn complain(problem: &str) {
+pub(crate) fn complain(problem: &str) {
     eprintln!("esker: {problem}");
 }
 
