@@ -3,8 +3,8 @@
 use crate::bucket::BucketLie;
 use crate::drive::Lie;
 use crate::model::Oracle::{
-    self, Admin, Bucket, Cache, Determinism, Doubled, Edge, Epoch, Gap, Group, Lost, Metadata,
-    Order, Panic, Poison, Producer, Progress, Session, Start, Time,
+    self, Admin, Bucket, Cache, Changed, Determinism, Doubled, Edge, Epoch, Gap, Group, Lost,
+    Metadata, Order, Panic, Poison, Producer, Progress, Session, Start, Time,
 };
 use crate::plan::Feature;
 use esker_types::Bug;
@@ -100,7 +100,7 @@ pub const CATALOGUE: &[Planted] = &[
     code("offset-skipped", Bug::OffsetSkipped, &[Panic]),
     code("trim-forgotten", Bug::TrimForgotten, &[Edge]),
     code("merge-loses-batch", Bug::MergeLosesBatch, &[Bucket]),
-    code("block-checksum-skipped", Bug::BlockChecksumSkipped, &[Progress, Time, Gap])
+    code("block-checksum-skipped", Bug::BlockChecksumSkipped, &[Progress, Time, Gap, Changed])
         .under(Feature::Bodies),
     code("large-batch-passed-over", Bug::LargeBatchPassedOver, &[Gap, Edge, Session]),
     code("group-acknowledged-early", Bug::GroupAckEarly, &[Group]),
