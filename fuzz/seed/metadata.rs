@@ -25,18 +25,18 @@ pub(crate) fn write(corpus: &Corpus) -> io::Result<()> {
     corpus.put("metadata_snapshot", "whole", &snapshot)?;
     let plain = sections(&snapshot);
     corpus.put("metadata_snapshot", "sections", &joined(&plain))?;
-    for number in 0..plain.len() {
-        let mut one = vec![Vec::new(); plain.len()];
-        one[number].clone_from(&plain[number]);
-        corpus.put("metadata_snapshot", &format!("section-{}", number + 1), &joined(&one))?;
+    for (index, (number, body)) in plain.iter().enumerate() {
+        let mut one = vec![(0, Vec::new()); plain.len()];
+        one[index].1.clone_from(body);
+        corpus.put("metadata_snapshot", &format!("section-{number}"), &joined(&one))?;
     }
     Ok(())
 }
 
 /// As the target cuts them again.
-fn joined(sections: &[Vec<u8>]) -> Vec<u8> {
+fn joined(sections: &[(u16, Vec<u8>)]) -> Vec<u8> {
     let mut out = Vec::new();
-    for section in sections {
+    for (_, section) in sections {
         let len = u16::try_from(section.len()).expect("a small state");
         out.extend_from_slice(&len.to_le_bytes());
         out.extend_from_slice(section);
