@@ -1,8 +1,11 @@
 //! The command line of the client verbs.
 
 mod cluster;
+mod traces;
 
 pub(crate) use cluster::{BrokerVerb, ClusterVerb, JournalVerb, QuorumVerb};
+
+pub(crate) use traces::{TraceFormat, TracesListArgs, TracesVerb};
 
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -63,6 +66,15 @@ pub enum ClientVerb {
         /// What to do.
         #[command(subcommand)]
         verb: JournalVerb,
+    },
+    /// Find traces that applications have sent
+    Traces {
+        /// The broker that is asked.
+        #[command(flatten)]
+        admin: AdminArgs,
+        /// What to do.
+        #[command(subcommand)]
+        verb: TracesVerb,
     },
     /// What is in the bucket and what is on its way there
     Tier {

@@ -10,6 +10,7 @@ mod group;
 mod produce;
 mod tier;
 mod topic;
+mod traces;
 mod wal;
 
 use crate::args::{AdminArgs, ClientVerb, ClusterArgs, TopicVerb};
@@ -46,6 +47,7 @@ pub(crate) async fn run(
         ClientVerb::Broker { admin, verb } => asked(env, ui, &admin).broker(verb).await,
         ClientVerb::Quorum { admin, verb } => asked(env, ui, &admin).quorum(verb).await,
         ClientVerb::Journal { admin, verb } => asked(env, ui, &admin).journal(verb).await,
+        ClientVerb::Traces { admin, verb } => traces::run(env, ui, &admin, verb).await,
         ClientVerb::Tier { admin, verb } => tier::run(env, ui, &admin, verb).await,
         ClientVerb::Cache { admin, verb } => cache::run(env, ui, &admin, verb).await,
         ClientVerb::Wal { verb } => wal::run(env, ui, &verb),

@@ -4,6 +4,7 @@ use crate::connection::{Connection, Reply};
 use crate::error::{ClientError, check};
 use crate::metadata::{Metadata, MetadataTopic, Topics};
 use esker_env::Env;
+use esker_types::MonoTime;
 use esker_wire::api::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
 use esker_wire::api::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use esker_wire::{ApiKey, ErrorCode, Request};
@@ -153,7 +154,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`]; errors of single topics are in the answer.
     pub async fn metadata(&self, topics: Topics<'_>) -> Result<Metadata, ClientError> {
-        self.retry("read metadata", async || self.metadata_once(topics).await).await
+        retry!(self, "read metadata", async { self.metadata_once(topics).await })
     }
 
     async fn metadata_once<'a>(&self, topics: Topics<'a>) -> Result<Metadata, ClientError> {
@@ -210,7 +211,7 @@ impl Client {
         let names = [name];
         let topics = if create { Topics::Created(&names) } else { Topics::Named(&names) };
         let what = format!("find topic `{name}`");
-        self.retry(&what, async || {
+        retry!(self, &what, async {
             let metadata = self.metadata_once(topics).await?;
             let topic = metadata.topics.into_values().next();
             let topic = topic.ok_or_else(|| {
@@ -223,7 +224,6 @@ impl Client {
             check(topic.error_code, None, || what.clone())?;
             Ok(topic)
         })
-        .await
         .map_err(|error| match error {
             ClientError::Invalid(text) if text.is_empty() => {
                 ClientError::broker(what, ErrorCode::UnknownTopicOrPartition.code(), None)
@@ -295,41 +295,64 @@ impl Client {
         self.connect(&address.address()).await
     }
 
-    /// Tries until it succeeds, the error will not pass, or the deadline passes.
-    pub(crate) async fn retry<T>(
-        &self,
-        what: &str,
-        mut attempt: impl AsyncFnMut() -> Result<T, ClientError>,
-    ) -> Result<T, ClientError> {
-        let env = &self.0.env;
-        let begun = env.clock.now();
-        let mut pause = PAUSE_MIN;
-        loop {
-            let error = match attempt().await {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
-            };
-            if !error.may_pass() {
-                return Err(error);
-            }
-            let after = env.clock.now().since(begun);
-            // A broker that is not there is waited for less long than one that is busy.
-            let patience = match error {
-                ClientError::Connect { .. } => self.0.options.connect_timeout,
-                _ => self.0.options.deadline,
-            };
-            if after + pause >= patience {
-                return Err(match error {
-                    ClientError::Connect { .. } => error,
-                    last => {
-                        let last = Box::new(last);
-                        ClientError::Deadline { what: what.to_owned(), after, last }
-                    }
-                });
-            }
-            let jitter = env.entropy.below(1 + u64::try_from(pause.as_micros()).unwrap_or(0) / 2);
-            env.clock.sleep(pause / 2 + Duration::from_micros(jitter)).await;
-            pause = (pause * 2).min(PAUSE_MAX);
-        }
+    /// Attempts at `what`, which begin now. See [`retry!`].
+    pub(crate) fn attempts<'a>(&'a self, what: &'a str) -> Attempts<'a> {
+        Attempts { client: self, what, begun: self.0.env.clock.now(), pause: PAUSE_MIN }
     }
 }
+
+/// Attempts at one thing.
+pub(crate) struct Attempts<'a> {
+    client: &'a Client,
+    what: &'a str,
+    begun: MonoTime,
+    pause: Duration,
+}
+
+impl Attempts<'_> {
+    /// Waits before the next attempt, if there is to be one after this error: if it may pass and there is time.
+    pub(crate) async fn after(&mut self, error: ClientError) -> Result<(), ClientError> {
+        if !error.may_pass() {
+            return Err(error);
+        }
+        let Inner { env, options, .. } = &*self.client.0;
+        let after = env.clock.now().since(self.begun);
+        // A broker that is not there is waited for less long than one that is busy.
+        let patience = match error {
+            ClientError::Connect { .. } => options.connect_timeout,
+            _ => options.deadline,
+        };
+        if after + self.pause >= patience {
+            return Err(match error {
+                ClientError::Connect { .. } => error,
+                last => {
+                    let (what, last) = (self.what.to_owned(), Box::new(last));
+                    ClientError::Deadline { what, after, last }
+                }
+            });
+        }
+        let jitter = env.entropy.below(1 + u64::try_from(self.pause.as_micros()).unwrap_or(0) / 2);
+        env.clock.sleep(self.pause / 2 + Duration::from_micros(jitter)).await;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        Ok(())
+    }
+}
+
+/// Tries until it succeeds, the error will not pass, or the client's deadline passes. A macro, as futures of closures that
+/// borrow are not known to be `Send`, and spawned tasks use this client.
+macro_rules! retry {
+    ($client:expr, $what:expr, $attempt:expr) => {{
+        let mut attempts = $client.attempts($what);
+        loop {
+            match $attempt.await {
+                Ok(value) => break Ok(value),
+                Err(error) => match attempts.after(error).await {
+                    Ok(()) => {}
+                    Err(error) => break Err(error),
+                },
+            }
+        }
+    }};
+}
+
+pub(crate) use retry;

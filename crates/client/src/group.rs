@@ -1,7 +1,7 @@
 //! A member of a classic consumer group.
 
 use crate::admin::assignment_of;
-use crate::client::Client;
+use crate::client::{Client, retry};
 use crate::consumer::{Consumer, ConsumerOptions, Position, Received};
 use crate::error::{ClientError, check};
 use crate::metadata::Topics;
@@ -131,11 +131,9 @@ impl GroupMember {
             return Ok(());
         }
         let (client, group) = (self.client.clone(), self.group.clone());
-        let outcome = client
-            .retry("commit offsets", async || {
-                client.commit_as(&group, &self.member_id, self.generation, offsets).await
-            })
-            .await;
+        let outcome = retry!(client, "commit offsets", async {
+            client.commit_as(&group, &self.member_id, self.generation, offsets).await
+        });
         if let Err(error) = &outcome {
             self.on_code(error.code());
         }
@@ -210,7 +208,7 @@ impl GroupMember {
 
     async fn join(&mut self) -> Result<(), ClientError> {
         let (client, what) = (self.client.clone(), format!("join group `{}`", self.group));
-        let assignment = client.retry(&what, async || self.join_once().await).await?;
+        let assignment = retry!(client, &what, async { self.join_once().await })?;
         let positions = self.begin(&assignment).await?;
         self.consumer =
             Consumer::new(self.client.clone(), self.options.consumer.clone(), positions);

@@ -1,6 +1,6 @@
 //! Where partitions begin and end, and where times are in them.
 
-use crate::client::Client;
+use crate::client::{Client, retry};
 use crate::connection::Connection;
 use crate::error::{ClientError, check};
 use esker_wire::ApiKey;
@@ -74,7 +74,7 @@ impl Client {
         read_committed: bool,
     ) -> Result<BTreeMap<(String, i32), FoundOffset>, ClientError> {
         let mut found = BTreeMap::new();
-        self.retry("look offsets up", async || {
+        retry!(self, "look offsets up", async {
             let missing = wanted
                 .iter()
                 .filter(|(topic, partition, _)| !found.contains_key(&(topic.clone(), *partition)))
@@ -87,8 +87,7 @@ impl Client {
                 }
             }
             failed.map_or(Ok(()), Err)
-        })
-        .await?;
+        })?;
         Ok(found)
     }
 

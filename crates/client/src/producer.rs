@@ -1,6 +1,6 @@
 //! Sending records: gathered by partition, sent one batch a partition at a time, in order.
 
-use crate::client::Client;
+use crate::client::{Client, retry};
 use crate::connection::Connection;
 use crate::error::{ClientError, check};
 use crate::offsets::Leader;
@@ -232,7 +232,7 @@ impl Producer {
         }
         let mut delivered = Vec::new();
         let client = self.client.clone();
-        client.retry("produce", async || self.attempt(&mut unsent, &mut delivered).await).await?;
+        retry!(client, "produce", async { self.attempt(&mut unsent, &mut delivered).await })?;
         delivered.sort_by_key(|delivery| delivery.number);
         Ok(delivered)
     }
@@ -249,19 +249,17 @@ impl Producer {
     }
 
     async fn identify(&self) -> Result<(ProducerId, ProducerEpoch), ClientError> {
-        self.client
-            .retry("get a producer id", async || {
-                let request = InitProducerIdRequest {
-                    transactional_id: None,
-                    transaction_timeout_ms: i32::MAX,
-                    ..Default::default()
-                };
-                let reply = self.client.call_any(&request).await?;
-                let response: InitProducerIdResponse = reply.read()?;
-                check(response.error_code, None, || "get a producer id".to_owned())?;
-                Ok((ProducerId(response.producer_id), ProducerEpoch(response.producer_epoch)))
-            })
-            .await
+        retry!(self.client, "get a producer id", async {
+            let request = InitProducerIdRequest {
+                transactional_id: None,
+                transaction_timeout_ms: i32::MAX,
+                ..Default::default()
+            };
+            let reply = self.client.call_any(&request).await?;
+            let response: InitProducerIdResponse = reply.read()?;
+            check(response.error_code, None, || "get a producer id".to_owned())?;
+            Ok((ProducerId(response.producer_id), ProducerEpoch(response.producer_epoch)))
+        })
     }
 
     async fn target(&mut self, record: &Outgoing) -> Result<Target, ClientError> {

@@ -2,6 +2,8 @@
 
 use crate::cluster::{self, Refusal};
 use crate::metrics;
+use crate::trace_api::{self, TraceProblem};
+use crate::traces::Traces;
 use bytes::Bytes;
 use esker_cli::admin_api::cluster::Done;
 use esker_cli::admin_api::{CacheCleared, CacheStats, FlushLine, Problem, TierStatus, VerifyLine};
@@ -36,21 +38,20 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    pub(crate) fn start(env: &Env, listener: Box<dyn Listener>, node: Arc<Node>) -> Self {
+    pub(crate) fn start(
+        env: &Env,
+        listener: Box<dyn Listener>,
+        node: Arc<Node>,
+        traces: Arc<Traces>,
+    ) -> Self {
         let admin = Self {
             address: listener.local_addr(),
             ready: Arc::new(AtomicBool::new(true)),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        let serve = accept(
-            env.clone(),
-            listener,
-            node,
-            Arc::clone(&admin.ready),
-            admin.stop.clone(),
-            admin.tasks.clone(),
-        );
+        let asked = Asked { env: env.clone(), node, traces, ready: Arc::clone(&admin.ready) };
+        let serve = accept(listener, Arc::new(asked), admin.stop.clone(), admin.tasks.clone());
         let task = admin.tasks.track_future(serve);
         env.spawner.spawn(TaskPlacement::Background, "admin", Box::pin(task));
         admin
@@ -72,36 +73,37 @@ impl Admin {
     }
 }
 
-async fn accept(
+/// What questions are answered from.
+struct Asked {
     env: Env,
-    listener: Box<dyn Listener>,
     node: Arc<Node>,
+    traces: Arc<Traces>,
     ready: Arc<AtomicBool>,
+}
+
+async fn accept(
+    listener: Box<dyn Listener>,
+    asked: Arc<Asked>,
     stop: CancellationToken,
     tasks: TaskTracker,
 ) {
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let Ok(incoming) = accepted else {
-            env.clock.sleep(Duration::from_millis(100)).await;
+            asked.env.clock.sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let connection = serve(incoming, Arc::clone(&node), Arc::clone(&ready), stop.clone());
+        let connection = serve(incoming, Arc::clone(&asked), stop.clone());
         let task = Box::pin(tasks.track_future(connection));
-        env.spawner.spawn(TaskPlacement::Background, "admin connection", task);
+        asked.env.spawner.spawn(TaskPlacement::Background, "admin connection", task);
     }
 }
 
-async fn serve(
-    incoming: Incoming,
-    node: Arc<Node>,
-    ready: Arc<AtomicBool>,
-    stop: CancellationToken,
-) {
+async fn serve(incoming: Incoming, asked: Arc<Asked>, stop: CancellationToken) {
     let Ok(stream) = incoming.open() else { return };
     let stream: Box<dyn ByteStream> = stream;
     let service = service_fn(|request: Request<Body>| {
-        let (node, ready) = (Arc::clone(&node), Arc::clone(&ready));
-        async move { Ok::<_, Infallible>(answer(&node, &ready, &request).await) }
+        let asked = Arc::clone(&asked);
+        async move { Ok::<_, Infallible>(answer(&asked, &request).await) }
     });
     let connection =
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
@@ -110,7 +112,8 @@ async fn serve(
     }
 }
 
-async fn answer(node: &Arc<Node>, ready: &AtomicBool, request: &Request<Body>) -> Answer {
+async fn answer(asked: &Asked, request: &Request<Body>) -> Answer {
+    let Asked { node, ready, .. } = asked;
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/livez") => text(StatusCode::OK, "ok\n"),
         (&Method::GET, "/readyz") => readiness(node, ready),
@@ -131,6 +134,13 @@ async fn answer(node: &Arc<Node>, ready: &AtomicBool, request: &Request<Body>) -
         (&Method::POST, path) if path.starts_with("/v1/topics/") => {
             move_topic(node, path, request.uri().query()).await
         }
+        (&Method::GET, path) if path == "/v1/traces" || path.starts_with("/v1/traces/") => {
+            traces(asked, path, request.uri().query().unwrap_or_default()).await
+        }
+        (&Method::GET, "/ui") => redirect("/ui/"),
+        (&Method::GET, "/ui/") => {
+            with_type(StatusCode::OK, "text/html; charset=utf-8", PAGE.to_owned())
+        }
         (&Method::GET, "/v1/cache/stats") => json(&cache_stats(node)),
         (&Method::POST, "/v1/cache/clear") => {
             node.engine().clear_cache().await;
@@ -139,6 +149,38 @@ async fn answer(node: &Arc<Node>, ready: &AtomicBool, request: &Request<Body>) -
         (method, path) => {
             problem(StatusCode::NOT_FOUND, format!("there is nothing at {method} {path}"))
         }
+    }
+}
+
+/// The page of traces, whole: it fetches nothing from elsewhere.
+const PAGE: &str = include_str!("../ui/index.html");
+
+fn redirect(to: &'static str) -> Answer {
+    let mut response = text(StatusCode::FOUND, "");
+    response.headers_mut().insert(header::LOCATION, header::HeaderValue::from_static(to));
+    response
+}
+
+async fn traces(asked: &Asked, path: &str, query: &str) -> Answer {
+    let (env, store) = (&asked.env, &*asked.traces.store);
+    match path.trim_start_matches("/v1/traces").trim_start_matches('/') {
+        "" => told(trace_api::search(env, store, query).await),
+        "services" => told(trace_api::services(env, store, query).await),
+        id => match trace_api::trace(store, id).await {
+            Ok(spans) if query.split('&').any(|pair| pair == "format=otlp") => {
+                json(&trace_api::as_otlp(&spans))
+            }
+            found => told(found),
+        },
+    }
+}
+
+fn told(answer: Result<impl Serialize, TraceProblem>) -> Answer {
+    match answer {
+        Ok(answer) => json(&answer),
+        Err(TraceProblem::Bad(what)) => problem(StatusCode::BAD_REQUEST, what),
+        Err(TraceProblem::NotFound(what)) => problem(StatusCode::NOT_FOUND, what),
+        Err(TraceProblem::Failed(what)) => problem(StatusCode::SERVICE_UNAVAILABLE, what),
     }
 }
 

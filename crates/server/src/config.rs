@@ -22,10 +22,13 @@ pub(crate) struct Config {
     pub(crate) settings: BrokerSettings,
     /// What `settings` come to.
     pub(crate) typed: typed::Broker,
+    /// Whether it is `esker dev`, which has defaults where a server asks to be told.
+    pub(crate) is_dev: bool,
 }
 
 /// Options and file as they were written.
 struct Told {
+    is_dev: bool,
     data_dir: PathBuf,
     kafka_addr: String,
     advertised_addr: Option<String>,
@@ -79,6 +82,7 @@ fn default_admin_addr() -> String {
 impl Config {
     pub(crate) fn for_dev(options: &DevOptions) -> Result<Self, ConfigProblem> {
         Self::new(Told {
+            is_dev: true,
             data_dir: options.data_dir.clone(),
             kafka_addr: options.kafka_addr.clone(),
             advertised_addr: None,
@@ -105,6 +109,7 @@ impl Config {
         }
         settings.extend(parse_sets(&options.settings)?);
         Self::new(Told {
+            is_dev: false,
             data_dir: file.data_dir,
             kafka_addr: file.kafka_addr,
             advertised_addr: file.advertised_addr,
@@ -142,7 +147,17 @@ impl Config {
         let bucket_url = typed.bucket.url.clone().or(told.bucket);
         let mut bucket = bucket(bucket_url.as_deref(), &data_dir, told.s3)?;
         override_bucket(&mut bucket, &settings, &typed.bucket);
-        Ok(Self { data_dir, kafka_addr, advertised_addr, admin_addr, bucket, settings, typed })
+        let is_dev = told.is_dev;
+        Ok(Self {
+            data_dir,
+            kafka_addr,
+            advertised_addr,
+            admin_addr,
+            bucket,
+            settings,
+            typed,
+            is_dev,
+        })
     }
 }
 

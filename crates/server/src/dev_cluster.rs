@@ -186,7 +186,10 @@ fn start(
         format!("esker.peer.listener={}", member.peer),
         format!("esker.cluster.secret.file={}", secret.display()),
     ];
-    for setting in own.iter().chain(&options.settings) {
+    // One of them takes OTLP: its ports are for one.
+    let no_otlp = ["esker.otlp.http.listener=".to_owned()];
+    let others = if member.id == 1 { &[][..] } else { &no_otlp[..] };
+    for setting in own.iter().chain(&options.settings).chain(others) {
         command.args(["--set", setting]);
     }
     // A signal from the terminal is for this process alone, which stops them one after the other.

@@ -9,6 +9,8 @@ mod logging;
 mod metrics;
 mod peers;
 mod run;
+mod trace_api;
+mod traces;
 
 use clap::Parser;
 use std::process::ExitCode;

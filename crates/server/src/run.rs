@@ -5,6 +5,7 @@ use crate::command::Arguments;
 use crate::config::{Config, ConfigProblem};
 use crate::logging;
 use crate::peers::Neighbours;
+use crate::traces::Traces;
 use clap::CommandFactory;
 use esker_broker::{BrokerOptions, CoordinatorOptions, LiveSettings};
 use esker_bucket::{BucketUrl, marker};
@@ -154,13 +155,15 @@ async fn run(env: &Env, config: Config) -> Result<End, ConfigProblem> {
     let mut options = node_options(&config, typed, &data_dir)?;
     options.engine.peer = peer_address;
     let cache = cache_of(env, typed, &config.bucket.url, &data_dir);
-    let settings = Arc::new(LiveSettings::new(broker_id, config.settings));
+    let settings = Arc::new(LiveSettings::new(broker_id, config.settings.clone()));
+    let objects = Arc::clone(&bucket);
     let node = Node::start(env, kafka, bucket, cache, settings, options, peers)
         .await
         .map_err(|error| error.to_string())?;
     data_dir.note_served(&*env.disk).map_err(|error| error.to_string())?;
     let node = Arc::new(node);
-    let admin = Admin::start(env, admin, Arc::clone(&node));
+    let traces = Arc::new(Traces::start(env, &config, &node, objects).await?);
+    let admin = Admin::start(env, admin, Arc::clone(&node), Arc::clone(&traces));
     tracing::info!(
         kafka = %node.kafka_address(),
         admin = %admin.address(),
@@ -180,7 +183,7 @@ async fn run(env: &Env, config: Config) -> Result<End, ConfigProblem> {
         biased;
         // Also the last sync may fail.
         failure = node.failed() => return Ok(end_of(failure)),
-        () = stop(&node, &admin) => {}
+        () = stop(&node, &admin, &traces) => {}
         _ = terminate.recv() => tracing::warn!("stopped at once; the rest is recovered at the next start"),
         _ = interrupt.recv() => tracing::warn!("stopped at once; the rest is recovered at the next start"),
     }
@@ -232,8 +235,9 @@ async fn refuse_old_copy(
     marker::set_starts(bucket, broker, data_dir.identity().starts).await.map_err(failed)
 }
 
-async fn stop(node: &Node, admin: &Admin) {
+async fn stop(node: &Node, admin: &Admin, traces: &Traces) {
     admin.not_ready();
+    traces.stop().await;
     node.stop().await;
     admin.stop().await;
 }

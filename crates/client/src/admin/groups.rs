@@ -1,6 +1,6 @@
 //! Groups and their offsets.
 
-use crate::client::Client;
+use crate::client::{Client, retry};
 use crate::error::{ClientError, check};
 use crate::metadata::Topics;
 use esker_wire::api::consumer_protocol_assignment::ConsumerProtocolAssignment;
@@ -82,7 +82,7 @@ impl Client {
         let metadata = self.metadata(Topics::Named(&[])).await?;
         let mut groups = BTreeMap::new();
         for broker in metadata.brokers.values() {
-            self.retry("list groups", async || {
+            retry!(self, "list groups", async {
                 let connection = self.connect(&broker.address()).await?;
                 let reply = connection.call(&ListGroupsRequest::default()).await?;
                 let response: ListGroupsResponse<'_> = reply.read()?;
@@ -97,8 +97,7 @@ impl Client {
                     groups.insert(listing.id.clone(), listing);
                 }
                 Ok(())
-            })
-            .await?;
+            })?;
         }
         Ok(groups.into_values().collect())
     }
@@ -110,7 +109,7 @@ impl Client {
     /// dead.
     pub async fn describe_group(&self, id: &str) -> Result<GroupDescription, ClientError> {
         let what = format!("describe group `{id}`");
-        self.retry(&what, async || {
+        retry!(self, &what, async {
             let connection = self.coordinator(id).await?;
             let request = DescribeGroupsRequest { groups: vec![id].into(), ..Default::default() };
             let reply = connection.call(&request).await?;
@@ -138,7 +137,6 @@ impl Client {
                 members: members.collect(),
             })
         })
-        .await
     }
 
     /// All offsets that a group has committed.
@@ -150,7 +148,7 @@ impl Client {
         group: &str,
     ) -> Result<BTreeMap<(String, i32), i64>, ClientError> {
         let what = format!("read the offsets of group `{group}`");
-        self.retry(&what, async || {
+        retry!(self, &what, async {
             let connection = self.coordinator(group).await?;
             // From version 8 on several groups are asked for at once.
             let several = connection.version(ApiKey::OffsetFetch)? >= 8;
@@ -187,7 +185,6 @@ impl Client {
             }
             Ok(offsets)
         })
-        .await
     }
 
     /// Sets offsets of a group that has no members.
@@ -200,7 +197,7 @@ impl Client {
         offsets: &BTreeMap<(String, i32), i64>,
     ) -> Result<(), ClientError> {
         let what = format!("set offsets of group `{group}`");
-        self.retry(&what, async || self.commit_as(group, "", -1, offsets).await).await
+        retry!(self, &what, async { self.commit_as(group, "", -1, offsets).await })
     }
 
     /// Commits offsets as a member, or from outside with an empty member id and generation -1.
@@ -257,7 +254,7 @@ impl Client {
     /// See [`ClientError`].
     pub async fn delete_group(&self, id: &str) -> Result<(), ClientError> {
         let what = format!("delete group `{id}`");
-        self.retry(&what, async || {
+        retry!(self, &what, async {
             let connection = self.coordinator(id).await?;
             let request = DeleteGroupsRequest { groups_names: vec![id].into() };
             let reply = connection.call(&request).await?;
@@ -267,6 +264,5 @@ impl Client {
             }
             Ok(())
         })
-        .await
     }
 }

@@ -1,6 +1,6 @@
 //! Topics and settings.
 
-use crate::client::Client;
+use crate::client::{Client, retry};
 use crate::error::{ClientError, check};
 use esker_wire::ApiKey;
 use esker_wire::api::create_partitions::{
@@ -96,7 +96,7 @@ impl Client {
         dry: bool,
     ) -> Result<Option<i32>, ClientError> {
         let what = format!("create topic `{}`", topic.name);
-        self.retry(&what, async || {
+        retry!(self, &what, async {
             let configs: Vec<_> = topic
                 .configs
                 .iter()
@@ -123,7 +123,6 @@ impl Client {
             }
             Ok(partitions)
         })
-        .await
     }
 
     /// Deletes a topic.
@@ -254,7 +253,7 @@ impl Client {
     ) -> Result<BTreeMap<i32, i64>, ClientError> {
         let mut done = BTreeMap::new();
         let what = format!("trim topic `{topic}`");
-        self.retry(&what, async || {
+        retry!(self, &what, async {
             let missing = below
                 .iter()
                 .filter(|(partition, _)| !done.contains_key(*partition))
@@ -282,8 +281,7 @@ impl Client {
                 }
             }
             Ok(())
-        })
-        .await?;
+        })?;
         Ok(done)
     }
 }

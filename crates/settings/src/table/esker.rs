@@ -5,6 +5,10 @@ use super::why::NOT_YET;
 settings! { ESKER
     "esker.admin.listener": Text = Some("127.0.0.1:9600"), NonEmpty, ReadOnly, Honoured;
         "Address of the admin interface: health, metrics, and what the `tier`, `cache` and `wal` commands ask."
+    "esker.otlp.http.listener": Text = None, Any, ReadOnly, Honoured;
+        "Address at which applications' traces are taken by OTLP over HTTP, as in `0.0.0.0:4318`. `esker dev` has 127.0.0.1:4318; empty for none."
+    "esker.traces.index.interval.ms": Duration = Some("10000"), AtLeast(100), ReadOnly, Honoured;
+        "How often spans that have come are made a file of the bucket. They are found before, too."
     "esker.peer.listener": Text = None, NonEmpty, ReadOnly, Honoured;
         "Address at which the other nodes of the cluster reach this one, as in `0.0.0.0:9194`; this node's entry of `controller.quorum.voters` names it to them."
     "esker.peer.advertised": Text = None, NonEmpty, ReadOnly, Honoured;

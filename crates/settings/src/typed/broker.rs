@@ -128,6 +128,10 @@ pub struct Broker {
     pub session_timeout: Duration,
     /// `leader.imbalance.check.interval.seconds`, unless `auto.leader.rebalance.enable` is off.
     pub balance_every: Option<Duration>,
+    /// `esker.otlp.http.listener`; empty for none.
+    pub otlp_http_listener: Option<String>,
+    /// `esker.traces.index.interval.ms`.
+    pub traces_index_every: Duration,
     /// `esker.cluster.secret`.
     pub cluster_secret: Option<String>,
     /// `esker.cluster.secret.file`.
@@ -236,6 +240,8 @@ impl Broker {
             balance_every: read
                 .flag("auto.leader.rebalance.enable")
                 .then(|| read.seconds("leader.imbalance.check.interval.seconds")),
+            otlp_http_listener: read.text("esker.otlp.http.listener"),
+            traces_index_every: read.duration("esker.traces.index.interval.ms"),
             cluster_secret: read.text("esker.cluster.secret"),
             cluster_secret_file: read.text("esker.cluster.secret.file"),
             election_timeout: read.duration("esker.quorum.election.timeout.ms"),
