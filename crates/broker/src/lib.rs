@@ -17,6 +17,7 @@ mod dedup;
 mod dispatch;
 mod error_code;
 mod fetch_session;
+mod leader_hint;
 mod listed_brokers;
 mod listener;
 mod live_settings;

@@ -5,6 +5,7 @@ mod every_api;
 pub(crate) mod frames;
 mod groups;
 mod house;
+mod leaders;
 mod records;
 mod stream;
 mod topics;

@@ -4,14 +4,16 @@ use crate::access::{Access, Operation, Resource};
 use crate::call::{Call, Outcome};
 use crate::error_code;
 use crate::fetch_session::{Context, Entry, Told, TopicKey, Wanted};
+use crate::leader_hint;
 use crate::lookup::{check_epoch, find_partition, find_topic};
 use esker_engine::{DataWaiter, FetchedBatches, Partition};
 use esker_env::{TaskPlacement, timeout};
+use esker_meta::State;
 use esker_plog::Position;
 use esker_types::{Bug, LeaderEpoch, Offset, TopicId, planted};
 use esker_wire::api::fetch::{
     EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch,
-    PartitionData,
+    NodeEndpoint, PartitionData,
 };
 use esker_wire::{Array, ErrorCode, Uuid};
 use futures_util::future::{Either, join_all, select};
@@ -25,6 +27,9 @@ pub(crate) const ACCESS: Access = Access::Needs(Operation::Read, Resource::Topic
 
 /// First version that names topics by id.
 const BY_ID: i16 = 13;
+/// First version that can say who leads, and the first that can say where that is.
+const TELLS_LEADER: i16 = 12;
+const TELLS_ENDPOINTS: i16 = 16;
 /// Longest time that a read from the bucket may take when the client is in no hurry; it asks again.
 const COLD_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -379,12 +384,14 @@ fn answer(call: &Call<'_>, context: &Context, items: &[Item]) -> Outcome {
             (session.lock().id, silent)
         }
     };
+    let is_misdirected = |item: &Item| item.result.error == ErrorCode::NotLeaderOrFollower;
+    let state = items.iter().any(is_misdirected).then(|| call.broker.engine().meta().image());
     let mut responses: Vec<(&TopicKey, Vec<PartitionData<'_>>)> = Vec::new();
     for (place, item) in items.iter().enumerate() {
         if silent.contains(&place) {
             continue;
         }
-        let data = describe(call, item);
+        let data = describe(call, state.as_deref(), item);
         match responses.last_mut() {
             Some((key, partitions)) if *key == &item.key => partitions.push(data),
             _ => responses.push((&item.key, vec![data])),
@@ -400,7 +407,23 @@ fn answer(call: &Call<'_>, context: &Context, items: &[Item]) -> Outcome {
             FetchableTopicResponse { topic, topic_id, partitions: partitions.into() }
         })
         .collect();
-    call.answer(FetchResponse { session_id, responses: responses.into(), ..Default::default() })
+    let node_endpoints = match state.as_deref().filter(|_| call.version() >= TELLS_ENDPOINTS) {
+        None => Array::new(),
+        Some(state) => {
+            let data = responses.iter().flat_map(|topic| topic.partitions.iter());
+            let leaders = data.map(|data| data.current_leader.leader_id);
+            let endpoints = leader_hint::endpoints(call.broker, state, leaders).into_iter();
+            let endpoints = endpoints.map(|(node_id, port, row)| NodeEndpoint {
+                node_id,
+                host: &row.host,
+                port,
+                rack: row.rack.as_deref(),
+            });
+            endpoints.collect()
+        }
+    };
+    let responses = responses.into();
+    call.answer(FetchResponse { session_id, responses, node_endpoints, ..Default::default() })
 }
 
 /// Notes what the client is told, and answers the places of partitions about which there is nothing to tell.
@@ -435,19 +458,12 @@ fn unchanged(
     silent
 }
 
-fn describe<'a>(call: &Call<'_>, item: &'a Item) -> PartitionData<'a> {
+fn describe<'a>(call: &Call<'_>, state: Option<&State>, item: &'a Item) -> PartitionData<'a> {
     let result = &item.result;
     let offset = |of: fn(&Position) -> Offset| result.position.as_ref().map_or(-1, |p| of(p).get());
     let told = result.error == ErrorCode::None;
-    let current_leader = match (result.error, &result.position) {
-        (ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch, Some(position)) => {
-            LeaderIdAndEpoch {
-                leader_id: call.broker.id(),
-                leader_epoch: position.leader_epoch.get(),
-            }
-        }
-        _ => LeaderIdAndEpoch::default(),
-    };
+    let told_leader = (call.version() >= TELLS_LEADER).then(|| current_leader(call, state, item));
+    let current_leader = told_leader.flatten().unwrap_or_default();
     PartitionData {
         partition_index: item.index,
         error_code: result.error.code(),
@@ -460,6 +476,27 @@ fn describe<'a>(call: &Call<'_>, item: &'a Item) -> PartitionData<'a> {
         aborted_transactions: (told && item.committed_only || item.is_unknown()).then(Array::new),
         records: Some(result.batches.batches.clone().into()),
         ..Default::default()
+    }
+}
+
+/// Who leads instead, or in which epoch this broker does.
+fn current_leader(call: &Call<'_>, state: Option<&State>, item: &Item) -> Option<LeaderIdAndEpoch> {
+    match item.result.error {
+        ErrorCode::NotLeaderOrFollower => {
+            let state = state?;
+            let topic = match &item.key {
+                TopicKey::Id(id) => *id,
+                TopicKey::Name(name) => *state.topic_names.get(name.as_str())?,
+            };
+            let row = leader_hint::row_of(state, topic, item.index)?;
+            let (leader_id, leader_epoch) = (row.leader.get(), row.leader_epoch.get());
+            Some(LeaderIdAndEpoch { leader_id, leader_epoch })
+        }
+        ErrorCode::FencedLeaderEpoch => {
+            let leader_epoch = item.result.position.as_ref()?.leader_epoch.get();
+            Some(LeaderIdAndEpoch { leader_id: call.broker.id(), leader_epoch })
+        }
+        _ => None,
     }
 }
 

@@ -9,18 +9,20 @@ use crate::broker::Broker;
 use crate::call::{PendingResponse, Response, encode};
 use crate::client_info::ClientInfo;
 use crate::error_code;
+use crate::leader_hint;
 use crate::lookup::{find_partition, find_topic};
 use crate::protocol_violation::ProtocolViolation;
 use bytes::BytesMut;
 use esker_engine::{Ack, AppendResult, Partition, TopicEntry};
+use esker_meta::State;
 use esker_record::{
     BatchError, BatchMut, BatchView, ProduceLimits, RecordFault, RecordsRefused, Times,
     TimestampType, needs_records, produced_batch, validate_produced, validate_records,
 };
 use esker_types::{Bug, Timestamp, is_internal_topic, planted};
 use esker_wire::api::produce::{
-    BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, ProduceRequest,
-    ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    ProduceRequest, ProduceResponse, TopicProduceResponse,
 };
 use esker_wire::{ApiKey, ErrorCode, Message, RequestHeader, Uuid, decode_request_header};
 use std::ops::Range;
@@ -31,6 +33,8 @@ pub(crate) const ACCESS: Access = Access::Needs(Operation::Write, Resource::Topi
 
 /// First version that names topics by id.
 const BY_ID: i16 = 13;
+/// First version that can say who leads.
+const TELLS_LEADER: i16 = 10;
 /// Shortest wait for a commit, whatever the request says. Its timeout is for copies on other brokers, which Kafka waits for
 /// after its own append; here the append itself is what takes the time of a sync. A client that is told of a timeout sends
 /// again what is stored already.
@@ -164,6 +168,15 @@ fn plan(broker: &Arc<Broker>, mut frame: BytesMut) -> Result<Plan, ProtocolViola
 }
 
 impl Plan {
+    /// Whether some of it belongs to another leader, and the answer can say so.
+    fn came_to_another_leader(&self) -> bool {
+        let is_misdirected = |part: &PlannedPartition| {
+            matches!(part.outcome, Outcome::Refused { code: ErrorCode::NotLeaderOrFollower, .. })
+        };
+        let mut parts = self.topics.iter().flat_map(|planned| &planned.partitions);
+        self.version >= TELLS_LEADER && parts.any(is_misdirected)
+    }
+
     fn partitions_without_producers(&self) -> impl Iterator<Item = Arc<Partition>> {
         self.topics.iter().flat_map(|planned| {
             planned.partitions.iter().filter_map(|part| {
@@ -340,6 +353,8 @@ fn finish(broker: &Broker, plan: &Plan, committed: bool, throttle: Duration) -> 
     } else {
         ErrorCode::RequestTimedOut
     };
+    let state = plan.came_to_another_leader().then(|| broker.engine().meta().image());
+    let state = state.as_deref();
     let responses: Vec<_> = plan
         .topics
         .iter()
@@ -350,11 +365,22 @@ fn finish(broker: &Broker, plan: &Plan, committed: bool, throttle: Duration) -> 
             partition_responses: planned
                 .partitions
                 .iter()
-                .map(|part| answer_part(broker, planned, part, committed, undone))
+                .map(|part| answer_part(state, planned, part, committed, undone))
                 .collect(),
         })
         .collect();
-    let response = ProduceResponse { responses: responses.into(), ..Default::default() };
+    let answers = responses.iter().flat_map(|topic| topic.partition_responses.iter());
+    let leaders = answers.map(|part| part.current_leader.leader_id);
+    let endpoints = state.map(|state| leader_hint::endpoints(broker, state, leaders));
+    let endpoints = endpoints.into_iter().flatten().map(|(node_id, port, row)| NodeEndpoint {
+        node_id,
+        host: &row.host,
+        port,
+        rack: row.rack.as_deref(),
+    });
+    let node_endpoints = endpoints.collect();
+    let response =
+        ProduceResponse { responses: responses.into(), node_endpoints, ..Default::default() };
     let header = RequestHeader {
         api_key: ApiKey::Produce,
         api_version: plan.version,
@@ -365,7 +391,7 @@ fn finish(broker: &Broker, plan: &Plan, committed: bool, throttle: Duration) -> 
 }
 
 fn answer_part<'a>(
-    broker: &Broker,
+    state: Option<&State>,
     planned: &'a PlannedTopic,
     part: &'a PlannedPartition,
     committed: bool,
@@ -397,7 +423,7 @@ fn answer_part<'a>(
                     batch_index_error_message: Some(&fault.message),
                 })
                 .collect(),
-            current_leader: current_leader(broker, planned, part, *code),
+            current_leader: current_leader(state, planned, part, *code).unwrap_or_default(),
             ..blank
         },
     }
@@ -405,17 +431,14 @@ fn answer_part<'a>(
 
 /// Tells a client that came to the wrong broker where to go.
 fn current_leader(
-    broker: &Broker,
+    state: Option<&State>,
     planned: &PlannedTopic,
     part: &PlannedPartition,
     code: ErrorCode,
-) -> LeaderIdAndEpoch {
-    let leader = || {
-        let state = broker.engine().meta().image();
-        let topic = state.topics.get(&planned.topic.as_ref().ok()?.id)?;
-        let pid = topic.partitions.get(usize::try_from(part.index).ok()?)?;
-        let row = state.partitions.get(pid)?;
-        Some(LeaderIdAndEpoch { leader_id: row.leader.get(), leader_epoch: row.leader_epoch.get() })
-    };
-    if code == ErrorCode::NotLeaderOrFollower { leader() } else { None }.unwrap_or_default()
+) -> Option<LeaderIdAndEpoch> {
+    if code != ErrorCode::NotLeaderOrFollower {
+        return None;
+    }
+    let row = leader_hint::row_of(state?, planned.topic.as_ref().ok()?.id, part.index)?;
+    Some(LeaderIdAndEpoch { leader_id: row.leader.get(), leader_epoch: row.leader_epoch.get() })
 }

@@ -1,7 +1,7 @@
 //! DescribeTopicPartitions: topics in pages.
 
 use crate::access::{Access, Operation, Resource};
-use crate::api::topics::metadata::replicas_of;
+use crate::api::topics::metadata::Replicas;
 use crate::call::{Call, Outcome};
 use esker_meta::{Partition, State};
 use esker_types::{PartitionIndex, TopicName, is_internal_topic};
@@ -65,7 +65,7 @@ pub(crate) async fn handle(
                 break;
             }
             left -= 1;
-            partitions.push(describe(call, &state, row));
+            partitions.push(describe(&state, row));
         }
         topics.push(DescribeTopicPartitionsResponseTopic {
             name: Some(topic.name.as_str()),
@@ -100,18 +100,15 @@ fn unknown(name: &str) -> DescribeTopicPartitionsResponseTopic<'_> {
     }
 }
 
-fn describe(
-    call: &Call<'_>,
-    state: &State,
-    row: &Partition,
-) -> DescribeTopicPartitionsResponsePartition<'static> {
-    let replicas = replicas_of(call.broker, row.leader.get());
+fn describe(state: &State, row: &Partition) -> DescribeTopicPartitionsResponsePartition<'static> {
+    let copies = state.topics.get(&row.topic).map_or(1, |topic| topic.replication_factor);
+    let replicas = Replicas::of(state, row, copies);
     DescribeTopicPartitionsResponsePartition {
         partition_index: row.index.get(),
         leader_id: if state.has_leader(row) { row.leader.get() } else { -1 },
         leader_epoch: row.leader_epoch.get(),
-        replica_nodes: replicas.clone(),
-        isr_nodes: replicas,
+        replica_nodes: replicas.all.into(),
+        isr_nodes: replicas.in_sync.into(),
         eligible_leader_replicas: Some(Array::new()),
         last_known_elr: Some(Array::new()),
         ..Default::default()

@@ -1,16 +1,16 @@
 //! Metadata: brokers, topics, leaders.
 
 use crate::access::{Access, Operation, Resource};
-use crate::broker::Broker;
 use crate::call::{Call, Outcome};
 use crate::dedup::once;
-use esker_meta::State;
+use esker_meta::{Partition, State};
 use esker_types::{TopicId, TopicName, is_internal_topic};
 use esker_wire::api::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
     MetadataResponsePartition, MetadataResponseTopic,
 };
 use esker_wire::{Array, ErrorCode, Uuid};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::ops::RangeInclusive;
 
 pub(crate) const ACCESS: Access = Access::Needs(Operation::Describe, Resource::Topic);
@@ -51,9 +51,7 @@ pub(crate) async fn handle(call: &Call<'_>, request: MetadataRequest<'_>) -> Out
         OPERATIONS_UNKNOWN
     };
     let topics: Vec<_> = match wanted {
-        None => {
-            state.topics.iter().map(|(id, _)| describe(broker, &state, *id, operations)).collect()
-        }
+        None => state.topics.iter().map(|(id, _)| describe(&state, *id, operations)).collect(),
         // Where one is asked for by id, as in Kafka all are, and names say nothing.
         Some(wanted) => {
             once(wanted.iter().filter(|topic| !(by_id && topic.topic_id.is_nil())), |topic| {
@@ -62,13 +60,13 @@ pub(crate) async fn handle(call: &Call<'_>, request: MetadataRequest<'_>) -> Out
             .map(|topic| match topic.name {
                 // An id says which topic is meant, whatever name stands beside it.
                 _ if state.topics.contains_key(&TopicId(topic.topic_id)) => {
-                    describe(broker, &state, TopicId(topic.topic_id), operations)
+                    describe(&state, TopicId(topic.topic_id), operations)
                 }
                 _ if !topic.topic_id.is_nil() => {
                     unknown(None, topic.topic_id, ErrorCode::UnknownTopicId)
                 }
                 Some(name) => match state.topic_names.get(name) {
-                    Some(id) => describe(broker, &state, *id, operations),
+                    Some(id) => describe(&state, *id, operations),
                     None if TopicName::new(name).is_err() => {
                         unknown(Some(name), Uuid::nil(), ErrorCode::InvalidTopicException)
                     }
@@ -135,12 +133,7 @@ fn unknown(name: Option<&str>, topic_id: Uuid, code: ErrorCode) -> MetadataRespo
     }
 }
 
-fn describe<'a>(
-    broker: &Broker,
-    state: &'a State,
-    id: TopicId,
-    operations: i32,
-) -> MetadataResponseTopic<'a> {
+fn describe<'a>(state: &'a State, id: TopicId, operations: i32) -> MetadataResponseTopic<'a> {
     let topic = &state.topics[&id];
     let partitions: Vec<_> = topic
         .partitions
@@ -148,15 +141,15 @@ fn describe<'a>(
         .filter_map(|pid| state.partitions.get(pid))
         .map(|row| {
             let led = state.has_leader(row);
-            let replicas = replicas_of(broker, row.leader.get());
+            let replicas = Replicas::of(state, row, topic.replication_factor);
             MetadataResponsePartition {
                 error_code: if led { ErrorCode::None } else { ErrorCode::LeaderNotAvailable }
                     .code(),
                 partition_index: row.index.get(),
                 leader_id: if led { row.leader.get() } else { -1 },
                 leader_epoch: row.leader_epoch.get(),
-                replica_nodes: replicas.clone(),
-                isr_nodes: replicas,
+                replica_nodes: replicas.all.into(),
+                isr_nodes: replicas.in_sync.into(),
                 ..Default::default()
             }
         })
@@ -171,8 +164,27 @@ fn describe<'a>(
     }
 }
 
-/// The brokers that a client sees as replicas: those whose stores hold the leader's journal. One, for now; clients and
-/// tools read meaning into this list, so it is made in one place.
-pub(crate) fn replicas_of(_broker: &Broker, leader: i32) -> Array<'static, i32> {
-    Array::one(leader)
+/// The brokers that a client sees as replicas of a partition, as many as the topic was made with: its leader, and those that
+/// follow it by number, any of which could lead it, as records are in the bucket and in journals that are copied. In sync
+/// are those that are alive. Tools read meaning into these lists, so they are made in one place.
+pub(crate) struct Replicas {
+    pub(crate) all: Vec<i32>,
+    pub(crate) in_sync: Vec<i32>,
+}
+
+impl Replicas {
+    pub(crate) fn of(state: &State, row: &Partition, copies: i16) -> Self {
+        let wanted = usize::try_from(copies).unwrap_or_default().max(1);
+        let leader = row.leader;
+        let after = state.brokers.range((Excluded(leader), Unbounded));
+        let before = state.brokers.range(..leader);
+        let others = after.chain(before).map(|(id, row)| (*id, row.is_alive()));
+        let is_alive = state.brokers.get(&leader).is_some_and(|row| row.is_alive());
+        let all: Vec<_> = std::iter::once((leader, is_alive)).chain(others).take(wanted).collect();
+        let alive = all.iter().filter(|(_, alive)| *alive);
+        Self {
+            in_sync: alive.map(|(id, _)| id.get()).collect(),
+            all: all.iter().map(|(id, _)| id.get()).collect(),
+        }
+    }
 }
