@@ -84,7 +84,8 @@ class Broker:
         command += ["--kafka-addr", self.kafka, "--admin-addr", self.admin]
         if self.bucket:
             command += ["--bucket", self.bucket]
-        for name, value in self.settings.items():
+        # Where OTLP is taken unless told is the same port for all.
+        for name, value in {"esker.otlp.http.listener": "", **self.settings}.items():
             command += ["--set", f"{name}={value}"]
         with self.log.open("ab") as log:
             environment = {**os.environ, **self.environment}

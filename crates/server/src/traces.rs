@@ -94,7 +94,8 @@ async fn listen(
             Ok(Some(gateway))
         }
         Err(error) if told.is_none() => {
-            tracing::warn!(address, %error, "no OTLP is taken: set esker.otlp.http.listener to another address");
+            // Another broker of this machine, or a collector: no matter for warnings, as nobody asked for it.
+            tracing::info!(address, %error, "no OTLP is taken: set esker.otlp.http.listener to another address");
             Ok(None)
         }
         Err(error) => Err(format!(

@@ -7,6 +7,7 @@
 use crate::catalogue::Entry;
 use crate::file::write;
 use crate::store::TraceStore;
+use crate::topics::make_catalogue_topic;
 use crate::{CATALOGUE_TOPIC, SPANS_TOPIC};
 use bytes::Bytes;
 use esker_client::{
@@ -157,6 +158,7 @@ async fn read(
 }
 
 async fn announce(store: &TraceStore, entry: &Entry) -> Result<(), ClientError> {
+    make_catalogue_topic(store.client()).await?;
     let mut producer = Producer::new(store.client().clone(), ProducerOptions::default())?;
     let value = serde_json::to_vec(entry).expect("plain data");
     let record = Outgoing {

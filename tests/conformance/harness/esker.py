@@ -50,6 +50,8 @@ class Esker:
             *("--kafka-addr", self.bootstrap),
             *("--admin-addr", self.admin),
             *("--bucket", self._bucket.url),
+            # Its port is the same for all.
+            *("--set", "esker.otlp.http.listener="),
             *(word for name, value in settings.items() for word in ("--set", f"{name}={value}")),
         ]
         self._process = self._start()

@@ -8,6 +8,9 @@ use esker_wire::api::alter_partition_reassignments::{
 };
 use esker_wire::api::create_topics::{CreatableTopic, CreateTopicsRequest};
 use esker_wire::api::fetch::{FetchPartition, FetchRequest, FetchTopic};
+use esker_wire::api::list_partition_reassignments::{
+    ListPartitionReassignmentsRequest, ListPartitionReassignmentsTopics,
+};
 use esker_wire::api::metadata::{MetadataRequest, MetadataRequestTopic};
 use esker_wire::api::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use uuid::Uuid;
@@ -184,6 +187,25 @@ fn a_reassignment_moves_the_leader_and_null_takes_it_back() {
         assert!(moves().is_empty(), "it is there");
         assert_eq!(ask(Some(&[1, 2])).await, 0);
         assert_eq!(moves().get(&second), Some(&BrokerId(1)));
+        let listed = async |partition: i32| {
+            let topic = ListPartitionReassignmentsTopics {
+                name: "t",
+                partition_indexes: vec![partition].into(),
+            };
+            let request = ListPartitionReassignmentsRequest {
+                timeout_ms: 1000,
+                topics: Some(vec![topic].into()),
+            };
+            house
+                .ask(0, &request, |answer| {
+                    let topic = answer.topics.first()?;
+                    let moving = topic.partitions.first()?;
+                    Some((moving.partition_index, moving.replicas.to_vec()))
+                })
+                .await
+        };
+        assert_eq!(listed(1).await, Some((1, vec![1, 2])));
+        assert_eq!(listed(0).await, None, "it stays");
         assert_eq!(ask(None).await, 0);
         assert!(moves().is_empty());
         assert_eq!(ask(Some(&[1, 7])).await, 39, "nobody has this number");
