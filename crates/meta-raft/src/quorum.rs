@@ -20,9 +20,11 @@ use esker_meta::{Command, Proposal, Reply, State};
 use esker_meta_client::{MetaClient, MetaError, settle};
 use esker_peer::{Greeting, PeerSecurity, Peers, PeersOptions, Sentinel, ServiceId};
 use esker_types::{BrokerId, ClusterId, Timestamp};
+use futures_util::future::{Either, select};
 use openraft::{BasicNode, Config, SnapshotPolicy};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
@@ -249,7 +251,15 @@ impl Quorum {
         let propose_timeout = options.propose_timeout;
         let quorum =
             Self { member, peers, propose_timeout, disk_gate, image, leaders, closed, service };
-        quorum.catch_up(&directory).await?;
+        {
+            // A log that cannot be written has ended the voter, and nobody will ever lead it.
+            let caught_up = pin!(quorum.catch_up(&directory));
+            let failed = pin!(quorum.disk_gate.failed());
+            match select(caught_up, failed).await {
+                Either::Left((caught_up, _)) => caught_up?,
+                Either::Right((reason, _)) => return Err(QuorumError::Raft(reason)),
+            }
+        }
         let short = compact_by_bytes(env.clone(), raft, growth, options.snapshot_every_bytes);
         env.spawner.spawn(TaskPlacement::Meta, "metadata log", Box::pin(short));
         Ok(quorum)
